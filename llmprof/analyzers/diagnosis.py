@@ -1,0 +1,296 @@
+"""The result of an analysis, as typed records, and the JSON document that is the product (schema llmprof.analysis/1).
+
+Times are float milliseconds per step unless the name says otherwise; None is unknown, never 0. Reports are pure
+functions of a `Diagnosis`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from llmprof._version import __version__
+from llmprof.errors import UnknownFormatError
+from llmprof.units import round_ms
+
+__all__ = [
+    "BOUNDS",
+    "PARTS",
+    "SCHEMA",
+    "Basis",
+    "Bound",
+    "Capture",
+    "Combined",
+    "Diagnosis",
+    "Effort",
+    "Evidence",
+    "Finding",
+    "Gain",
+    "RankSummary",
+    "Recommendation",
+    "RunnerUp",
+    "Severity",
+    "Source",
+    "Status",
+    "StepSummary",
+    "Verdict",
+]
+
+SCHEMA = "llmprof.analysis/1"
+
+Bound = Literal["data", "compute", "memory", "communication", "host", "imbalance", "none"]
+BOUNDS: tuple[Bound, ...] = ("data", "compute", "memory", "communication", "host", "imbalance", "none")
+Status = Literal["fired", "passed", "not_applicable", "no_data", "error"]
+Severity = Literal["info", "warning", "critical"]
+Effort = Literal["flag", "few_lines", "refactor", "infrastructure"]
+Basis = Literal["replay", "roofline", "bound", "prior"]
+
+PARTS = (
+    "compute",
+    "communication",
+    "skew",
+    "memcpy",
+    "data",
+    "host",
+    "sync",
+    "memory_management",
+    "stalls",
+    "other",
+)
+"""The classes of the partition, in the order in which they are shown; they sum to the step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One measured figure behind a finding.
+
+    `window_ns` is [start, end) in ns from the rank's origin, where the figure can be seen on the timeline.
+    """
+
+    label: str
+    value: float | str | None
+    unit: str = ""
+    threshold: float | None = None
+    source: str = ""
+    rank: int | None = None
+    window_ns: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one rule concluded. Every rule yields exactly one, so that "passed" and "could not tell" are visible."""
+
+    rule: str
+    status: Status
+    title: str
+    summary: str
+    severity: Severity = "info"
+    cost_ms: float | None = None
+    share: float | None = None
+    confidence: float | None = None
+    ranks: tuple[int, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gain:
+    """What a fix saves per step, in ms; `expected_ms` may be negative (memory fixes cost time)."""
+
+    expected_ms: float
+    low_ms: float
+    high_ms: float
+    step_ms_after: float | None = None
+    speedup: float | None = None
+    memory_bytes: int | None = None
+    basis: Basis = "bound"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommendation:
+    """One fix: what to do, why, how in the user's own terms, what it saves and how to check it."""
+
+    id: str
+    rule: str
+    action: str
+    why: str
+    how: str
+    gain: Gain
+    verify: str
+    requires: tuple[str, ...] = ()
+    effort: Effort = "few_lines"
+    risk: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Combined:
+    """What several fixes bring together; never the sum of their gains."""
+
+    of: tuple[str, ...]
+    step_ms_after: float | None
+    low_ms: float | None = None
+    """Step time after, at best."""
+    high_ms: float | None = None
+    """Step time after, at worst."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerUp:
+    """The second largest cause."""
+
+    bound: Bound
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What limits the run. `bound` None means that llmprof abstains, and `reason` says why."""
+
+    bound: Bound | None
+    sentence: str
+    detail: str | None = None
+    reason: str | None = None
+    share: float | None = None
+    confidence: float | None = None
+    flags: tuple[str, ...] = ()
+    runner_up: RunnerUp | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What was analysed."""
+
+    kind: str
+    paths: tuple[str, ...]
+    ranks: tuple[int, ...]
+    world_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """How far the figures can be trusted: what was measured, what was left out, what the recording cost."""
+
+    steps_measured: int | None = None
+    steps_excluded: int | None = None
+    steps_traced: int | None = None
+    basis: Literal["unprofiled", "profiled"] = "profiled"
+    traced_step_ms: float | None = None
+    replay_error: float | None = None
+    overhead_pct: float | None = None
+    unlinked_kernel_share: float | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSummary:
+    """The step that everything refers to."""
+
+    mean_ms: float | None = None
+    median_ms: float | None = None
+    p95_ms: float | None = None
+    tokens_per_s: float | None = None
+    mfu: float | None = None
+    peak_memory_bytes: int | None = None
+    memory_capacity_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankSummary:
+    """One rank beside the others."""
+
+    rank: int
+    step_ms: float | None
+    partition: Mapping[str, float] = field(default_factory=dict)
+    waits_for: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """Everything that the reports tell; `to_json` writes the document, `from_json` reads it back."""
+
+    source: Source
+    capture: Capture
+    step: StepSummary
+    partition: Mapping[str, float]
+    verdict: Verdict
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    partition_rank: int | None = None
+    compute_classes: Mapping[str, float] = field(default_factory=dict)
+    stall_classes: Mapping[str, float] = field(default_factory=dict)
+    ranks: tuple[RankSummary, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    recommendations: tuple[Recommendation, ...] = ()
+    combined: Combined | None = None
+    history_ms: tuple[float, ...] = ()
+    """Unprofiled step times in order, thinned to at most 200, for the small picture beside the mean."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document as plain containers; milliseconds rounded to a tenth of a microsecond."""
+        body = _plain(self)
+        return {"schema": SCHEMA, "tool": {"name": "llmprof", "version": __version__}, **body}
+
+    def to_json(self) -> str:
+        """The document as indented JSON text with a final newline."""
+        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "analysis.json") -> Diagnosis:
+        """Read a document back; keys of later versions are ignored.
+
+        Raises UnknownFormatError when the text is not an llmprof analysis.
+        """
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise UnknownFormatError(f"{where} is not JSON ({error}); write it again with `llmprof analyze`.") from None
+        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+            raise UnknownFormatError(f"{where} is not an {SCHEMA} document; write it again with `llmprof analyze`.")
+        try:
+            return _read(cls, data)
+        except (TypeError, KeyError, ValueError) as error:
+            raise UnknownFormatError(f"{where} lacks a part of an {SCHEMA} document ({error}).") from None
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return round_ms(value) if value == value and abs(value) != float("inf") else None
+    return value
+
+
+
+def _read(kind: Any, data: Any) -> Any:
+    known = {f.name for f in dataclasses.fields(kind)}
+    values = {key: item for key, item in data.items() if key in known}
+    for name, (nested, many) in _CHILDREN.get(kind, {}).items():
+        item = values.get(name)
+        if item is not None:
+            values[name] = tuple(_read(nested, one) for one in item) if many else _read(nested, item)
+    for key, item in values.items():
+        if isinstance(item, list):
+            values[key] = tuple(item)
+    return kind(**values)
+
+
+_CHILDREN: dict[type, dict[str, tuple[type, bool]]] = {
+    Diagnosis: {
+        "source": (Source, False),
+        "capture": (Capture, False),
+        "step": (StepSummary, False),
+        "verdict": (Verdict, False),
+        "ranks": (RankSummary, True),
+        "findings": (Finding, True),
+        "recommendations": (Recommendation, True),
+        "combined": (Combined, False),
+    },
+    Verdict: {"runner_up": (RunnerUp, False)},
+    Finding: {"evidence": (Evidence, True)},
+    Recommendation: {"gain": (Gain, False)},
+}

@@ -1,0 +1,1 @@
+"""Measurements: one module answers one question, without judgement and without prose for people."""

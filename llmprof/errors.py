@@ -1,0 +1,60 @@
+"""Every error that llmprof raises on purpose, and the exit code each one carries.
+
+    LlmprofError                 exit 1   something in llmprof itself went wrong
+    ├── InputError               exit 2   the user's input cannot be used (path, option, file)
+    │   ├── NotFoundError        exit 2   no such file or folder
+    │   ├── UnreadableError      exit 2   the file is damaged: cut short, not valid text, not JSON
+    │   └── UnknownFormatError   exit 2   readable, but no format that llmprof knows
+    ├── BudgetError              exit 3   a budget or a regression limit is broken
+    └── NotEnoughDataError       exit 4   read, but too little in it for a verdict
+
+A message is one sentence that says what happened, where, and what to do next.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BudgetError",
+    "InputError",
+    "LlmprofError",
+    "NotEnoughDataError",
+    "NotFoundError",
+    "UnknownFormatError",
+    "UnreadableError",
+]
+
+
+class LlmprofError(Exception):
+    """Base of all errors that llmprof raises on purpose."""
+
+    exit_code = 1
+
+
+class InputError(LlmprofError):
+    """The user's input cannot be used."""
+
+    exit_code = 2
+
+
+class NotFoundError(InputError):
+    """A path does not exist."""
+
+
+class UnreadableError(InputError):
+    """A file exists but its bytes are damaged."""
+
+
+class UnknownFormatError(InputError):
+    """A file is readable but is none of the formats that llmprof knows."""
+
+
+class BudgetError(LlmprofError):
+    """A budget or a regression limit is broken."""
+
+    exit_code = 3
+
+
+class NotEnoughDataError(LlmprofError):
+    """The input was read, but holds too little for a verdict."""
+
+    exit_code = 4

@@ -1,0 +1,104 @@
+"""What happened on every rank: events, steps, telemetry, settings and how far the recording can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from llmprof.timeline.environment import Environment
+from llmprof.timeline.events import EventTable, Lane
+from llmprof.timeline.memory import AllocatorStats
+from llmprof.timeline.steps import NO_STEPS, StepMarks, StepTimes
+from llmprof.timeline.telemetry import Series
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Quality", "RankTimeline", "Timeline"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """How complete a recording is; shares are of 1, None where the question does not arise."""
+
+    unlinked_kernel_share: float | None = None
+    """Device rows whose launch lies outside the recording."""
+    dropped_events: int = 0
+    """Rows left out because they could not be read or cannot be true (negative or impossible durations)."""
+    truncated: bool = False
+    """The file ended early; everything before the cut is kept."""
+    has_shapes: bool = False
+    has_operators: bool = False
+    has_sync_events: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankTimeline:
+    """One rank: what was traced (`events`, `marks`) and what was measured without a profiler (`times`)."""
+
+    rank: int
+    events: EventTable | None
+    """None when this rank was not traced (a run that was killed before the burst)."""
+    lanes: Sequence[Lane] = ()
+    origin_ns: int = 0
+    """Unix ns of ts == 0 in `events` and `marks`."""
+    marks: StepMarks = NO_STEPS
+    times: StepTimes | None = None
+    telemetry: Sequence[Series] = ()
+    memory: AllocatorStats | None = None
+    environment: Environment = field(default_factory=Environment)
+    quality: Quality = field(default_factory=Quality)
+    overhead_ns_per_step: float | None = None
+    """What the always-on collectors measured as their own cost."""
+    died: str | None = None
+    """How this rank ended when it did not end well: `killed`, `exception: …`, `out of memory: …`."""
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The events as a DataFrame with readable kinds, lanes and names; one row an event, times in ns."""
+        import pandas as pd
+
+        from llmprof.timeline.events import Kind
+
+        events = self.events
+        if events is None:
+            return pd.DataFrame(columns=["rank", "ts_ns", "dur_ns", "kind", "device", "thread", "name", "correlation"])
+        lanes = [self.lanes[i] for i in events.lane]
+        return pd.DataFrame(
+            {
+                "rank": self.rank,
+                "ts_ns": events.ts,
+                "dur_ns": events.dur,
+                "kind": [Kind(k).name.lower() for k in events.kind],
+                "device": [lane.device if lane.on_device else None for lane in lanes],
+                "thread": [lane.thread for lane in lanes],
+                "name": [events.strings[i] for i in events.name],
+                "correlation": events.correlation,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """All ranks of one recording, ascending by rank."""
+
+    ranks: tuple[RankTimeline, ...]
+    kind: str
+    """Where it came from: `run`, `kineto`, `nsys`."""
+    paths: tuple[str, ...]
+    world_size: int | None = None
+    warnings: tuple[str, ...] = ()
+
+    def rank(self, number: int) -> RankTimeline:
+        """The timeline of one rank; KeyError when it was not recorded."""
+        for candidate in self.ranks:
+            if candidate.rank == number:
+                return candidate
+        raise KeyError(f"rank {number} was not recorded; recorded: {[r.rank for r in self.ranks]}")
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The events of all ranks in one DataFrame."""
+        import pandas as pd
+
+        return pd.concat([rank.to_pandas() for rank in self.ranks], ignore_index=True)
