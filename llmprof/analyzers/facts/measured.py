@@ -1,0 +1,53 @@
+"""All facts about a run in one record: what rules may ask for. Anything may be None; None means unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from llmprof.analyzers.facts.collectives import CollectiveFacts
+from llmprof.analyzers.facts.copies import CopyFacts
+from llmprof.analyzers.facts.data_loading import LoaderFacts
+from llmprof.analyzers.facts.host import HostFacts
+from llmprof.analyzers.facts.kernels import KernelFacts
+from llmprof.analyzers.facts.memory import MemoryFacts
+from llmprof.analyzers.facts.partition import Partition
+from llmprof.analyzers.facts.steps import StepFacts, Windows
+from llmprof.timeline.environment import Environment
+
+__all__ = ["Facts", "RankFacts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankFacts:
+    """The facts of one rank."""
+
+    rank: int
+    environment: Environment
+    step: StepFacts
+    windows: Windows | None = None
+    traced: Partition | None = None
+    """The partition of the traced steps, as recorded, distorted by the profiler."""
+    partition: Partition | None = None
+    """The partition of the step that is explained: `traced` corrected to the unprofiled step where that is known."""
+    remainder_ns: float | None = None
+    """What the correction could not explain of the difference to the unprofiled step; booked under `other`."""
+    kernels: KernelFacts | None = None
+    copies: CopyFacts | None = None
+    collectives: CollectiveFacts | None = None
+    loader: LoaderFacts | None = None
+    memory: MemoryFacts | None = None
+    host: HostFacts | None = None
+    died: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """The facts of a run; `critical` is the rank whose partition stands for the run."""
+
+    ranks: Mapping[int, RankFacts]
+    critical: RankFacts
+    step: StepFacts
+    world_size: int | None = None
+    unlinked_kernel_share: float | None = None
+    warnings: tuple[str, ...] = field(default=())
