@@ -248,7 +248,8 @@ class Diagnosis:
         if not isinstance(data, dict) or data.get("schema") != SCHEMA:
             raise UnknownFormatError(f"{where} is not an {SCHEMA} document; write it again with `llmprof analyze`.")
         try:
-            return _read(cls, data)
+            read: Diagnosis = _read(cls, data)
+            return read
         except (TypeError, KeyError, ValueError) as error:
             raise UnknownFormatError(f"{where} lacks a part of an {SCHEMA} document ({error}).") from None
 
@@ -263,7 +264,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return round_ms(value) if value == value and abs(value) != float("inf") else None
     return value
-
 
 
 def _read(kind: Any, data: Any) -> Any:

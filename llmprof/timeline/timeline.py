@@ -65,7 +65,7 @@ class RankTimeline:
         if events is None:
             return pd.DataFrame(columns=["rank", "ts_ns", "dur_ns", "kind", "device", "thread", "name", "correlation"])
         lanes = [self.lanes[i] for i in events.lane]
-        return pd.DataFrame(
+        frame: pd.DataFrame = pd.DataFrame(
             {
                 "rank": self.rank,
                 "ts_ns": events.ts,
@@ -77,6 +77,7 @@ class RankTimeline:
                 "correlation": events.correlation,
             }
         )
+        return frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

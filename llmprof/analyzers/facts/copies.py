@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-__all__ = ["CopyFacts", "CopyGroup"]
+import numpy as np
+import numpy.typing as npt
+
+from llmprof.analyzers.facts.inside import step_of
+from llmprof.analyzers.facts.kernels import class_spans
+from llmprof.analyzers.facts.steps import Windows
+from llmprof.timeline.events import DEVICE_KINDS, NONE, EventTable, Kind
+from llmprof.timeline.intervals import Intervals, lengths_inside
+from llmprof.timeline.timeline import RankTimeline
+
+__all__ = ["CopyFacts", "CopyGroup", "copy_facts"]
+
+# CUDA writes "Memcpy HtoD (Pinned -> Device)", ROCm "CopyHostToDevice" or "Memcpy HtoD (Host -> Device)".
+_GROUPS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("pageable_to_device", re.compile(r"(HtoD|HtoA|HostToDevice).*Pageable")),
+    ("pinned_to_device", re.compile(r"HtoD|HtoA|HostToDevice")),
+    ("to_host", re.compile(r"DtoH|AtoH|DeviceToHost")),
+    ("peer", re.compile(r"PtoP|PeerToPeer")),
+    ("on_device", re.compile(r"DtoD|DtoA|AtoD|DeviceToDevice")),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,3 +55,54 @@ class CopyFacts:
     peer: CopyGroup = CopyGroup()
     pageable_stall_ns: float | None = None
     """Host time inside the calls that copied pageable memory to the device (they block the launching thread)."""
+
+
+def copy_facts(rank: RankTimeline, windows: Windows) -> CopyFacts | None:
+    """The copies that start inside the windows, by direction; None when the recording has no device rows.
+
+    A copy to the device whose name does not say what memory it reads counts as pinned, because only a name that says
+    pageable is evidence. Copies that ran as a kernel carry no direction and are left out.
+    """
+    events = rank.events
+    if events is None or len(windows) == 0 or events.rows(*DEVICE_KINDS).size == 0:
+        return None
+    rows = events.rows(Kind.MEMCPY)
+    rows = rows[step_of(windows.start_ns, windows.end_ns, events.ts[rows]) != NONE]
+    spans = class_spans(rank)
+    kernels = spans["kernels"] | spans["communication"]
+    group = _group_of(events, rows)
+    index = {name: place for place, (name, _) in enumerate(_GROUPS)}
+    groups = {name: _measure(events, rows[group == place], kernels, windows) for name, place in index.items()}
+    pageable = rows[group == index["pageable_to_device"]]
+    return CopyFacts(**groups, pageable_stall_ns=_stall_ns(events, pageable, len(windows)))
+
+
+def _group_of(events: EventTable, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """The index in _GROUPS of each copy, NONE where its name tells no direction."""
+    names, where = np.unique(events.name[rows], return_inverse=True)
+    texts = [events.strings[int(name)] for name in names]
+    found = [next((i for i, (_, pattern) in enumerate(_GROUPS) if pattern.search(text)), NONE) for text in texts]
+    return np.asarray(found, dtype=np.intp)[where] if found else np.empty(0, dtype=np.intp)
+
+
+def _measure(events: EventTable, rows: npt.NDArray[np.intp], kernels: Intervals, windows: Windows) -> CopyGroup:
+    if rows.size == 0:
+        return CopyGroup()
+    sizes = [events.copied_bytes.get(int(row), 0) for row in rows]
+    exposed = lengths_inside(events.spans(rows) - kernels, windows.start_ns, windows.end_ns)
+    steps = len(windows)
+    return CopyGroup(
+        count=rows.size / steps,
+        bytes=sum(sizes) / steps,
+        ns=float(events.dur[rows].sum()) / steps,
+        exposed_ns=float(exposed.sum()) / steps,
+        largest_bytes=max(sizes),
+    )
+
+
+def _stall_ns(events: EventTable, rows: npt.NDArray[np.intp], steps: int) -> float | None:
+    """Host time per step in the calls that issued these copies; None when there are copies but no call is known."""
+    calls = np.unique(events.launch[rows][events.launch[rows] != NONE])
+    if rows.size and calls.size == 0:
+        return None
+    return float(events.dur[calls].sum()) / steps

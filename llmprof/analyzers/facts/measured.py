@@ -39,6 +39,8 @@ class RankFacts:
     memory: MemoryFacts | None = None
     host: HostFacts | None = None
     died: str | None = None
+    overhead_ns: float | None = None
+    """What the always-on collectors measured as their own cost per step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,111 @@
+"""Why is the device idle? Every idle nanosecond gets one cause, from the launch time of the work that ended the gap."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from llmprof.timeline.events import DEVICE_KINDS, NONE, EventTable, Kind
+from llmprof.timeline.intervals import EMPTY, Intervals
+
+__all__ = ["LAUNCH_GAP_NS", "LOADER", "idle_causes", "loader_spans"]
+
+LAUNCH_GAP_NS = 10_000
+"""Work already issued that starts within 10 µs waits for the hardware queue, not for other work."""
+
+LOADER = re.compile(r"^enumerate\(DataLoader\)|^llmprof\.data")
+_ALLOCATOR = re.compile(
+    r"^(cuda|hip)(Malloc|Free|HostAlloc|HostMalloc|HostFree|MallocHost|FreeHost)|^cuMem(Alloc|Free|Map|Unmap|Create|Release)"
+)
+_SYNC = re.compile(
+    r"^(cuda|hip)(Device|Stream|Event)Synchronize$|^cu(Ctx|Stream|Event)Synchronize$|^(cuda|hip)Memcpy(2D|3D|ToSymbol|FromSymbol)?$|^hipMemcpyWithStream$"
+)
+_STALLS = {
+    "checkpoint": re.compile(r"^llmprof\.checkpoint"),
+    "evaluation": re.compile(r"^llmprof\.evaluation"),
+    "gc": re.compile(r"^llmprof\.gc"),
+    "compile": re.compile(r"^llmprof\.compile|^_compile\.compile_inner"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Gaps:
+    """Idle gaps [start, end), each with the end `issued` of the call that launched the work after it; shape (n,)."""
+
+    start: np.ndarray[tuple[int], np.dtype[np.int64]]
+    end: np.ndarray[tuple[int], np.dtype[np.int64]]
+    issued: np.ndarray[tuple[int], np.dtype[np.int64]]
+    linked: np.ndarray[tuple[int], np.dtype[np.bool_]]
+
+
+def idle_causes(events: EventTable, idle: Intervals) -> Mapping[str, Intervals]:
+    """Split `idle` by cause; the spans are disjoint and their union is `idle`.
+
+    Up to the moment at which the next device work was issued, the host is late: `data` while a loader is being asked
+    for a batch, `memory_management` in allocator calls, `sync` when the gap began inside a host synchronisation (the
+    refill after it), `checkpoint`, `evaluation`, `gc`, `compile` under such a mark, else `launch`. After that moment
+    the work waits: `gap` for at most LAUNCH_GAP_NS, else `dependency`. `unlinked` where the launch is not recorded.
+    """
+    if not idle:
+        return {}
+    gaps = _gaps(events, idle)
+    linked = gaps.linked
+    issued = np.clip(gaps.issued, gaps.start, gaps.end)
+    host = Intervals.of(gaps.start[linked], issued[linked])
+    waiting = gaps.end - issued
+    short = linked & (waiting <= LAUNCH_GAP_NS)
+    refill = linked & _inside_sync(events, gaps.start)
+    causes: dict[str, Intervals] = {
+        "gap": Intervals.of(issued[short], gaps.end[short]),
+        "dependency": Intervals.of(issued[linked & ~short], gaps.end[linked & ~short]),
+        "unlinked": Intervals.of(gaps.start[~linked], gaps.end[~linked]),
+    }
+    marks = {
+        "data": loader_spans(events),
+        **{name: _spans_named(events, (Kind.ANNOTATION,), pattern) for name, pattern in _STALLS.items()},
+        "memory_management": _spans_named(events, (Kind.RUNTIME,), _ALLOCATOR),
+        "sync": Intervals.of(gaps.start[refill], issued[refill]),
+    }
+    for name, spans in marks.items():
+        causes[name] = host & spans
+        host = host - spans
+    causes["launch"] = host
+    return {name: spans for name, spans in causes.items() if spans}
+
+
+def loader_spans(events: EventTable) -> Intervals:
+    """When a host thread was inside a DataLoader's next()."""
+    return _spans_named(events, (Kind.ANNOTATION,), LOADER)
+
+
+def _gaps(events: EventTable, idle: Intervals) -> _Gaps:
+    """For each idle span the device work that ended it; of several that start together, the one issued first."""
+    device = events.rows(*DEVICE_KINDS)
+    launch = events.launch[device]
+    linked = launch != NONE
+    issued = np.where(linked, events.end[np.maximum(launch, 0)], np.iinfo(np.int64).max)
+    starts = events.ts[device]
+    order = np.lexsort((issued, starts))
+    starts, issued, linked = starts[order], issued[order], linked[order]
+    place = np.minimum(np.searchsorted(starts, idle.ends, side="left"), starts.size - 1)
+    # A gap that ends where nothing starts (the end of the recording) has no launch to look at.
+    known = linked[place] & (starts[place] == idle.ends)
+    return _Gaps(idle.starts, idle.ends, issued[place], known)
+
+
+def _inside_sync(
+    events: EventTable, points: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Whether the host was inside a synchronising call when each gap began."""
+    inside: np.ndarray[tuple[int], np.dtype[np.bool_]] = _spans_named(events, (Kind.RUNTIME,), _SYNC).contains(points)
+    return inside
+
+
+def _spans_named(events: EventTable, kinds: tuple[Kind, ...], pattern: re.Pattern[str]) -> Intervals:
+    matching = np.fromiter((pattern.search(name) is not None for name in events.strings.names), dtype=bool)
+    if not matching.any():
+        return EMPTY
+    return events.spans(events.rows_named(kinds, matching))

@@ -1,0 +1,91 @@
+"""How long is a step, really? The mean over unprofiled steps where they were measured, with its spread and history."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from llmprof.analyzers.facts.steps import StepFacts, Windows
+from llmprof.timeline.steps import StepPhase, StepTimes
+from llmprof.timeline.timeline import RankTimeline
+from llmprof.units import NS_PER_MS
+
+__all__ = ["MIN_BASELINE_STEPS", "counted_steps", "step_facts"]
+
+MIN_BASELINE_STEPS = 3
+"""Fewer unprofiled steps than this do not make a mean; the next best steps are used."""
+
+HISTORY_POINTS = 200
+
+
+def step_facts(rank: RankTimeline, windows: Windows | None, step_ms: float | None = None) -> StepFacts | None:
+    """The step of one rank; None when neither times nor traced steps say how long one is.
+
+    step_ms    the mean unprofiled step in ms as the user measured it; it wins over everything that was recorded
+    """
+    traced = windows.total_ns / len(windows) if windows is not None and len(windows) else None
+    times = rank.times
+    rows = counted_steps(times)
+    if step_ms is not None:
+        return StepFacts(
+            mean_ns=step_ms * NS_PER_MS,
+            basis="unprofiled",
+            steps_traced=_traced_count(rank, windows),
+            traced_mean_ns=traced,
+        )
+    if times is not None and rows.size >= MIN_BASELINE_STEPS:
+        return _from_times(times, rows, traced)
+    if traced is None or windows is None:
+        return None
+    lengths = (windows.end_ns - windows.start_ns).astype(np.float64)
+    return StepFacts(
+        mean_ns=traced,
+        basis="profiled",
+        median_ns=float(np.median(lengths)),
+        noise_ns=float(lengths.std(ddof=1) / np.sqrt(lengths.size)) if lengths.size > 1 else None,
+        steps_measured=len(windows),
+        steps_excluded=len(times) - len(windows) if times is not None else 0,
+        steps_traced=_traced_count(rank, windows),
+        traced_mean_ns=traced,
+        history_ns=tuple(lengths),
+    )
+
+
+def counted_steps(times: StepTimes | None) -> npt.NDArray[np.intp]:
+    """The steps that the mean is made of: the steady unprofiled ones before the burst, else those after it."""
+    if times is None:
+        return np.empty(0, dtype=np.intp)
+    rows = times.select(StepPhase.BASELINE)
+    return rows if rows.size >= MIN_BASELINE_STEPS else times.select(StepPhase.AFTER)
+
+
+def _from_times(times: StepTimes, rows: npt.NDArray[np.intp], traced: float | None) -> StepFacts:
+    wall = times.wall_ns[rows].astype(np.float64)
+    after = times.wall_ns[times.select(StepPhase.AFTER)]
+    tokens = times.tokens[rows] if times.tokens is not None else None
+    known = tokens is not None and bool((tokens >= 0).all()) and int(tokens.sum()) > 0
+    return StepFacts(
+        mean_ns=float(wall.mean()),
+        basis="unprofiled",
+        median_ns=float(np.median(wall)),
+        p95_ns=float(np.percentile(wall, 95)),
+        noise_ns=float(wall.std(ddof=1) / np.sqrt(wall.size)) if wall.size > 1 else None,
+        steps_measured=int(rows.size),
+        steps_excluded=len(times) - int(rows.size),
+        steps_traced=int(times.select(StepPhase.TRACED).size),
+        traced_mean_ns=traced,
+        after_mean_ns=float(after.mean()) if after.size else None,
+        tokens_per_s=float(tokens.sum() / wall.sum() * 1e9) if known and tokens is not None else None,
+        history_ns=_thinned(times.wall_ns[rows]),
+    )
+
+
+def _traced_count(rank: RankTimeline, windows: Windows | None) -> int | None:
+    return len(rank.marks) if len(rank.marks) else None if windows is None else 0
+
+
+def _thinned(wall: npt.NDArray[np.int64]) -> tuple[float, ...]:
+    """At most HISTORY_POINTS values: the median of each run of neighbours."""
+    if wall.size <= HISTORY_POINTS:
+        return tuple(float(value) for value in wall)
+    return tuple(float(np.median(part)) for part in np.array_split(wall, HISTORY_POINTS))

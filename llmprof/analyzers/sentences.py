@@ -1,0 +1,54 @@
+"""How the verdict reads: one sentence with its cause and its size, for people who do not read timelines."""
+
+from __future__ import annotations
+
+from llmprof.analyzers.diagnosis import Bound, Verdict
+from llmprof.analyzers.facts.measured import Facts
+from llmprof.units import NS_PER_MS, format_ms, format_percent
+
+__all__ = ["abstention", "sentence"]
+
+_HOST = {
+    "launch": "for the host to launch work",
+    "gap": "between kernels that are too short",
+    "python": "for Python code between operators",
+    "sync": "for the host to refill the queue after it synchronised",
+    "memory_management": "for the memory allocator's device calls",
+    "checkpoint": "for checkpoints to be written",
+    "evaluation": "for evaluation",
+    "gc": "for Python's garbage collector",
+    "compile": "for compilation",
+}
+
+
+def sentence(facts: Facts, bound: Bound, detail: str | None, share: float | None, *, reason: str = "") -> str:
+    """The verdict in one sentence; `share` is of the step, `reason` completes a capacity verdict."""
+    step = facts.step.mean_ns / NS_PER_MS
+    partition = facts.critical.partition
+    what = "training thread" if partition is not None and partition.cpu_only else "GPU"
+    size = f"{format_ms((share or 0.0) * step)} of every {format_ms(step)} step ({format_percent(share)})"
+    who = f" on rank {facts.critical.rank}" if len(facts.ranks) > 1 else ""
+    text = {
+        "data": f"Input-starved: the {what} waits for data {size}{who}.",
+        "communication": f"Communication-bound: collectives that nothing hides take {size}{who}.",
+        "host": f"Host-bound: the {what} waits {_HOST.get(detail or 'launch', _HOST['launch'])} {size}{who}.",
+        "imbalance": f"Imbalanced: rank {facts.critical.rank} holds the others up for {size}.",
+        "compute": f"Compute-bound: {'operators' if what != 'GPU' else 'kernels'} run {size}{who}.",
+        "memory": (
+            f"Memory-bound (capacity): {reason}."
+            if detail == "capacity"
+            else f"Memory-bound (bandwidth): kernels that are limited by memory traffic run {size}{who}."
+        ),
+        "none": f"Nothing limits: no single cause takes a tenth of the {format_ms(step)} step; kernels run "
+        f"{format_percent(share)} of it.",
+    }[bound]
+    if facts.step.basis == "profiled":
+        text = text[:-1] + ", in the profiled run (its unprofiled step time is not known)."
+    if partition is not None and partition.cpu_only:
+        text = text[:-1] + "; there is no GPU work, so operators stand for kernels."
+    return text
+
+
+def abstention(reason: str) -> Verdict:
+    """No verdict, and why."""
+    return Verdict(bound=None, reason=reason, sentence=f"No verdict: {reason}.")

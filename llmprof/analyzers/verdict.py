@@ -1,0 +1,239 @@
+"""What limits the run: data, compute, memory, communication, host, imbalance or nothing; how sure; or no verdict."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from llmprof.analyzers.diagnosis import Bound, RunnerUp, Verdict
+from llmprof.analyzers.facts.measured import Facts, RankFacts
+from llmprof.analyzers.facts.partition import Partition
+from llmprof.analyzers.sentences import abstention, sentence
+
+__all__ = ["judge", "scores"]
+
+STALL_SHARE = 0.20
+"""A stall class from this share of the step on is the bound (input and communication limits of XProf's rules)."""
+MODERATE_SHARE = 0.10
+"""Below this share a class does not limit (TensorBoard's plugin and TraceML warn at 10 %)."""
+BUSY_SHARE = 0.80
+"""From this share of kernels on the device counts as busy (DCGM guidance: below 0.8 SM activity is not effective)."""
+BANDWIDTH_SHARE = 0.70
+"""Share of kernel time in memory-bound classes from which the limit is bandwidth (XProf's MemoryBound)."""
+IMBALANCE_SHARE = 0.10
+"""Excess of the critical rank over the median rank, as a share of the step (TraceML's straggler warning)."""
+EXPLAINED_SHARE = 0.80
+"""When one class explains this much of a straggler's excess, that class is the bound."""
+RESERVED_SHARE = 0.97
+"""Reserved memory from which a run counts as at its capacity (TraceML's critical limit)."""
+UNKNOWN_LIMIT = 0.35
+"""No verdict when more than this share of the step could not be explained."""
+FULL_MARGIN = 0.15
+REMAINDER_SHARE = 0.05
+WEAK, MEDIUM = 0.4, 0.69
+
+BANDWIDTH_CLASSES = (
+    "elementwise", "normalization", "softmax", "cross_entropy", "optimizer", "reduction", "embedding", "index", "copy",
+    "dropout",
+)  # fmt: skip
+"""Kernel classes that move much more than they compute; gemm, attention and convolution are the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Imbalance:
+    """How much the critical rank's own work exceeds the median rank's, and the part that explains most of it."""
+
+    share: float
+    part: str
+    explained: float
+
+
+def judge(facts: Facts) -> Verdict:
+    """The verdict on a run, or an abstention (`bound` None with the reason)."""
+    rank = facts.critical
+    partition = rank.partition
+    capacity = _capacity_reason(facts)
+    if partition is None:
+        if capacity is not None and any(r.memory and r.memory.out_of_memory for r in facts.ranks.values()):
+            return _capacity_verdict(facts, capacity, None)
+        return abstention("the run was timed but not traced, so nothing says what its steps are made of")
+    if capacity is not None:
+        return _capacity_verdict(facts, capacity, _ranked(scores(partition)))
+    unknown = _unknown_share(partition)
+    if unknown > UNKNOWN_LIMIT:
+        return abstention(_unknown_reason(partition, unknown))
+    imbalance = _imbalance(facts)
+    bound, detail, share = _bound(partition, imbalance)
+    others = [(name, value) for name, value in _ranked(scores(partition)) if name != bound and value >= 0.01]
+    runner_up = RunnerUp(bound=others[0][0], share=others[0][1]) if others else None
+    return Verdict(
+        bound=bound,
+        detail=detail,
+        share=share,
+        confidence=_confidence(facts, bound, share, runner_up.share if runner_up else 0.0),
+        sentence=sentence(facts, bound, detail, share),
+        flags=_flags(facts, imbalance, bound),
+        runner_up=runner_up,
+    )
+
+
+def scores(partition: Partition) -> Mapping[Bound, float]:
+    """The share of the step that speaks for each bound; they sum to at most 1."""
+    share = partition.share
+    peer = partition.detail.get("peer", 0.0) / partition.step_ns if partition.step_ns > 0 else 0.0
+    return {
+        "data": share("data"),
+        "communication": share("communication") + peer,
+        "host": share("host", "sync", "memory_management", "stalls"),
+        "imbalance": share("skew"),
+        "compute": share("compute"),
+    }
+
+
+def _ranked(found: Mapping[Bound, float]) -> list[tuple[Bound, float]]:
+    return sorted(found.items(), key=lambda item: -item[1])
+
+
+def _bound(partition: Partition, imbalance: _Imbalance | None) -> tuple[Bound, str | None, float]:
+    """The bound, its detail and its share of the step."""
+    found = scores(partition)
+    if imbalance is not None and imbalance.explained < EXPLAINED_SHARE:
+        return "imbalance", None, imbalance.share
+    stall, size = _ranked({name: value for name, value in found.items() if name != "compute"})[0]
+    busy = found["compute"]
+    if size >= STALL_SHARE or (size >= MODERATE_SHARE and busy < BUSY_SHARE):
+        return stall, _detail(partition, stall), size
+    if busy >= BUSY_SHARE:
+        bandwidth = _bandwidth_share(partition)
+        if bandwidth >= BANDWIDTH_SHARE and not partition.cpu_only:
+            return "memory", "bandwidth", busy * bandwidth
+        return "compute", max(partition.compute_classes.items(), key=lambda item: item[1])[0], busy
+    return "none", None, busy
+
+
+def _detail(partition: Partition, bound: Bound) -> str | None:
+    """The largest detailed class behind a stall bound."""
+    members = {
+        "data": ("wait", "input_copy"),
+        "host": ("launch", "gap", "python", "sync", "memory_management", "checkpoint", "evaluation", "gc", "compile"),
+    }.get(bound)
+    if members is None:
+        return None
+    both = {**partition.detail, **partition.stall_classes}
+    return max(members, key=lambda name: both.get(name, 0.0))
+
+
+def _bandwidth_share(partition: Partition) -> float:
+    total = sum(partition.compute_classes.values())
+    moved = sum(partition.compute_classes.get(name, 0.0) for name in BANDWIDTH_CLASSES)
+    return moved / total if total > 0 else 0.0
+
+
+def _imbalance(facts: Facts) -> _Imbalance | None:
+    """The straggler, when the critical rank's own work exceeds the median rank's by IMBALANCE_SHARE of the step."""
+    parts = {number: rank.partition for number, rank in facts.ranks.items() if rank.partition is not None}
+    critical = facts.critical.partition
+    if critical is None or len(parts) < 2 or critical.step_ns <= 0:
+        return None
+    own = {number: part.step_ns - part.parts["skew"] for number, part in parts.items()}
+    excess = own[facts.critical.rank] - statistics.median(own.values())
+    if excess < IMBALANCE_SHARE * critical.step_ns:
+        return None
+    over = {
+        name: value - statistics.median(part.parts[name] for part in parts.values())
+        for name, value in critical.parts.items()
+        if name != "skew"
+    }
+    part = max(over, key=lambda name: over[name])
+    return _Imbalance(excess / critical.step_ns, part, over[part] / excess)
+
+
+def _capacity_reason(facts: Facts) -> str | None:
+    """Why memory capacity limits the run, or None: an out-of-memory error, or allocations that had to be retried."""
+    for number, rank in facts.ranks.items():
+        memory = rank.memory
+        if memory is None:
+            continue
+        if memory.out_of_memory:
+            return f"rank {number} ran out of memory"
+        if memory.retries:
+            return f"the allocator of rank {number} had to flush its cache {memory.retries} times to find room"
+    return None
+
+
+def _capacity_verdict(facts: Facts, reason: str, ranked: list[tuple[Bound, float]] | None) -> Verdict:
+    top = ranked[0] if ranked else None
+    return Verdict(
+        bound="memory",
+        detail="capacity",
+        confidence=0.9,
+        sentence=sentence(facts, "memory", "capacity", None, reason=reason),
+        flags=("memory-capacity",),
+        runner_up=RunnerUp(bound=top[0], share=top[1]) if top else None,
+    )
+
+
+def _flags(facts: Facts, imbalance: _Imbalance | None, bound: Bound) -> tuple[str, ...]:
+    flags = []
+    if imbalance is not None and bound != "imbalance":
+        flags.append("straggler-rank")
+    reserved = [r.memory.reserved_share for r in facts.ranks.values() if r.memory is not None]
+    if any(share is not None and share >= RESERVED_SHARE for share in reserved):
+        flags.append("memory-capacity")
+    if facts.critical.partition is not None and facts.critical.partition.cpu_only:
+        flags.append("cpu-only")
+    if facts.step.basis == "profiled":
+        flags.append("profiled-run")
+    if any(rank.died for rank in facts.ranks.values()):
+        flags.append("rank-died")
+    return tuple(flags)
+
+
+def _unknown_share(partition: Partition) -> float:
+    if partition.step_ns <= 0:
+        return 1.0
+    return (partition.detail.get("unlinked", 0.0) + partition.detail.get("untraced", 0.0)) / partition.step_ns
+
+
+def _unknown_reason(partition: Partition, unknown: float) -> str:
+    if partition.detail.get("unlinked", 0.0) > partition.detail.get("untraced", 0.0):
+        return f"for {unknown:.0%} of the step the launches are missing, so idle time has no cause; trace CPU and CUDA"
+    if not partition.spans:
+        return "the run was timed but not traced, so nothing says what its steps are made of"
+    return f"the traced steps explain only {1 - unknown:.0%} of the measured step; trace steps that are like the rest"
+
+
+def _confidence(facts: Facts, bound: Bound, share: float, runner_up: float) -> float:
+    """clamp(margin / 0.15) x known share x stability x evidence, with the caps of the capture contract."""
+    rank = facts.critical
+    partition = rank.partition
+    assert partition is not None
+    margin = min(1.0, max(share - runner_up, 0.02) / FULL_MARGIN)
+    evidence = 0.7 if partition.cpu_only else 0.95 if facts.step.basis == "unprofiled" else 0.85
+    if bound == "memory":
+        evidence = min(evidence, 0.6)
+    value = margin * (1 - _unknown_share(partition)) * _stability(rank, bound) * evidence
+    if rank.remainder_ns is not None and abs(rank.remainder_ns) > REMAINDER_SHARE * partition.step_ns:
+        value = min(value, WEAK)
+    if facts.step.basis == "profiled" or _verdict_moved(rank, bound):
+        value = min(value, MEDIUM)
+    return round(max(0.05, value), 2)
+
+
+def _stability(rank: RankFacts, bound: Bound) -> float:
+    """1 minus the standard error of the bound's time over the traced steps, relative to that time."""
+    traced = rank.traced
+    if traced is None or rank.windows is None or len(rank.windows) < 2:
+        return 0.9
+    part = {"memory": "compute", "imbalance": "skew", "none": "compute"}.get(bound, bound)
+    mean, spread = traced.parts.get(part, 0.0), traced.spread.get(part, 0.0)
+    if mean <= 0:
+        return 0.9
+    return 1 - min(0.5, spread / mean / math.sqrt(len(rank.windows)))
+
+
+def _verdict_moved(rank: RankFacts, bound: Bound) -> bool:
+    """Whether the traced steps, taken as they are, would have given another bound."""
+    return rank.traced is not None and bound != "imbalance" and _bound(rank.traced, None)[0] != bound

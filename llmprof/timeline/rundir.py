@@ -1,0 +1,155 @@
+"""Where is each file of a run directory, and how is it written and read without ever showing half a file?
+
+The layout is described in docs/run-directory.md. Standard library only: the training processes and the analysis both
+use this module.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from llmprof.errors import InputError, NotFoundError, UnreadableError
+
+__all__ = [
+    "ALLOCATOR",
+    "BOOTSTRAP",
+    "BURST",
+    "EVENTS",
+    "LOG",
+    "RANK",
+    "RUN",
+    "SCHEMA",
+    "STEPS",
+    "TRACE",
+    "TRACE_SHAPES",
+    "TRIGGER",
+    "claim_rank_dir",
+    "create",
+    "node_dir",
+    "rank_dirs",
+    "read_json",
+    "read_json_lines",
+    "write_json_atomic",
+]
+
+SCHEMA = 1
+"""Version of the layout; raised when an older reader would misread a newer directory."""
+
+RUN = "run.json"
+BURST = "burst.json"
+TRIGGER = "trigger.json"
+BOOTSTRAP = "bootstrap"
+RANK = "rank.json"
+STEPS = "steps.jsonl"
+EVENTS = "events.jsonl"
+ALLOCATOR = "allocator.jsonl"
+TRACE = "trace.json"
+TRACE_SHAPES = "trace_shapes.json"
+LOG = "log.txt"
+
+_RANKS = "ranks"
+_NODES = "nodes"
+_RANK_NAME = re.compile(r"r(\d+)(?:\.(\d+))?\Z")
+
+
+def create(path: str | os.PathLike[str]) -> Path:
+    """Make an empty run directory, or take an existing empty one; returns its absolute path.
+
+    Raises InputError when it holds something already (one run never writes over another) or cannot be made.
+    """
+    directory = Path(os.path.abspath(path))
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        taken = any(directory.iterdir())
+    except OSError as error:
+        raise InputError(f"cannot use {directory} as run directory ({error.strerror}); choose another.") from None
+    if taken:
+        raise InputError(f"{directory} is not empty; choose a new folder for this run, or remove it first.")
+    return directory
+
+
+def claim_rank_dir(run: Path, rank: int) -> Path:
+    """Make the folder of one rank's process; a second process of the same rank gets r00000.1, and so on."""
+    (run / _RANKS).mkdir(parents=True, exist_ok=True)
+    for attempt in range(10_000):
+        directory = run / _RANKS / (f"r{rank:05d}.{attempt}" if attempt else f"r{rank:05d}")
+        try:
+            directory.mkdir()
+        except FileExistsError:
+            continue
+        return directory
+    raise InputError(f"{run / _RANKS} holds 10000 processes of rank {rank}; choose a new folder for this run.")
+
+
+def rank_dirs(run: Path) -> list[tuple[int, int, Path]]:
+    """(rank, attempt, folder) of every process that recorded, in that order; attempt counts restarts from 0."""
+    try:
+        names = os.listdir(run / _RANKS)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    matches = (_RANK_NAME.match(name) for name in names)
+    found = [(int(match[1]), int(match[2] or 0), run / _RANKS / match[0]) for match in matches if match]
+    return sorted(entry for entry in found if entry[2].is_dir())
+
+
+def node_dir(run: Path, host: str) -> Path:
+    """The folder of one node's telemetry; it may not exist yet."""
+    return run / _NODES / (re.sub(r"[^A-Za-z0-9._-]", "_", host).lstrip(".") or "host")
+
+
+def write_json_atomic(path: Path, value: Mapping[str, Any]) -> None:
+    """Replace `path` by a finished file: a reader, or a kill at any moment, meets the old or the new one."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        partial.write_text(json.dumps(value, indent=1, default=str) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in `path`. Raises NotFoundError, UnreadableError."""
+    value = _parsed(_bytes_of(path), str(path))
+    if not isinstance(value, dict):
+        raise UnreadableError(f"{path} does not hold a JSON object; the run directory is damaged, record the run again.")
+    return value
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of an append-only file, one a line; a last line that was cut by a kill is left out.
+
+    Raises NotFoundError, and UnreadableError for damage anywhere else.
+    """
+    *lines, rest = _bytes_of(path).split(b"\n")  # whatever follows the last newline was never finished
+    del rest
+    records = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        value = _parsed(line, f"{path}, line {number},")
+        if not isinstance(value, dict):
+            raise UnreadableError(f"{path}, line {number}, is not a JSON object; the file is damaged, record again.")
+        records.append(value)
+    return records
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise NotFoundError(f"{path} does not exist; check that this is a run directory of llmprof.") from None
+    except OSError as error:
+        raise UnreadableError(f"cannot read {path} ({error.strerror}); check its permissions.") from None
+
+
+def _parsed(data: bytes, where: str) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+        raise UnreadableError(f"{where} is not valid JSON; the file is damaged or cut short, record again.") from None

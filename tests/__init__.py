@@ -1,0 +1,1 @@
+"""The tests of llmprof; the tree mirrors llmprof/."""

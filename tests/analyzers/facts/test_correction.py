@@ -1,0 +1,75 @@
+"""The traced step is brought back to the measured one: device work keeps its length, the host gets its own back."""
+
+from __future__ import annotations
+
+import pytest
+
+from llmprof.analyzers.facts.correction import correct
+from llmprof.analyzers.facts.partition import Partition, device_partition
+from llmprof.analyzers.facts.windows import windows_of
+from llmprof.timeline.events import EventTable
+from tests.scenarios.builder import TraceBuilder
+
+GEMM = "nvjet_tst_128x256_64x4_2x1_v_bz_TNT"
+US = 1_000
+MS = 1_000_000
+
+
+def launch_bound(cost_ns: int, kernels: int = 200) -> tuple[Partition, EventTable]:
+    """One step of `kernels` kernels of 10 µs, each after 30 µs of host work in which 4 operators were recorded.
+
+    Recording made each operator `cost_ns` longer, so the truth without the profiler is `kernels` x 40 µs.
+    """
+    b = TraceBuilder()
+    now = 0
+    for _ in range(kernels):
+        for _ in range(4):
+            b.op("aten::add", now, 5 * US)
+            now += 30 * US // 4 + cost_ns
+        b.kernel(GEMM, now, 10 * US, launch_ns=now - 1, launch_dur_ns=1)
+        now += 10 * US
+    b.step(0, 0, now)
+    rank = b.rank()
+    windows = windows_of(rank)
+    assert rank.events is not None and windows is not None
+    return device_partition(rank.events, windows), rank.events
+
+
+def test_the_planted_cost_of_an_event_is_found_and_taken_off_the_host() -> None:
+    traced, events = launch_bound(cost_ns=3 * US)
+    found = correct(traced, events, step_ns=200 * 40 * US)
+    assert traced.step_ns == pytest.approx(200 * 52 * US)
+    # Five host events an interval are recorded: four operators and the launch.
+    assert found.event_cost_ns == pytest.approx(3 * US * 4 / 5, rel=0.02)
+    assert found.partition.parts["compute"] == 200 * 10 * US
+    assert found.partition.parts["host"] == pytest.approx(200 * 30 * US, rel=0.001)
+    assert found.remainder_ns == pytest.approx(0, abs=1 * US)
+
+
+def test_the_corrected_parts_sum_to_the_measured_step() -> None:
+    traced, events = launch_bound(cost_ns=2 * US)
+    for step_ns in (3 * MS, 8 * MS, 20 * MS):
+        assert sum(correct(traced, events, step_ns).partition.parts.values()) == pytest.approx(step_ns)
+
+
+def test_a_step_longer_than_its_trace_leaves_an_unexplained_remainder() -> None:
+    traced, events = launch_bound(cost_ns=0)
+    found = correct(traced, events, step_ns=traced.step_ns + 1 * MS)
+    assert found.remainder_ns == pytest.approx(1 * MS)
+    assert found.partition.detail["untraced"] == pytest.approx(1 * MS)
+    assert found.partition.parts["other"] == pytest.approx(1 * MS)
+
+
+def test_a_cost_beyond_belief_is_not_fitted_but_reported() -> None:
+    traced, events = launch_bound(cost_ns=1 * US, kernels=10)
+    found = correct(traced, events, step_ns=10 * 10 * US)  # as if all host time were the profiler's
+    assert found.event_cost_ns <= 15_000
+    assert sum(found.partition.parts.values()) == pytest.approx(10 * 10 * US)
+
+
+def test_measured_classes_replace_the_traces_estimate() -> None:
+    traced, events = launch_bound(cost_ns=0)
+    found = correct(traced, events, traced.step_ns + 2 * MS, {"wait": 1.5 * MS, "checkpoint": 0.5 * MS})
+    assert found.partition.parts["data"] == 1.5 * MS
+    assert found.partition.stall_classes == {"checkpoint": 0.5 * MS}
+    assert found.remainder_ns == pytest.approx(0, abs=1)

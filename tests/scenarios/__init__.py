@@ -1,0 +1,1 @@
+"""Timelines whose truth is known, built by hand."""
