@@ -18,6 +18,7 @@ _HOST = {
     "evaluation": "for evaluation",
     "gc": "for Python's garbage collector",
     "compile": "for compilation",
+    "plan_build": "for cuDNN to plan operators for shapes that are new to it",
 }
 
 

@@ -72,7 +72,7 @@ def judge(facts: Facts) -> Verdict:
         bound=bound,
         detail=detail,
         share=share,
-        confidence=_confidence(facts, bound, share, runner_up.share if runner_up else 0.0),
+        confidence=_confidence(facts, bound),
         sentence=sentence(facts, bound, detail, share),
         flags=_flags(facts, imbalance, bound),
         runner_up=runner_up,
@@ -117,7 +117,18 @@ def _detail(partition: Partition, bound: Bound) -> str | None:
     """The largest detailed class behind a stall bound."""
     members = {
         "data": ("wait", "input_copy"),
-        "host": ("launch", "gap", "python", "sync", "memory_management", "checkpoint", "evaluation", "gc", "compile"),
+        "host": (
+            "launch",
+            "gap",
+            "python",
+            "sync",
+            "memory_management",
+            "checkpoint",
+            "evaluation",
+            "gc",
+            "compile",
+            "plan_build",
+        ),
     }.get(bound)
     if members is None:
         return None
@@ -205,12 +216,24 @@ def _unknown_reason(partition: Partition, unknown: float) -> str:
     return f"the traced steps explain only {1 - unknown:.0%} of the measured step; trace steps that are like the rest"
 
 
-def _confidence(facts: Facts, bound: Bound, share: float, runner_up: float) -> float:
-    """clamp(margin / 0.15) x known share x stability x evidence, with the caps of the capture contract."""
+def _margin(partition: Partition, bound: Bound) -> float:
+    """How far the shares are from those at which the bound would be another one."""
+    found = scores(partition)
+    stalls = _ranked({name: value for name, value in found.items() if name != "compute"})
+    if bound in ("compute", "memory", "none"):
+        return STALL_SHARE - stalls[0][1]
+    if bound == "imbalance":
+        return FULL_MARGIN
+    others = [value for name, value in stalls if name != bound]
+    return min(found[bound] - max(others, default=0.0), found[bound] - MODERATE_SHARE)
+
+
+def _confidence(facts: Facts, bound: Bound) -> float:
+    """clamp(margin / 0.15) x known share x stability x evidence, with the caps for what the trace cannot explain."""
     rank = facts.critical
     partition = rank.partition
     assert partition is not None
-    margin = min(1.0, max(share - runner_up, 0.02) / FULL_MARGIN)
+    margin = min(1.0, max(_margin(partition, bound), 0.02) / FULL_MARGIN)
     evidence = 0.7 if partition.cpu_only else 0.95 if facts.step.basis == "unprofiled" else 0.85
     if bound == "memory":
         evidence = min(evidence, 0.6)

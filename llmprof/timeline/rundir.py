@@ -35,6 +35,7 @@ __all__ = [
     "read_json",
     "read_json_lines",
     "write_json_atomic",
+    "write_text_atomic",
 ]
 
 SCHEMA = 1
@@ -103,10 +104,15 @@ def node_dir(run: Path, host: str) -> Path:
 
 
 def write_json_atomic(path: Path, value: Mapping[str, Any]) -> None:
-    """Replace `path` by a finished file: a reader, or a kill at any moment, meets the old or the new one."""
+    """Replace `path` by this object: a reader, or a kill at any moment, meets the old file or the new one."""
+    write_text_atomic(path, json.dumps(value, indent=1, default=str) + "\n")
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """Replace `path` by a finished file with this text."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        partial.write_text(json.dumps(value, indent=1, default=str) + "\n", encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
         os.replace(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -117,7 +123,9 @@ def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in `path`. Raises NotFoundError, UnreadableError."""
     value = _parsed(_bytes_of(path), str(path))
     if not isinstance(value, dict):
-        raise UnreadableError(f"{path} does not hold a JSON object; the run directory is damaged, record the run again.")
+        raise UnreadableError(
+            f"{path} does not hold a JSON object; the run directory is damaged, record the run again."
+        )
     return value
 
 

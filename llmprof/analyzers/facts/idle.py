@@ -31,6 +31,12 @@ _STALLS = {
 }
 
 
+_PLANNED = re.compile(r"^aten::_?(cudnn|miopen)_")
+PLAN_BUILD_NS = 5_000_000
+"""A cuDNN operator normally takes the host well under 1 ms; from 5 ms on it is building a plan for a new shape
+(40 to 50 ms each were seen for cuDNN attention on an H200)."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Gaps:
     """Idle gaps [start, end), each with the end `issued` of the call that launched the work after it; shape (n,)."""
@@ -46,7 +52,8 @@ def idle_causes(events: EventTable, idle: Intervals) -> Mapping[str, Intervals]:
 
     Up to the moment at which the next device work was issued, the host is late: `data` while a loader is being asked
     for a batch, `memory_management` in allocator calls, `sync` when the gap began inside a host synchronisation (the
-    refill after it), `checkpoint`, `evaluation`, `gc`, `compile` under such a mark, else `launch`. After that moment
+    refill after it), `checkpoint`, `evaluation`, `gc`, `compile` under such a mark, `plan_build` while cuDNN plans an
+    operator for a shape that is new to it, else `launch`. After that moment
     the work waits: `gap` for at most LAUNCH_GAP_NS, else `dependency`. `unlinked` where the launch is not recorded.
     """
     if not idle:
@@ -66,6 +73,7 @@ def idle_causes(events: EventTable, idle: Intervals) -> Mapping[str, Intervals]:
     marks = {
         "data": loader_spans(events),
         **{name: _spans_named(events, (Kind.ANNOTATION,), pattern) for name, pattern in _STALLS.items()},
+        "plan_build": _spans_named(events, (Kind.CPU_OP,), _PLANNED, at_least_ns=PLAN_BUILD_NS),
         "memory_management": _spans_named(events, (Kind.RUNTIME,), _ALLOCATOR),
         "sync": Intervals.of(gaps.start[refill], issued[refill]),
     }
@@ -104,8 +112,11 @@ def _inside_sync(
     return inside
 
 
-def _spans_named(events: EventTable, kinds: tuple[Kind, ...], pattern: re.Pattern[str]) -> Intervals:
+def _spans_named(
+    events: EventTable, kinds: tuple[Kind, ...], pattern: re.Pattern[str], *, at_least_ns: int = 0
+) -> Intervals:
     matching = np.fromiter((pattern.search(name) is not None for name in events.strings.names), dtype=bool)
     if not matching.any():
         return EMPTY
-    return events.spans(events.rows_named(kinds, matching))
+    rows = events.rows_named(kinds, matching)
+    return events.spans(rows[events.dur[rows] >= at_least_ns])

@@ -58,6 +58,7 @@ PART_OF = {
     "evaluation": "stalls",
     "gc": "stalls",
     "compile": "stalls",
+    "plan_build": "stalls",
     "dependency": "other",
     "unlinked": "other",
     "untraced": "other",

@@ -1,1 +1,118 @@
 """From files on disk to a timeline: one format, one module, recognised by content and not by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from llmprof.collectors.files.kineto import KinetoTrace, parse_kineto
+from llmprof.errors import InputError, NotFoundError, UnknownFormatError, UnreadableError
+from llmprof.timeline.timeline import RankTimeline, Timeline
+
+__all__ = ["load"]
+
+
+def load(paths: Sequence[str | Path]) -> Timeline:
+    """The timeline of a run directory, of a folder of traces, or of one or more trace files (one a rank).
+
+    The rank of a file is what it says (distributedInfo), else the number in its name (`rank0`, `rank-0`, `r00000`),
+    else its place among the files.
+
+    Raises InputError when the paths do not fit together, NotFoundError, UnknownFormatError or UnreadableError when one
+    of them cannot be used. In a folder, files that are no traces are passed over with a warning.
+    """
+    if not paths:
+        raise InputError("no input was given; give a trace file, a folder of traces or a run directory.")
+    chosen = [Path(path) for path in paths]
+    for path in chosen:
+        if not os.path.exists(path):  # unlike Path.exists, False for a path that may not be looked at
+            raise NotFoundError(f"{path} does not exist; check the path.")
+    if any(_is_run_directory(path) for path in chosen):
+        return _read_run(chosen)
+    traces: list[KinetoTrace] = []
+    warnings: list[str] = []
+    for path in chosen:
+        if path.is_dir():
+            traces += _parse_folder(path, warnings)
+        else:
+            traces.append(parse_kineto(path))
+    ranks = _in_order(traces, warnings)
+    return Timeline(
+        ranks=ranks,
+        kind="kineto",
+        paths=tuple(str(path) for path in chosen),
+        world_size=_world_size(ranks, warnings),
+        warnings=tuple(warnings),
+    )
+
+
+def _is_run_directory(path: Path) -> bool:
+    return path.is_dir() and ((path / "run.json").is_file() or (path / "ranks").is_dir())
+
+
+def _read_run(paths: Sequence[Path]) -> Timeline:
+    if len(paths) > 1:
+        run = next(filter(_is_run_directory, paths))
+        raise InputError(f"{run} is a run directory and has to be given alone; drop the other paths.")
+    from llmprof.collectors.files.run_directory import read_run_directory
+
+    return read_run_directory(paths[0])
+
+
+def _parse_folder(folder: Path, warnings: list[str]) -> list[KinetoTrace]:
+    """The traces directly in a folder; NotFoundError or the file's own error when there is none."""
+    try:
+        files = sorted(
+            path for path in folder.iterdir() if path.name.endswith((".json", ".json.gz")) and path.is_file()
+        )
+    except OSError as error:
+        raise UnreadableError(f"{folder} cannot be listed ({error.strerror}); check its permissions.") from error
+    traces: list[KinetoTrace] = []
+    damaged: UnreadableError | None = None
+    for path in files:
+        try:
+            traces.append(parse_kineto(path))
+        except UnknownFormatError:  # noqa: PERF203 - a handful of files
+            warnings.append(f"{path.name} is no trace and was passed over.")
+        except UnreadableError as error:
+            damaged = damaged or error
+            warnings.append(f"passed over: {error}")
+    if traces:
+        return traces
+    if damaged is not None:
+        raise damaged
+    raise UnknownFormatError(
+        f"{folder} holds no trace (*.json, *.json.gz) and is no run directory; give a trace file or a folder of them."
+    )
+
+
+def _in_order(traces: Sequence[KinetoTrace], warnings: list[str]) -> tuple[RankTimeline, ...]:
+    """The timelines, ascending by rank; InputError when two files claim one rank."""
+    claimed: dict[int, KinetoTrace] = {}
+    unclaimed: list[KinetoTrace] = []
+    for trace in traces:
+        rank = trace.claimed_rank
+        if rank is None:
+            unclaimed.append(trace)
+        elif rank in claimed:
+            raise InputError(
+                f"{claimed[rank].path} and {trace.path} both say they are rank {rank}; give the traces of one run, one "
+                "file a rank."
+            )
+        else:
+            claimed[rank] = trace
+    free = (number for number in range(len(traces)) if number not in claimed)
+    for rank, trace in zip(free, unclaimed, strict=False):
+        claimed[rank] = trace
+        if len(traces) > 1:
+            warnings.append(f"nothing says which rank {trace.path.name} is; it is taken as rank {rank}.")
+    return tuple(claimed[rank].timeline(rank) for rank in sorted(claimed))
+
+
+def _world_size(ranks: Sequence[RankTimeline], warnings: list[str]) -> int | None:
+    """The number of ranks in the job as the files say; the largest, with a warning, where they disagree."""
+    sizes = sorted({size for rank in ranks if (size := rank.environment.world_size)})
+    if len(sizes) > 1:
+        warnings.append(f"the files disagree on the number of ranks ({sizes}): they may be of different runs.")
+    return sizes[-1] if sizes else None

@@ -1,0 +1,128 @@
+"""Which fix should be tried first, and what do several bring together?
+
+By expected gain, then by effort, then by how well the gain is founded. What cannot be told from the noise of the step
+comes last and promises nothing. When memory is at its limit, fixes that win memory come first. Gains that overlap are
+never added: of the fixes that shorten the same part of the step, only the largest counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from llmprof.analyzers.diagnosis import Basis, Combined, Effort, Gain, Recommendation
+from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.rules.fixes import FIXES
+from llmprof.analyzers.rules.memory_near_limit import near_limit
+from llmprof.analyzers.rules.thresholds import NOISE_ERRORS, NOISE_SHARE
+from llmprof.units import NS_PER_MS, format_ms
+
+__all__ = ["noise_ms", "rank"]
+
+_EFFORT: dict[Effort, int] = {"flag": 0, "few_lines": 1, "refactor": 2, "infrastructure": 3}
+_BASIS: dict[Basis, int] = {"replay": 0, "roofline": 1, "bound": 2, "prior": 3}
+
+
+def rank(recommendations: Iterable[Recommendation], facts: Facts) -> tuple[tuple[Recommendation, ...], Combined | None]:
+    """Recommendations in the order in which to try them, each id once, and what they bring together.
+
+    `Combined` is None when fewer than two fixes add up to anything.
+    """
+    limit = noise_ms(facts)
+    capacity = any(near_limit(one.memory) for one in facts.ranks.values()) or near_limit(facts.critical.memory)
+    merged = [_quiet(one, facts, limit) for one in _merge(recommendations)]
+    ordered = sorted(merged, key=lambda one: _key(one, capacity=capacity))
+    return tuple(ordered), _combined(ordered, facts)
+
+
+def noise_ms(facts: Facts) -> float:
+    """The smallest gain that can be told from nothing: two standard errors of the mean step, else 1 % of it."""
+    noise = facts.step.noise_ns
+    ns = NOISE_SHARE.value * facts.step.mean_ns if noise is None else NOISE_ERRORS.value * noise
+    return ns / NS_PER_MS
+
+
+def _merge(recommendations: Iterable[Recommendation]) -> list[Recommendation]:
+    """Each id once: the better founded gain, then the larger one."""
+    best: dict[str, Recommendation] = {}
+    for one in recommendations:
+        other = best.get(one.id)
+        if other is None or _founded(one) < _founded(other):
+            best[one.id] = one
+    return list(best.values())
+
+
+def _founded(one: Recommendation) -> tuple[int, float]:
+    return _BASIS[one.gain.basis], -one.gain.expected_ms
+
+
+def _quiet(one: Recommendation, facts: Facts, limit_ms: float) -> Recommendation:
+    """A gain within the noise promises nothing and says so; costs of memory fixes stay as they are."""
+    gain = one.gain
+    if gain.expected_ms < 0 or gain.expected_ms > limit_ms or (gain.expected_ms == 0 and gain.low_ms == 0):
+        return one
+    step = facts.step.mean_ns / NS_PER_MS
+    reason = (
+        f"The expected gain of {format_ms(gain.expected_ms)} cannot be told from the step's noise "
+        f"({format_ms(limit_ms)})."
+    )
+    nothing = replace(gain, expected_ms=0.0, low_ms=min(gain.low_ms, 0.0), step_ms_after=step, speedup=1.0)
+    return replace(one, gain=nothing, why=f"{one.why} {reason}".strip())
+
+
+def _key(one: Recommendation, *, capacity: bool) -> tuple[int, float, float, int, int, float, str]:
+    """Smaller comes first."""
+    gain = one.gain
+    memory = capacity and one.rule == "memory-near-limit"
+    if memory:
+        # Memory won; among unknown amounts and equal ones the least cost in time.
+        group, first, second = 0, -float(gain.memory_bytes or 0), -gain.expected_ms
+    elif gain.expected_ms > 0:
+        group, first, second = 1, -gain.expected_ms, 0.0
+    else:
+        group, first, second = 2, -gain.high_ms, 0.0
+    width = (gain.high_ms - gain.low_ms) / gain.expected_ms if gain.expected_ms > 0 else 0.0
+    return group, first, second, _EFFORT[one.effort], _BASIS[gain.basis], width, one.id
+
+
+def _combined(ordered: Sequence[Recommendation], facts: Facts) -> Combined | None:
+    """The step after the fixes together: per part of the step one fix counts, capped by what the part takes."""
+    partition = facts.critical.partition
+    if partition is None:
+        return None
+    counted: list[Recommendation] = []
+    taken: set[str] = set()
+    for one in sorted((one for one in ordered if one.gain.expected_ms > 0), key=lambda one: -one.gain.expected_ms):
+        parts = set(FIXES[one.id].removes) if one.id in FIXES else {"unknown"}
+        if taken.isdisjoint(parts):
+            counted.append(one)
+            taken |= parts
+    if len(counted) < 2:
+        return None
+    step = facts.step.mean_ns / NS_PER_MS
+    caps = [_cap_ms(one, facts) for one in counted]
+    low, expected, high = (
+        sum(min(value, cap) for value, cap in zip(values, caps, strict=True))
+        for values in zip(*(_three(one.gain) for one in counted), strict=True)
+    )
+    # Device work that no counted fix shortens stays, whatever the others remove.
+    floor = 0.0 if "compute" in taken else partition.parts.get("compute", 0.0) / NS_PER_MS
+    places = {one.id: place for place, one in enumerate(ordered)}
+    return Combined(
+        of=tuple(sorted((one.id for one in counted), key=places.__getitem__)),
+        step_ms_after=max(step - expected, floor),
+        low_ms=max(step - high, floor),
+        high_ms=max(step - low, floor),
+    )
+
+
+def _three(gain: Gain) -> tuple[float, float, float]:
+    return gain.low_ms, gain.expected_ms, gain.high_ms
+
+
+def _cap_ms(one: Recommendation, facts: Facts) -> float:
+    """What the parts that this fix shortens take in the step."""
+    partition = facts.critical.partition
+    if partition is None or one.id not in FIXES:
+        return one.gain.high_ms
+    return sum(partition.parts.get(part, 0.0) for part in FIXES[one.id].removes) / NS_PER_MS

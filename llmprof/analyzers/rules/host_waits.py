@@ -1,0 +1,91 @@
+"""What is the idle time made of that the host causes: launch overhead, long pauses, or launching collectives by hand?
+
+Shares are taken from the traced step, whose spans are known, and applied to the step that is explained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from llmprof.analyzers.facts.collectives import CollectiveFacts
+from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.rules import thresholds
+from llmprof.analyzers.rules.gains import part_ns
+from llmprof.timeline.intervals import EMPTY, Intervals
+
+__all__ = ["HostWaits", "host_waits", "reduced_by_hand"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostWaits:
+    """The host part of the critical rank's step, split; ns per step, summing to that part."""
+
+    overhead_ns: float
+    """Short waits, one before each of many kernels: what launching costs."""
+    pause_ns: float
+    """Long waits: the host did something else, or nothing that was recorded."""
+    reduction_ns: float
+    """Short waits while gradients are reduced one by one after the backward pass."""
+    longest_pause: tuple[int, int] | None = None
+    """[start, end) on the rank's clock."""
+
+
+def host_waits(facts: Facts) -> HostWaits:
+    """Split the host part of the critical rank's step."""
+    total = part_ns(facts, "host")
+    traced = facts.critical.traced
+    waits = EMPTY if traced is None else traced.spans.get("launch", EMPTY)
+    if not waits:
+        return HostWaits(overhead_ns=total, pause_ns=0.0, reduction_ns=0.0)
+    lengths = waits.ends - waits.starts
+    long = lengths >= thresholds.PAUSE.value
+    gaps = 0 if traced is None else traced.spans.get("gap", EMPTY).length
+    whole = waits.length + gaps
+    pause = total * float(lengths[long].sum()) / whole
+    short = Intervals.of(waits.starts[~long], waits.ends[~long])
+    reduction = total * (short & _reduction_phase(facts)).length / whole
+    row = int(lengths.argmax())
+    return HostWaits(
+        overhead_ns=total - pause - reduction,
+        pause_ns=pause,
+        reduction_ns=reduction,
+        longest_pause=(int(waits.starts[row]), int(waits.ends[row])) if long.any() else None,
+    )
+
+
+def reduced_by_hand(facts: Facts) -> bool:
+    """Whether gradients look reduced one by one after the backward pass, nothing hidden."""
+    collectives = facts.critical.collectives
+    if collectives is None:
+        return False
+    total = collectives.exposed_ns + collectives.hidden_ns
+    if total <= 0 or collectives.exposed_ns < thresholds.UNOVERLAPPED.value * total:
+        return False
+    count = _reductions(collectives)
+    optimizers = facts.critical.environment.optimizers
+    tensors = optimizers[0].parameter_tensors if optimizers else None
+    if tensors and tensors >= thresholds.FEW_COLLECTIVES.value:
+        return abs(count - tensors) <= thresholds.PARAMETER_MATCH.value * tensors
+    return count >= thresholds.MANY_COLLECTIVES.value
+
+
+def _reductions(collectives: CollectiveFacts) -> float:
+    """All-reduces per step; every collective when their kinds are not known."""
+    if not collectives.groups:
+        return collectives.count_per_step
+    return sum(group.count for group in collectives.groups if "all" in group.op and "reduce" in group.op)
+
+
+def _reduction_phase(facts: Facts) -> Intervals:
+    """From the first to the last collective of each traced step, when these are gradients reduced by hand."""
+    critical = facts.critical
+    if critical.traced is None or critical.windows is None or not reduced_by_hand(facts):
+        return EMPTY
+    spans = critical.traced.spans
+    exposed = spans.get("communication", EMPTY) | spans.get("skew", EMPTY)
+    first = np.searchsorted(exposed.starts, critical.windows.start_ns, side="left")
+    last = np.searchsorted(exposed.starts, critical.windows.end_ns, side="left") - 1
+    some = last >= first
+    return Intervals.of(exposed.starts[first[some]], exposed.ends[last[some]])

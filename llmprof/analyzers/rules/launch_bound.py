@@ -1,0 +1,188 @@
+"""Can the host launch kernels fast enough?
+
+Detects:
+    The device is idle because the next kernel has not been launched yet: the host needs longer to prepare a kernel
+    than the device needs to run it.
+
+Why it costs time:
+    Every kernel of eager PyTorch costs several microseconds of Python, dispatch and driver. With small tensors the
+    kernels are shorter than that, the launch queue runs empty, and the step takes as long as the host needs.
+
+How it is measured:
+    Idle time of the device before the launch of its next kernel, without the time in which the host waited for a batch,
+    for a synchronisation or for the allocator. A profiler slows the host, so the figure is corrected to the unprofiled
+    step where that was measured. Single waits of a millisecond and more are pauses of the host, not launch overhead;
+    they are named but not counted.
+
+Does not apply when:
+    Training runs on the CPU.
+
+Fix:
+    Replay the step as CUDA graphs: `torch.compile(model, mode="reduce-overhead")`, or `torch.cuda.graph` by hand.
+    `torch.compile(model)` alone fuses operators into fewer kernels. A larger batch makes the kernels longer.
+
+Verify:
+    Record again: kernels per step stay, launches per step fall, and the host part of the step with them.
+"""
+
+from __future__ import annotations
+
+from llmprof.analyzers.diagnosis import Evidence, Recommendation
+from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.rules import evidence, thresholds
+from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
+from llmprof.analyzers.rules.fixes import recommend
+from llmprof.analyzers.rules.gains import data_late_weight, gain, part_ns
+from llmprof.analyzers.rules.host_waits import HostWaits, host_waits
+from llmprof.analyzers.rules.optimizer_time import optimizer_host_time
+from llmprof.units import format_count, format_ns, format_percent
+
+__all__ = ["RULE", "evaluate"]
+
+RULE = Rule(
+    id="launch-bound",
+    category="host",
+    title="Kernel launches keep up",
+    failed_title="The device waits for the host to launch kernels",
+    fixes=("cuda-graphs", "torch-compile"),
+    thresholds=(
+        thresholds.LAUNCH_SHARE,
+        thresholds.PAUSE,
+        thresholds.GRAPHS_LOW,
+        thresholds.GRAPHS_EXPECTED,
+        thresholds.GRAPHS_DISTRIBUTED,
+        thresholds.COMPILE_EXPECTED,
+        thresholds.GRAPH_SYNCS,
+    ),
+)
+
+
+def evaluate(facts: Facts) -> Judgement:
+    """Judge the launch-starved idle time of the critical rank."""
+    partition = facts.critical.partition
+    if partition is None:
+        return RULE.no_data("No step of this recording could be taken apart, so idle time and its causes are unknown.")
+    if partition.cpu_only:
+        return RULE.not_applicable("Training runs on the CPU: there is no device to launch kernels on.")
+    waits = host_waits(facts)
+    cost = waits.overhead_ns + waits.reduction_ns
+    share = cost / facts.step.mean_ns
+    figures = _figures(facts, waits, cost)
+    pauses = _pauses(facts, waits)
+    if share < thresholds.LAUNCH_SHARE.value:
+        return RULE.passed(f"Waiting for launches takes {format_percent(share)} of the step.{pauses}", evidence=figures)
+    return RULE.fired(
+        facts,
+        f"The device waits {format_ns(cost)} per step ({format_percent(share)}) for launches{_kernels(facts)}.{pauses}",
+        cost_ns=cost,
+        confidence=confidence_of(facts, "host"),
+        evidence=figures,
+        recommendations=_fixes(facts, waits),
+    )
+
+
+def _kernels(facts: Facts) -> str:
+    kernels = facts.critical.kernels
+    if kernels is None or kernels.mean_ns is None:
+        return ""
+    return f": {format_count(kernels.count_per_step)} kernels of {format_ns(kernels.mean_ns)} on average"
+
+
+def _pauses(facts: Facts, waits: HostWaits) -> str:
+    """A sentence about long pauses, which launching does not explain."""
+    if waits.pause_ns < thresholds.LAUNCH_SHARE.value * facts.step.mean_ns:
+        return ""
+    return (
+        f" Another {format_ns(waits.pause_ns)} are pauses of the host of a millisecond and more, "
+        "which launching does not explain."
+    )
+
+
+def _figures(facts: Facts, waits: HostWaits, cost_ns: float) -> list[Evidence]:
+    critical = facts.critical
+    window = evidence.longest(critical, "launch")
+    result = [
+        evidence.share("device idle before a late launch", facts, cost_ns, thresholds.LAUNCH_SHARE),
+        evidence.time("device idle before a late launch", cost_ns, source="partition", rank=critical.rank),
+        evidence.time("in longer pauses", waits.pause_ns, source="trace", rank=critical.rank, window=window),
+    ]
+    if critical.kernels is not None:
+        kernels = critical.kernels
+        result.append(evidence.number("kernels", kernels.count_per_step, "per step", source="trace"))
+        result.append(evidence.number("kernels under 10 µs", kernels.short_share, "of all kernels", source="trace"))
+    if critical.host is not None:
+        result.append(evidence.number("launches", critical.host.launches, "per step", source="trace"))
+        result.append(evidence.number("CUDA graph launches", critical.host.graph_launches, "per step", source="trace"))
+    return result
+
+
+def _fixes(facts: Facts, waits: HostWaits) -> list[Recommendation]:
+    host = facts.critical.host
+    if host is not None and host.graph_launches and host.graph_launches >= 1:
+        return []  # what is launched beside the graphs is not named by this rule
+    compiled = bool(facts.critical.environment.compiled)
+    # A compiled model launches neither the optimizer's kernels nor collectives that are called by hand.
+    reach = max(0.0, waits.overhead_ns - _optimizer_ns(facts))
+    result = [_graphs(facts, reach, compiled)]
+    if not compiled:
+        result.append(_compile(facts, reach))
+    return result
+
+
+def _optimizer_ns(facts: Facts) -> float:
+    """Launch time of a for-loop optimizer."""
+    kernels, spent = facts.critical.kernels, optimizer_host_time(facts)
+    if kernels is None or spent is None or kernels.optimizer_kind != "for-loop":
+        return 0.0
+    return spent.middle_ns
+
+
+def _graphs(facts: Facts, reach_ns: float, compiled: bool) -> Recommendation:
+    host = facts.critical.host
+    syncs = sum(host.syncs_by_operator.values()) if host is not None else 0.0
+    blocked = syncs > thresholds.GRAPH_SYNCS.value
+    weight, late = data_late_weight(facts)
+    several = (facts.world_size or facts.critical.environment.world_size or 1) > 1
+    expected = thresholds.GRAPHS_DISTRIBUTED if several else thresholds.GRAPHS_EXPECTED
+    why = "A graph replays all its kernels with one launch, so the host no longer has to keep up with each."
+    if blocked:
+        why += f" {format_count(syncs)} host syncs per step break the graph; take them out first."
+    top = reach_ns + part_ns(facts, "sync")
+    return recommend(
+        "cuda-graphs",
+        rule=RULE.id,
+        facts=facts,
+        action="Replay the model as CUDA graphs",
+        why=f"{why} {late}".rstrip(),
+        how=f'{"torch.compile(model)" if compiled else "model"} -> torch.compile(model, mode="reduce-overhead")',
+        gain=gain(
+            facts,
+            expected_ns=weight * expected.value * reach_ns,
+            low_ns=weight * expected.value / thresholds.GRAPHS_EXPECTED.value * thresholds.GRAPHS_LOW.value * reach_ns,
+            high_ns=top,
+            at_most_ns=top,
+        ),
+        watch="the host part",
+        requires=("remove-sync",) if blocked else (),
+    )
+
+
+def _compile(facts: Facts, reach_ns: float) -> Recommendation:
+    weight, late = data_late_weight(facts)
+    why = "Compilation fuses chains of small operators: fewer kernels to launch, and less Python between them."
+    return recommend(
+        "torch-compile",
+        rule=RULE.id,
+        facts=facts,
+        action="Compile the model",
+        why=f"{why} {late}".rstrip(),
+        how="model -> torch.compile(model)",
+        gain=gain(
+            facts,
+            expected_ns=weight * thresholds.COMPILE_EXPECTED.value * reach_ns,
+            low_ns=weight * thresholds.COMPILE_LOW.value * reach_ns,
+            high_ns=thresholds.COMPILE_HIGH.value * reach_ns,
+            at_most_ns=reach_ns,
+        ),
+        watch="the host part",
+    )

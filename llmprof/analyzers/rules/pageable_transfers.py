@@ -1,0 +1,138 @@
+"""Are batches copied to the device from pageable memory?
+
+Detects:
+    Copies to the device from ordinary (pageable) host memory that hold up the step.
+
+Why it costs time:
+    The driver has to stage pageable memory through a pinned buffer of its own. The copy is slower, and the call
+    returns only when the data has been read, even with `non_blocking=True`, so it cannot run beside the computation.
+
+How it is measured:
+    Device time in which only such a copy ran, plus the host time inside the copying calls as far as the device was
+    idle because of the host. A few kilobytes of token ids cost nothing and do not count.
+
+Does not apply when:
+    Nothing is copied from pageable memory.
+
+Fix:
+    `pin_memory=True` in the DataLoader and `.to(device, non_blocking=True)` for its batches.
+
+Verify:
+    Record again: the copies should read "Pinned", and the data part of the step should fall.
+"""
+
+from __future__ import annotations
+
+from llmprof.analyzers.diagnosis import Recommendation
+from llmprof.analyzers.facts.copies import CopyFacts
+from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.rules import evidence, thresholds
+from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
+from llmprof.analyzers.rules.fixes import recommend
+from llmprof.analyzers.rules.gains import gain, part_ns
+from llmprof.units import format_bytes, format_ns, format_percent
+
+__all__ = ["RULE", "evaluate"]
+
+RULE = Rule(
+    id="pageable-transfers",
+    category="data",
+    title="Batches are copied from pinned memory",
+    failed_title="Batches are copied from pageable memory",
+    fixes=("pin-memory",),
+    thresholds=(thresholds.PAGEABLE_COST, thresholds.PINNED_SPEEDUP),
+)
+
+
+def evaluate(facts: Facts) -> Judgement:
+    """Judge the pageable copies of the critical rank."""
+    critical = facts.critical
+    if critical.partition is not None and critical.partition.cpu_only:
+        return RULE.not_applicable("Training runs on the CPU: nothing is copied to a device.")
+    copies = critical.copies
+    if copies is None or critical.partition is None:
+        return RULE.no_data("The recording holds no copies of traced steps; record a burst with device activities.")
+    group = copies.pageable_to_device
+    if group.count <= 0:
+        return RULE.not_applicable("Nothing is copied to the device from pageable memory.")
+    stall = _stall_ns(facts, copies)
+    exposed = _exposed_ns(facts, copies)
+    cost = exposed + stall
+    share = cost / facts.step.mean_ns
+    figures = [
+        evidence.share("step time lost to pageable copies", facts, cost, thresholds.PAGEABLE_COST, source="copies"),
+        evidence.number("pageable copies", group.bytes, "bytes per step", source="copies", rank=critical.rank),
+        evidence.time(
+            "only a pageable copy ran",
+            exposed,
+            source="copies",
+            rank=critical.rank,
+            window=evidence.longest(critical, "input_copy", "other_copy"),
+        ),
+        evidence.time("host blocked in the call, device idle", stall, source="copies", rank=critical.rank),
+    ]
+    size = format_bytes(group.bytes)
+    if share < thresholds.PAGEABLE_COST.value:
+        return RULE.passed(
+            f"{size} per step come from pageable memory; that costs {format_percent(share)} of the step.",
+            evidence=figures,
+        )
+    return RULE.fired(
+        facts,
+        f"{size} per step are copied from pageable memory; the step loses {format_ns(cost)} to it.",
+        cost_ns=cost,
+        confidence=confidence_of(facts, "data"),
+        evidence=figures,
+        recommendations=[_pin(facts, copies, stall)],
+    )
+
+
+def _exposed_ns(facts: Facts, copies: CopyFacts) -> float:
+    """Time in which only such a copy ran: at most what the partition charges to copies."""
+    partition = facts.critical.partition
+    charged = partition.detail.get("input_copy") if partition is not None else None
+    if charged is None:
+        return copies.pageable_to_device.exposed_ns
+    return min(copies.pageable_to_device.exposed_ns, charged + part_ns(facts, "memcpy"))
+
+
+def _stall_ns(facts: Facts, copies: CopyFacts) -> float:
+    """Host time inside the copying calls that can have left the device idle: at most the idle that the host causes."""
+    blocked = max(0.0, (copies.pageable_stall_ns or 0.0) - copies.pageable_to_device.ns)
+    return min(blocked, part_ns(facts, "host", "sync"))
+
+
+def _pin(facts: Facts, copies: CopyFacts, stall_ns: float) -> Recommendation:
+    group = copies.pageable_to_device
+    slow, fast = group.bytes_per_s, copies.pinned_to_device.bytes_per_s
+    # The run's own pinned copies tell the rate best, when they are no slower than the pageable ones.
+    speedup = fast / slow if slow and fast and fast > slow else thresholds.PINNED_SPEEDUP.value
+    exposed = _exposed_ns(facts, copies)
+    quicker = exposed * (1 - 1 / speedup)
+    loader = facts.critical.environment.loaders[0] if facts.critical.environment.loaders else None
+    if loader is not None and loader.pin_memory:
+        action = "Pin the tensors that are copied to the device outside the DataLoader"
+        how = "tensor.pin_memory().to(device, non_blocking=True)"
+        why = "The DataLoader pins its batches (pin_memory=True), yet the copies come from pageable memory."
+    else:
+        action = "Pin the DataLoader's batches and copy them without blocking"
+        now = "DataLoader(...)" if loader is None or loader.pin_memory is None else "DataLoader(pin_memory=False)"
+        how = f"{now} -> DataLoader(pin_memory=True); batch.to(device, non_blocking=True)"
+        why = "A copy from pinned memory is faster and runs beside the computation."
+    return recommend(
+        "pin-memory",
+        rule=RULE.id,
+        facts=facts,
+        action=action,
+        why=why,
+        how=how,
+        gain=gain(
+            facts,
+            # Faster for certain; beside the computation, and without the stall, where the loop lets it.
+            expected_ns=(quicker + exposed + stall_ns) / 2,
+            low_ns=quicker,
+            high_ns=exposed + stall_ns,
+            at_most_ns=exposed + stall_ns,
+        ),
+        watch="the data part",
+    )

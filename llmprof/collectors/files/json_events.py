@@ -1,0 +1,120 @@
+"""Which events does a Chrome-trace JSON text hold? Walks the text event by event and survives damage.
+
+The document is an object with a `traceEvents` list, at any place among its keys, or a bare list. Only one event is a
+Python object at a time. An event that is not valid JSON is repaired where the damage is a known one, else left out;
+a text that ends inside an event gives everything before it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Generator, Iterator
+from typing import Any
+
+__all__ = ["EventWalk"]
+
+_BLANK = re.compile(r"[ \t\r\n\x00]*")
+_SEPARATOR = re.compile(r"[ \t\r\n,]*")
+_COLON = re.compile(r"[ \t\r\n]*:[ \t\r\n]*")
+_LIST_KEY = re.compile(r'"traceEvents"\s*:\s*\[')
+# The next event after a damaged one. It cannot occur inside a JSON string, where the inner quotes are escaped.
+_NEXT_EVENT = re.compile(r'\}\s*(?:,\s*)?(?=\{\s*"(?:ph|name|cat|pid|tid|ts)"\s*:)')
+_LIST_END = re.compile(r"\}\s*(?=\])")
+_BARE_WORD = re.compile(r"(:\s*)[-+]?(?:nan(?:\([a-z]*\))?|inf(?:inity)?|n/a)(?=\s*[,}\]])", re.IGNORECASE)
+_LONE_BACKSLASH = re.compile(r'\\(?!["\\/bfnrt]|u[0-9a-fA-F]{4})')
+_LAST_COMMA = re.compile(r",(\s*[}\]])")
+
+
+class EventWalk:
+    """One pass over a trace text.
+
+    Iterate `events()` to its end; then
+
+    header      the other top-level keys
+    found_list  whether there was a list of events at all; `bare`: the document is that list; `closed`: it was complete
+    damaged     items that were left out
+    repaired    items that were mended
+    cut_at      the offset where the text ended early or stopped being JSON, None when it was whole
+
+    Numbers with a fraction arrive as text, so that no digit is lost; NaN and Infinity arrive as None.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._decode = json.JSONDecoder(parse_float=str, parse_constant=lambda word: None, strict=False).raw_decode
+        self.header: dict[str, Any] = {}
+        self.found_list = False
+        self.bare = False
+        self.closed = False
+        self.damaged = 0
+        self.repaired = 0
+        self.cut_at: int | None = None
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Every item of the event list that is an object, in file order; RecursionError where it nests too deeply."""
+        at = self._skip(_BLANK, 0)
+        if self._text[at : at + 1] == "[":
+            self.bare = True
+            yield from self._list(at + 1)
+            return
+        at += 1
+        while self.cut_at is None:
+            at = self._skip(_SEPARATOR, at)
+            if self._text[at : at + 1] == "}":
+                return
+            key, value = None, None
+            try:
+                key, at = self._decode(self._text, at)
+                at = self._skip(_COLON, at)
+                if key == "traceEvents" and self._text[at : at + 1] == "[":
+                    at = yield from self._list(at + 1)
+                    continue
+                value, at = self._decode(self._text, at)
+            except ValueError:
+                found = None if self.found_list else _LIST_KEY.search(self._text, at)
+                if found is None:
+                    self.cut_at = at
+                    return
+                self.damaged += 1
+                at = yield from self._list(found.end())
+                continue
+            if isinstance(key, str):
+                self.header[key] = value
+
+    def _list(self, at: int) -> Generator[dict[str, Any], None, int]:
+        """The items of the list whose first one begins at or after `at`; gives the offset behind the list."""
+        self.found_list = True
+        text, decode, separator = self._text, self._decode, _SEPARATOR.match
+        while True:
+            gap = separator(text, at)
+            at = gap.end() if gap else at
+            if text.startswith("]", at):
+                self.closed = True
+                return at + 1
+            try:
+                item, at = decode(text, at)
+            except ValueError:
+                boundary = _NEXT_EVENT.search(text, at) or _LIST_END.search(text, at)
+                if boundary is None:
+                    self.cut_at = at
+                    return at
+                item, at = self._repair(text[at : boundary.start() + 1]), boundary.end()
+            if type(item) is dict:
+                yield item
+            else:
+                self.damaged += 1
+
+    def _repair(self, piece: str) -> Any:
+        """The event in `piece` with NaN, lone backslashes and a last comma mended; None when that is not enough."""
+        mended = _LAST_COMMA.sub(r"\1", _LONE_BACKSLASH.sub(r"\\\\", _BARE_WORD.sub(r"\1null", piece)))
+        try:
+            item, _ = self._decode(mended, 0)
+        except ValueError:
+            return None
+        self.repaired += 1
+        return item
+
+    def _skip(self, pattern: re.Pattern[str], at: int) -> int:
+        match = pattern.match(self._text, at)
+        return match.end() if match else at

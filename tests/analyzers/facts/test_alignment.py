@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from llmprof.analyzers.facts.alignment import align_offsets, match_collectives, skew_spans
+from llmprof.analyzers.facts.windows import windows_of
+from llmprof.timeline.environment import Environment
+from llmprof.timeline.events import CollectiveCall
+from llmprof.timeline.intervals import Intervals
+from llmprof.timeline.timeline import RankTimeline
+from tests.scenarios.builder import ORIGIN_NS, TraceBuilder
+
+ALL_REDUCE = "ncclDevKernel_AllReduce_Sum_f32_RING_LL"
+MS = 1_000_000
+
+
+def a_rank(
+    number: int, spans: Sequence[tuple[int, int]], *, shift_ns: int = 0, host: str | None = None
+) -> RankTimeline:
+    """All-reduces at these (start, end) of its own clock, which runs `shift_ns` ahead; nothing else."""
+    b = TraceBuilder()
+    for start, end in spans:
+        b.kernel(ALL_REDUCE, start, end - start, launch_ns=start - 10_000)
+    return b.rank(number, origin_ns=ORIGIN_NS + shift_ns, environment=Environment(host=host))
+
+
+def skew_of(*ranks: RankTimeline) -> dict[int, Intervals]:
+    windows = {rank.rank: windows_of(rank) for rank in ranks}
+    return dict(skew_spans(ranks, {number: window for number, window in windows.items() if window is not None}))
+
+
+EARLY, LATE = [(1 * MS, 6 * MS), (11 * MS, 16 * MS)], [(5 * MS, 6 * MS), (15 * MS, 16 * MS)]
+
+
+def test_a_rank_waits_from_its_start_to_the_start_of_the_last_one() -> None:
+    skew = skew_of(a_rank(0, EARLY), a_rank(1, LATE))
+    assert skew[0] == Intervals.of([1 * MS, 11 * MS], [5 * MS, 15 * MS])
+    assert skew[1].length == 0
+
+
+def test_files_with_different_origins_are_compared_in_unix_time() -> None:
+    late = [(start - 3 * MS, end - 3 * MS) for start, end in LATE]
+    skew = skew_of(a_rank(0, EARLY, host="a"), a_rank(1, late, shift_ns=3 * MS, host="a"))
+    assert skew[0] == Intervals.of([1 * MS, 11 * MS], [5 * MS, 15 * MS])
+
+
+def test_clocks_of_different_hosts_are_aligned_on_the_ends() -> None:
+    ranks = (a_rank(0, EARLY, host="a"), a_rank(1, LATE, shift_ns=700 * MS, host="b"))
+    assert align_offsets(ranks, match_collectives(ranks)) == {0: 0, 1: 700 * MS}
+    assert skew_of(*ranks)[0] == Intervals.of([1 * MS, 11 * MS], [5 * MS, 15 * MS])
+
+
+def test_ranks_of_one_host_share_the_offset_of_that_host() -> None:
+    ranks = (
+        a_rank(0, EARLY, host="a"),
+        a_rank(1, LATE, shift_ns=700 * MS, host="b"),
+        a_rank(2, [], shift_ns=700 * MS, host="b"),
+    )
+    assert align_offsets(ranks, match_collectives(ranks))[2] == 700 * MS
+
+
+def test_recordings_that_begin_at_different_calls_are_paired_from_the_end() -> None:
+    first = a_rank(0, [(100_000, 200_000), *EARLY])
+    match = match_collectives((first, a_rank(1, LATE)))
+    assert [m.rows.shape for m in match] == [(2, 2)]
+    assert skew_of(first, a_rank(1, LATE))[0] == Intervals.of([1 * MS, 11 * MS], [5 * MS, 15 * MS])
+
+
+def test_only_steps_that_all_ranks_traced_are_paired() -> None:
+    ranks = []
+    for number, steps in ((0, (7, 8, 9)), (1, (8, 9))):
+        b = TraceBuilder()
+        for step in steps:
+            b.step(step, step * 10 * MS, (step + 1) * 10 * MS)
+            b.kernel(ALL_REDUCE, step * 10 * MS + 5 * MS, MS, launch_ns=step * 10 * MS + MS)
+        ranks.append(b.rank(number))
+    (match,) = match_collectives(ranks)
+    starts = [rank.events.ts[rows] for rank, rows in zip(ranks, match.rows, strict=True) if rank.events is not None]
+    assert np.array_equal(starts[0], starts[1])
+    assert match.rows.shape == (2, 2)
+
+
+def test_calls_of_different_sizes_are_not_one_collective() -> None:
+    ranks = []
+    for number, elements in ((0, 1000), (1, 2000)):
+        b = TraceBuilder()
+        call = CollectiveCall(name="allreduce", in_elements=elements, out_elements=elements, dtype="Float")
+        b.kernel(ALL_REDUCE, MS, MS, launch_ns=1000, collective=call)
+        ranks.append(b.rank(number))
+    assert match_collectives(ranks) == ()
+
+
+def test_groups_are_matched_apart() -> None:
+    """Ranks 0 and 1 are one group, 2 and 3 another: nobody waits across."""
+    ranks = []
+    for number in range(4):
+        b = TraceBuilder()
+        pair = (0, 1) if number < 2 else (2, 3)
+        call = CollectiveCall(name="allreduce", group_name=str(pair[0]), ranks=pair, group_size=2)
+        start = (2 + number) * MS
+        b.kernel(ALL_REDUCE, start, pair[1] * MS + 4 * MS - start, launch_ns=1000, collective=call)
+        ranks.append(b.rank(number))
+    assert sorted(match.ranks for match in match_collectives(ranks)) == [(0, 1), (2, 3)]
+    assert {number: spans.length for number, spans in skew_of(*ranks).items()} == {0: MS, 1: 0, 2: MS, 3: 0}
+
+
+def test_kernels_that_never_ran_together_are_no_match() -> None:
+    apart = [(start + 30 * MS, end + 30 * MS) for start, end in EARLY]
+    skew = skew_of(a_rank(0, EARLY, host="a"), a_rank(1, apart, host="a"))
+    assert {number: spans.length for number, spans in skew.items()} == {0: 0, 1: 0}
+
+
+def test_the_root_of_a_broadcast_does_not_wait() -> None:
+    ranks = []
+    for number, start in ((0, MS), (1, 5 * MS)):
+        b = TraceBuilder()
+        b.kernel("ncclDevKernel_Broadcast_RING_LL", start, 6 * MS - start, launch_ns=1000)
+        ranks.append(b.rank(number))
+    assert match_collectives(ranks) == ()
+
+
+@pytest.mark.parametrize("shift_ns", [0, 5_000, -5_000])
+def test_identical_ranks_do_not_wait(shift_ns: int) -> None:
+    skew = skew_of(a_rank(0, EARLY), a_rank(1, EARLY, shift_ns=shift_ns))
+    assert {number: spans.length for number, spans in skew.items()} == {0: 0, 1: 0}
+
+
+def test_a_rank_without_events_is_passed_over() -> None:
+    untraced = RankTimeline(rank=1, events=None)
+    assert skew_of(a_rank(0, EARLY), untraced)[1].length == 0

@@ -1,0 +1,86 @@
+"""The step is the measured unprofiled one; only without it does the profiled one stand in, and says so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from llmprof.analyzers.facts.step_times import step_facts
+from llmprof.analyzers.facts.windows import windows_of
+from llmprof.timeline.steps import StepPhase, StepTimes
+from llmprof.timeline.timeline import RankTimeline
+from tests.scenarios.builder import TraceBuilder
+
+MS = 1_000_000
+
+
+def times(*runs: tuple[StepPhase, int, float], tokens: int | None = None) -> StepTimes:
+    """Runs of steps: phase, how many, ms each."""
+    phase = np.concatenate([np.full(n, p, np.uint8) for p, n, _ in runs])
+    wall = np.concatenate([np.full(n, int(t * MS), np.int64) for _, n, t in runs])
+    return StepTimes(
+        number=np.arange(wall.size),
+        start_ns=np.cumsum(wall),
+        wall_ns=wall,
+        phase=phase,
+        tokens=None if tokens is None else np.full(wall.size, tokens, np.int64),
+    )
+
+
+def traced(step_ns: int = 80 * MS) -> RankTimeline:
+    b = TraceBuilder()
+    b.step(30, 0, step_ns)
+    b.kernel("k", 0, step_ns, launch_ns=0)
+    return b.rank()
+
+
+def test_the_mean_is_over_the_baseline_and_leaves_the_other_steps_out() -> None:
+    measured = times(
+        (StepPhase.WARMUP, 5, 500),
+        (StepPhase.BASELINE, 9, 40),
+        (StepPhase.BASELINE, 1, 140),  # a stall is part of the run
+        (StepPhase.TRACED, 4, 77),
+        (StepPhase.AFTER, 6, 41),
+        tokens=1000,
+    )
+    found = step_facts(RankTimeline(rank=0, events=None, times=measured), None)
+    assert found is not None
+    assert (found.mean_ns, found.median_ns, found.basis) == (50 * MS, 40 * MS, "unprofiled")
+    assert (found.steps_measured, found.steps_excluded, found.steps_traced) == (10, 15, 4)
+    assert found.after_mean_ns == 41 * MS
+    assert found.tokens_per_s == pytest.approx(1000 / 0.050)
+
+
+def test_a_mean_given_by_the_user_wins() -> None:
+    rank = traced()
+    found = step_facts(rank, windows_of(rank), step_ms=41.2)
+    assert found is not None
+    assert (found.mean_ns, found.basis, found.traced_mean_ns) == (41.2 * MS, "unprofiled", 80 * MS)
+
+
+def test_without_a_baseline_the_traced_steps_stand_in_and_say_so() -> None:
+    rank = traced()
+    found = step_facts(rank, windows_of(rank))
+    assert found is not None
+    assert (found.mean_ns, found.basis, found.steps_measured) == (80 * MS, "profiled", 1)
+
+
+def test_too_few_baseline_steps_give_way_to_the_steps_after_the_burst() -> None:
+    measured = times((StepPhase.BASELINE, 2, 999), (StepPhase.AFTER, 10, 40))
+    found = step_facts(RankTimeline(rank=0, events=None, times=measured), None)
+    assert found is not None and found.mean_ns == 40 * MS
+
+
+def test_tokens_of_only_some_steps_give_no_rate() -> None:
+    measured = times((StepPhase.BASELINE, 10, 40), tokens=-1)
+    found = step_facts(RankTimeline(rank=0, events=None, times=measured), None)
+    assert found is not None and found.tokens_per_s is None
+
+
+def test_a_long_history_is_thinned() -> None:
+    found = step_facts(RankTimeline(rank=0, events=None, times=times((StepPhase.BASELINE, 5000, 40))), None)
+    assert found is not None and len(found.history_ns) == 200
+
+
+def test_nothing_known_is_none() -> None:
+    assert step_facts(RankTimeline(rank=0, events=None), None) is None

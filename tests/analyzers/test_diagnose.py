@@ -1,0 +1,116 @@
+"""From recordings of planted bottlenecks to a diagnosis: the bound, the sums and the sentences, against measured truth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmprof.analyzers.diagnose import diagnose
+from llmprof.analyzers.diagnosis import PARTS, Diagnosis
+from llmprof.collectors.files import load
+from llmprof.timeline.timeline import RankTimeline, Timeline
+from tests.scenarios.builder import TraceBuilder
+
+CASES = (
+    "data_workers0",
+    "data_workers2",
+    "compute_fp32",
+    "compute_tf32",
+    "compute_recompute",
+    "host_optimizer",
+    "host_small",
+    "comm_manual",
+    "straggler_data",
+)
+MS = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def labels(recordings: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((recordings / "h200" / "labels.json").read_text())
+    return found
+
+
+def case(recordings: Path, labels: dict[str, Any], name: str) -> Diagnosis:
+    files = sorted((recordings / "h200").glob(f"{name}.rank*.json.gz"))
+    return diagnose(load(files), step_ms=labels[name]["unprofiled_step_ms"])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_planted_bottleneck_gets_its_bound(recordings: Path, labels: dict[str, Any], name: str) -> None:
+    found = case(recordings, labels, name)
+    assert found.verdict.bound in labels[name]["accept"]
+    assert found.verdict.confidence is not None and found.verdict.confidence >= 0.5
+
+
+@pytest.mark.parametrize("name", [*CASES, "memory_ragged"])
+def test_the_partition_sums_to_the_unprofiled_step(recordings: Path, labels: dict[str, Any], name: str) -> None:
+    found = case(recordings, labels, name)
+    assert set(found.partition) == set(PARTS)
+    assert found.step.mean_ms == labels[name]["unprofiled_step_ms"]
+    assert sum(found.partition.values()) == pytest.approx(labels[name]["unprofiled_step_ms"], rel=1e-3)
+    assert sum(found.compute_classes.values()) == pytest.approx(found.partition["compute"], rel=1e-3)
+
+
+@pytest.mark.parametrize(("name", "part"), [("data_workers0", "data"), ("data_workers2", "data")])
+def test_the_wait_for_data_is_what_enough_workers_really_saved(
+    recordings: Path, labels: dict[str, Any], name: str, part: str
+) -> None:
+    saved = labels[name]["unprofiled_step_ms"] - labels[name]["unprofiled_step_ms_fixed"]
+    assert case(recordings, labels, name).partition[part] == pytest.approx(saved, rel=0.05)
+
+
+def test_ragged_shapes_make_the_host_plan_operators_and_a_trace_says_nothing_of_the_allocator(
+    recordings: Path, labels: dict[str, Any]
+) -> None:
+    found = case(recordings, labels, "memory_ragged")
+    assert found.verdict.detail == "plan_build"
+    assert found.verdict.confidence is not None and found.verdict.confidence <= 0.4
+    assert "memory-capacity" not in found.verdict.flags
+
+
+def test_a_straggler_is_named_by_the_rank_that_waits_for_it(recordings: Path, labels: dict[str, Any]) -> None:
+    found = case(recordings, labels, "straggler_data")
+    assert found.partition_rank == 1
+    assert "straggler-rank" in found.verdict.flags
+    assert [rank.waits_for for rank in found.ranks if rank.rank == 0] == [1]
+
+
+def test_without_a_step_time_the_result_is_about_the_profiled_run(recordings: Path) -> None:
+    found = diagnose(load([recordings / "h200" / "host_small.rank0.json.gz"]))
+    assert found.capture.basis == "profiled"
+    assert found.step.mean_ms == pytest.approx(73.5, rel=0.01)
+    assert "profiled" in found.verdict.sentence
+
+
+def test_every_recording_is_diagnosed_and_every_document_is_complete(recordings: Path) -> None:
+    for path in sorted((recordings / "kineto_public").glob("*.json.gz")):
+        found = diagnose(load([path]))
+        document = json.loads(found.to_json())
+        assert document["verdict"]["sentence"]
+        assert (found.verdict.bound is None) == (found.verdict.reason is not None)
+        if found.partition:
+            assert found.step.mean_ms is not None
+            assert sum(found.partition.values()) == pytest.approx(found.step.mean_ms, rel=1e-3)
+
+
+def test_a_recording_without_steps_and_without_device_work_abstains_and_says_what_to_do() -> None:
+    b = TraceBuilder()
+    b.op("aten::mm", 0, 10)
+    found = diagnose(b.timeline())
+    assert found.verdict.bound is None
+    assert found.verdict.reason is not None and "llmprof run" in found.verdict.reason
+
+
+def test_a_rank_that_was_never_traced_does_not_stop_the_others() -> None:
+    b = TraceBuilder()
+    for step in range(4):
+        b.step(step, step * 10 * MS, (step + 1) * 10 * MS)
+        b.kernel("nvjet_tst_64x64", step * 10 * MS, 10 * MS, launch_ns=step * 10 * MS, launch_dur_ns=0)
+    dead = RankTimeline(rank=1, events=None, died="killed by SIGKILL")
+    found = diagnose(Timeline(ranks=(b.rank(0), dead), kind="run", paths=("runs/x",), world_size=2))
+    assert found.verdict.bound == "compute"
+    assert found.source.ranks == (0, 1)

@@ -1,0 +1,153 @@
+"""The verdict follows from the partition by the documented limits, says how sure it is, and abstains when it must."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from llmprof.analyzers.facts.measured import Facts, RankFacts
+from llmprof.analyzers.facts.memory import MemoryFacts
+from llmprof.analyzers.facts.partition import Partition, parts_of
+from llmprof.analyzers.facts.steps import StepFacts, Windows
+from llmprof.analyzers.verdict import judge, scores
+from llmprof.timeline.environment import Environment
+from llmprof.timeline.intervals import Intervals
+
+MS = 1_000_000
+WINDOWS = Windows(np.arange(4), np.arange(4) * 100 * MS, (np.arange(4) + 1) * 100 * MS)
+
+
+def rank_facts(
+    detail: Mapping[str, float],
+    rank: int = 0,
+    memory: MemoryFacts | None = None,
+    traced: Mapping[str, float] | None = None,
+    remainder_ms: float = 0.0,
+    cpu_only: bool = False,
+    basis: str = "unprofiled",
+) -> RankFacts:
+    """A rank whose step has these detailed classes, in ms."""
+
+    def made(values: Mapping[str, float]) -> Partition:
+        ns = {name: value * MS for name, value in values.items()}
+        classes = {k: v for k, v in ns.items() if k in ("gemm", "elementwise", "attention")}
+        stalls = {k: v for k, v in ns.items() if k in ("checkpoint", "gc")}
+        return Partition(
+            step_ns=sum(ns.values()),
+            parts=parts_of(ns),
+            compute_classes=classes,
+            stall_classes=stalls,
+            detail={k: v for k, v in ns.items() if k not in classes and k not in stalls},
+            spans={"gemm": Intervals.span(0, 1)},
+            cpu_only=cpu_only,
+        )
+
+    partition = made(detail)
+    return RankFacts(
+        rank=rank,
+        environment=Environment(),
+        step=StepFacts(mean_ns=partition.step_ns, basis=basis),  # type: ignore[arg-type]
+        windows=WINDOWS,
+        partition=partition,
+        traced=made(traced or detail),
+        remainder_ns=remainder_ms * MS,
+        memory=memory,
+    )
+
+
+def facts(*ranks: RankFacts) -> Facts:
+    return Facts(ranks={r.rank: r for r in ranks}, critical=ranks[0], step=ranks[0].step)
+
+
+@pytest.mark.parametrize(
+    ("detail", "bound", "what"),
+    [
+        ({"gemm": 60, "wait": 38, "launch": 2}, "data", "wait"),
+        ({"gemm": 10, "launch": 88, "gap": 2}, "host", "launch"),
+        ({"gemm": 50, "communication": 45, "launch": 5}, "communication", None),
+        ({"gemm": 50, "peer": 45, "launch": 5}, "communication", None),
+        ({"gemm": 70, "elementwise": 25, "launch": 5}, "compute", "gemm"),
+        ({"gemm": 20, "elementwise": 75, "launch": 5}, "memory", "bandwidth"),
+        ({"gemm": 60, "checkpoint": 30, "launch": 10}, "host", "checkpoint"),
+        ({"gemm": 75, "launch": 9, "wait": 8, "communication": 8}, "none", None),
+        ({"gemm": 75, "launch": 15, "wait": 10}, "host", "launch"),
+        ({"gemm": 85, "launch": 15}, "compute", "gemm"),
+    ],
+)
+def test_the_bound_follows_from_the_shares(detail: dict[str, float], bound: str, what: str | None) -> None:
+    verdict = judge(facts(rank_facts(detail)))
+    assert (verdict.bound, verdict.detail) == (bound, what)
+
+
+def test_scores_never_exceed_the_step() -> None:
+    found = scores(rank_facts({"gemm": 10, "wait": 20, "skew": 30, "sync": 5, "unlinked": 35}).partition)  # type: ignore[arg-type]
+    assert sum(found.values()) == pytest.approx(0.65)
+
+
+def test_too_much_without_a_cause_gives_no_verdict_and_the_reason() -> None:
+    verdict = judge(facts(rank_facts({"gemm": 40, "launch": 10, "unlinked": 50})))
+    assert verdict.bound is None
+    assert verdict.reason is not None and "50%" in verdict.reason
+
+
+def test_a_remainder_above_five_percent_caps_the_confidence() -> None:
+    sure = judge(facts(rank_facts({"gemm": 20, "launch": 80})))
+    unsure = judge(facts(rank_facts({"gemm": 20, "launch": 80}, remainder_ms=-6)))
+    assert sure.confidence is not None and unsure.confidence is not None
+    assert sure.confidence > 0.7
+    assert unsure.confidence <= 0.4
+
+
+def test_a_verdict_that_the_correction_turned_round_is_at_most_medium() -> None:
+    verdict = judge(facts(rank_facts({"gemm": 95, "launch": 5}, traced={"gemm": 50, "launch": 50})))
+    assert verdict.bound == "compute"
+    assert verdict.confidence is not None and verdict.confidence <= 0.69
+
+
+def test_a_profiled_run_is_called_that_and_is_at_most_medium() -> None:
+    verdict = judge(facts(rank_facts({"gemm": 20, "launch": 80}, basis="profiled")))
+    assert verdict.confidence is not None and verdict.confidence <= 0.69
+    assert "profiled-run" in verdict.flags and "profiled run" in verdict.sentence
+
+
+def test_out_of_memory_and_retries_are_a_capacity_verdict() -> None:
+    for memory in (MemoryFacts(out_of_memory=True), MemoryFacts(retries=2)):
+        verdict = judge(facts(rank_facts({"gemm": 90, "launch": 10}, memory=memory)))
+        assert (verdict.bound, verdict.detail) == ("memory", "capacity")
+        assert "memory-capacity" in verdict.flags
+
+
+def test_full_memory_alone_is_a_flag_and_not_the_bound() -> None:
+    memory = MemoryFacts(capacity_bytes=100, peak_reserved_bytes=98, retries=0)
+    verdict = judge(facts(rank_facts({"gemm": 90, "launch": 10}, memory=memory)))
+    assert verdict.bound == "compute" and "memory-capacity" in verdict.flags
+
+
+def test_a_straggler_that_one_class_explains_has_that_class_as_its_bound() -> None:
+    slow = rank_facts({"gemm": 25, "communication": 2, "wait": 90, "launch": 13}, rank=1)
+    fast = rank_facts({"gemm": 28, "communication": 4, "skew": 98}, rank=0)
+    verdict = judge(facts(slow, fast))
+    assert verdict.bound == "data" and "straggler-rank" in verdict.flags
+    assert "rank 1" in verdict.sentence
+
+
+def test_a_straggler_that_no_class_explains_is_an_imbalance() -> None:
+    slow = rank_facts({"gemm": 60, "wait": 30, "launch": 40}, rank=1)
+    fast = rank_facts({"gemm": 28, "communication": 4, "skew": 98}, rank=0)
+    verdict = judge(facts(slow, fast))
+    assert verdict.bound == "imbalance"
+    assert "rank 1" in verdict.sentence
+
+
+def test_two_equal_causes_leave_little_confidence() -> None:
+    verdict = judge(facts(rank_facts({"gemm": 30, "wait": 35, "launch": 35})))
+    assert verdict.confidence is not None and verdict.confidence < 0.3
+    assert verdict.runner_up is not None and verdict.runner_up.share == pytest.approx(0.35)
+
+
+def test_a_run_without_a_gpu_says_so() -> None:
+    verdict = judge(facts(rank_facts({"gemm": 40, "wait": 60}, cpu_only=True)))
+    assert verdict.bound == "data" and "cpu-only" in verdict.flags
+    assert "no GPU" in verdict.sentence
