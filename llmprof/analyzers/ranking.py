@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from llmprof.analyzers.diagnosis import Basis, Combined, Effort, Gain, Recommendation
+from llmprof.analyzers.diagnosis import PARTS, Basis, Combined, Effort, Gain, Recommendation
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.fixes import FIXES
 from llmprof.analyzers.rules.memory_near_limit import near_limit
@@ -93,36 +93,30 @@ def _combined(ordered: Sequence[Recommendation], facts: Facts) -> Combined | Non
     counted: list[Recommendation] = []
     taken: set[str] = set()
     for one in sorted((one for one in ordered if one.gain.expected_ms > 0), key=lambda one: -one.gain.expected_ms):
-        parts = set(FIXES[one.id].removes) if one.id in FIXES else {"unknown"}
-        if taken.isdisjoint(parts):
+        if taken.isdisjoint(_parts(one)):
             counted.append(one)
-            taken |= parts
+            taken.update(_parts(one))
     if len(counted) < 2:
         return None
     step = facts.step.mean_ns / NS_PER_MS
-    caps = [_cap_ms(one, facts) for one in counted]
+    caps = [sum(partition.parts.get(part, 0.0) for part in _parts(one)) / NS_PER_MS for one in counted]
     low, expected, high = (
         sum(min(value, cap) for value, cap in zip(values, caps, strict=True))
         for values in zip(*(_three(one.gain) for one in counted), strict=True)
     )
-    # Device work that no counted fix shortens stays, whatever the others remove.
-    floor = 0.0 if "compute" in taken else partition.parts.get("compute", 0.0) / NS_PER_MS
     places = {one.id: place for place, one in enumerate(ordered)}
     return Combined(
         of=tuple(sorted((one.id for one in counted), key=places.__getitem__)),
-        step_ms_after=max(step - expected, floor),
-        low_ms=max(step - high, floor),
-        high_ms=max(step - low, floor),
+        step_ms_after=step - expected,
+        low_ms=step - high,
+        high_ms=step - low,
     )
+
+
+def _parts(one: Recommendation) -> tuple[str, ...]:
+    """The parts of the step that a fix can shorten; all of them for a fix of another package, so it is never added."""
+    return FIXES[one.id].removes if one.id in FIXES else PARTS
 
 
 def _three(gain: Gain) -> tuple[float, float, float]:
     return gain.low_ms, gain.expected_ms, gain.high_ms
-
-
-def _cap_ms(one: Recommendation, facts: Facts) -> float:
-    """What the parts that this fix shortens take in the step."""
-    partition = facts.critical.partition
-    if partition is None or one.id not in FIXES:
-        return one.gain.high_ms
-    return sum(partition.parts.get(part, 0.0) for part in FIXES[one.id].removes) / NS_PER_MS

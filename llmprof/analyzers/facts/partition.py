@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from llmprof.analyzers.facts.idle import idle_causes
-from llmprof.analyzers.facts.kernel_names import CLASSES, classify_table
+from llmprof.analyzers.facts.kernel_names import CLASSES
+from llmprof.analyzers.facts.kernels import row_classes
 from llmprof.analyzers.facts.steps import Windows
 from llmprof.timeline.events import EventTable, Kind
 from llmprof.timeline.intervals import EMPTY, Intervals, lengths_inside, union
@@ -106,7 +107,7 @@ def device_partition(events: EventTable, windows: Windows, skew: Intervals = EMP
     spans["skew"] = exposed & skew
     spans["communication"] = exposed - skew
     free = free - exposed
-    for name, copies in _copies(events, windows).items():
+    for name, copies in _copies(events, windows, kinds.get("memcpy", EMPTY)).items():
         spans[name] = free & copies
         free = free - spans[name]
     for name, idle in idle_causes(events, free).items():
@@ -145,16 +146,18 @@ def parts_of(detail: Mapping[str, float]) -> Mapping[str, float]:
 
 
 def _spans_by_kind(events: EventTable) -> Mapping[str, Intervals]:
-    """When the device ran kernels of each class, and collectives; memset counts as other compute."""
-    rows = events.rows(Kind.KERNEL)
-    kind = classify_table(events.strings, events.name[rows]).kind[events.name[rows]]
-    result = {CLASSES[k]: events.spans(rows[kind == k]) for k in np.unique(kind)}
-    result["other"] = union([result.get("other", EMPTY), events.spans(events.rows(Kind.MEMSET))])
+    """When the device ran work of each class; memset counts as other compute."""
+    kind = row_classes(events)
+    rows = events.rows(Kind.KERNEL, Kind.MEMSET)
+    result = {CLASSES[k]: events.spans(rows[kind[rows] == k]) for k in np.unique(kind[rows])}
+    result["other"] = union([result.get("other", EMPTY), result.pop("memset", EMPTY)])
     return result
 
 
-def _copies(events: EventTable, windows: Windows) -> Mapping[str, Intervals]:
+def _copies(events: EventTable, windows: Windows, kernels: Intervals) -> Mapping[str, Intervals]:
     """Copies by what they are for: the batch on its way in, results on their way out, peers, and the rest.
+
+    kernels    when kernels ran that only copy (ROCm's copyBuffer)
 
     A copy to the device counts as input when it is issued before the first kernel of its step: that is where a loop
     moves its batch. Later ones (offloaded parameters, scalars) do not.
@@ -170,7 +173,7 @@ def _copies(events: EventTable, windows: Windows) -> Mapping[str, Intervals]:
         "input_copy": events.spans(rows[early]),
         "peer": events.spans(rows[peer]),
         "to_host": events.spans(rows[to_host]),
-        "other_copy": events.spans(rows[rest]),
+        "other_copy": events.spans(rows[rest]) | kernels,
     }
 
 

@@ -8,11 +8,11 @@ on the host saves nothing but the waiting that it causes.
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Basis, Gain
-from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.rules.thresholds import HOST_LATE_SHARE
 from llmprof.units import NS_PER_MS, format_percent
 
-__all__ = ["cost", "data_late_weight", "device_gain", "gain", "host_late_share", "no_gain", "part_ns"]
+__all__ = ["cost", "data_late_weight", "device_gain", "gain", "host_late_share", "input_wait_ns", "no_gain", "part_ns"]
 
 _HOST_LATE = "the host is late anyway"
 _INPUT_LATE = "the input is late anyway"
@@ -23,6 +23,16 @@ def part_ns(facts: Facts, *names: str) -> float:
     """Ns per step of these parts of the critical rank together; 0 when there is no partition."""
     partition = facts.critical.partition
     return 0.0 if partition is None else sum(partition.parts.get(name, 0.0) for name in names)
+
+
+def input_wait_ns(rank: RankFacts) -> float:
+    """Idle ns per step while the launching thread is inside the loader; exposed input copies are not part of it."""
+    partition = rank.partition
+    if partition is None:
+        return 0.0
+    if "wait" in partition.detail:
+        return partition.detail["wait"]
+    return max(0.0, partition.parts.get("data", 0.0) - partition.detail.get("input_copy", 0.0))
 
 
 def gain(
@@ -84,7 +94,7 @@ def data_late_weight(facts: Facts) -> tuple[float, str]:
     made in the training process stand in line with the rest of the step and take nothing away.
     """
     loader = facts.critical.loader
-    share = part_ns(facts, "data") / facts.step.mean_ns if facts.step.mean_ns > 0 else 0.0
+    share = input_wait_ns(facts.critical) / facts.step.mean_ns if facts.step.mean_ns > 0 else 0.0
     if loader is not None and loader.in_process:
         return 1.0, ""
     weight = max(0.0, 1.0 - share / HOST_LATE_SHARE.value)

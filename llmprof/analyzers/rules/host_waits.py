@@ -1,4 +1,4 @@
-"""What is the idle time made of that the host causes: launch overhead, long pauses, or launching collectives by hand?
+"""What is the idle time made of that the host causes: launch overhead, pauses, collectives by hand, gaps?
 
 Shares are taken from the traced step, whose spans are known, and applied to the step that is explained.
 """
@@ -14,6 +14,7 @@ from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import thresholds
 from llmprof.analyzers.rules.gains import part_ns
 from llmprof.timeline.intervals import EMPTY, Intervals
+from llmprof.units import NS_PER_MS
 
 __all__ = ["HostWaits", "host_waits", "reduced_by_hand"]
 
@@ -28,31 +29,25 @@ class HostWaits:
     """Long waits: the host did something else, or nothing that was recorded."""
     reduction_ns: float
     """Short waits while gradients are reduced one by one after the backward pass."""
-    longest_pause: tuple[int, int] | None = None
-    """[start, end) on the rank's clock."""
+    gap_ns: float
+    """What the device needs from one kernel to the next that is launched already."""
 
 
 def host_waits(facts: Facts) -> HostWaits:
     """Split the host part of the critical rank's step."""
+    partition, traced = facts.critical.partition, facts.critical.traced
     total = part_ns(facts, "host")
-    traced = facts.critical.traced
+    gap = 0.0 if partition is None else min(total, partition.detail.get("gap", 0.0))
+    launch = total - gap
     waits = EMPTY if traced is None else traced.spans.get("launch", EMPTY)
     if not waits:
-        return HostWaits(overhead_ns=total, pause_ns=0.0, reduction_ns=0.0)
+        return HostWaits(overhead_ns=launch, pause_ns=0.0, reduction_ns=0.0, gap_ns=gap)
     lengths = waits.ends - waits.starts
-    long = lengths >= thresholds.PAUSE.value
-    gaps = 0 if traced is None else traced.spans.get("gap", EMPTY).length
-    whole = waits.length + gaps
-    pause = total * float(lengths[long].sum()) / whole
+    long = lengths >= thresholds.PAUSE.value * NS_PER_MS
     short = Intervals.of(waits.starts[~long], waits.ends[~long])
-    reduction = total * (short & _reduction_phase(facts)).length / whole
-    row = int(lengths.argmax())
-    return HostWaits(
-        overhead_ns=total - pause - reduction,
-        pause_ns=pause,
-        reduction_ns=reduction,
-        longest_pause=(int(waits.starts[row]), int(waits.ends[row])) if long.any() else None,
-    )
+    pause = launch * float(lengths[long].sum()) / waits.length
+    reduction = launch * (short & _reduction_phase(facts)).length / waits.length
+    return HostWaits(overhead_ns=launch - pause - reduction, pause_ns=pause, reduction_ns=reduction, gap_ns=gap)
 
 
 def reduced_by_hand(facts: Facts) -> bool:

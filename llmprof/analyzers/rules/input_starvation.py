@@ -36,7 +36,7 @@ from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend
-from llmprof.analyzers.rules.gains import gain, part_ns
+from llmprof.analyzers.rules.gains import gain, input_wait_ns, part_ns
 from llmprof.units import format_ms, format_ns, format_percent, ms
 
 __all__ = ["RULE", "evaluate"]
@@ -85,7 +85,7 @@ def evaluate(facts: Facts) -> Judgement:
     critical = facts.critical
     if critical.partition is None:
         return RULE.no_data("No step of this recording could be taken apart, so the wait for input is not known.")
-    wait = _wait_ns(critical)
+    wait = input_wait_ns(critical)
     loader = critical.loader or LoaderFacts()
     if wait <= 0 and critical.loader is None:
         return RULE.not_applicable("No data loader was seen: nothing in the step waits for one.")
@@ -110,19 +110,9 @@ def evaluate(facts: Facts) -> Judgement:
     )
 
 
-def _wait_ns(rank: RankFacts) -> float:
-    """Idle time per step while the launching thread is inside the loader; exposed input copies are not part of it."""
-    partition = rank.partition
-    if partition is None:
-        return 0.0
-    if "wait" in partition.detail:
-        return partition.detail["wait"]
-    return max(0.0, partition.parts.get("data", 0.0) - partition.detail.get("input_copy", 0.0))
-
-
 def _waiting_ranks(facts: Facts) -> tuple[tuple[int, ...], str]:
     """The ranks whose input is late, and how a sentence names them when the others' is not."""
-    waits = {rank: _wait_ns(one) for rank, one in facts.ranks.items() if one.partition is not None}
+    waits = {rank: input_wait_ns(one) for rank, one in facts.ranks.items() if one.partition is not None}
     least = min(waits.values(), default=0.0)
     margin = thresholds.RANK_DIFFERENCE.value * facts.step.mean_ns
     late = tuple(sorted(rank for rank, wait in waits.items() if wait - least >= margin))

@@ -12,7 +12,7 @@ How it is measured:
     Idle time of the device before the launch of its next kernel, without the time in which the host waited for a batch,
     for a synchronisation or for the allocator. A profiler slows the host, so the figure is corrected to the unprofiled
     step where that was measured. Single waits of a millisecond and more are pauses of the host, not launch overhead;
-    they are named but not counted.
+    they are named but not counted. Nor are the gaps between kernels that were launched in time.
 
 Does not apply when:
     Training runs on the CPU.
@@ -121,8 +121,9 @@ def _fixes(facts: Facts, waits: HostWaits) -> list[Recommendation]:
     if host is not None and host.graph_launches and host.graph_launches >= 1:
         return []  # what is launched beside the graphs is not named by this rule
     compiled = bool(facts.critical.environment.compiled)
-    # A compiled model launches neither the optimizer's kernels nor collectives that are called by hand.
-    reach = max(0.0, waits.overhead_ns - _optimizer_ns(facts))
+    # A compiled model launches neither the optimizer's kernels nor collectives that are called by hand. Gaps between
+    # launched kernels shrink with it, but are no reason to compile.
+    reach = max(0.0, waits.overhead_ns + waits.gap_ns - _optimizer_ns(facts))
     result = [_graphs(facts, reach, compiled)]
     if not compiled:
         result.append(_compile(facts, reach))

@@ -161,8 +161,8 @@ LAUNCH_SHARE = _share(
 )
 PAUSE = Threshold(
     name="pause",
-    value=1_000_000.0,
-    unit="ns",
+    value=1.0,
+    unit="ms",
     source=_OWN,
     reason="No launch takes a millisecond: launch-bound recordings hold a tenth of their waits in spans this long, "
     "a run whose allocator starts over nearly all of them.",
@@ -280,7 +280,7 @@ FEW_COLLECTIVES = Threshold(
     value=30,
     unit="collectives per step",
     source="PyTorch DistributedDataParallel documentation",
-    reason="As many as DDP's buckets make of a model of a few hundred million parameters: the count alone tells nothing.",
+    reason="As many as DDP's buckets make of a model of some hundred million parameters: a count tells nothing.",
 )
 PARAMETER_MATCH = _factor(
     "parameter-match", 0.2, _OWN, "Collectives and parameter tensors differ by at most this part."

@@ -1,0 +1,47 @@
+"""How does `llmprof analyze` diagnose what was recorded?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from llmprof.cli.console import answer, can_color, note, width_of
+from llmprof.errors import NotEnoughDataError
+
+__all__ = ["analyze"]
+
+
+def analyze(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="A run directory, or the traces of all ranks of one run.")
+    ],
+    step_ms: Annotated[
+        float | None,
+        typer.Option("--step-ms", help="Mean unprofiled step in ms, for traces that come without a baseline."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the document (analysis.json) and nothing else.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="DIR", help="Also write analysis.json and report.html there.")
+    ] = None,
+) -> None:
+    """Diagnose a run directory or traces: what limits the step, and what to do about it."""
+    from llmprof.cli.diagnosing import diagnose_paths, write_results
+
+    diagnosis = diagnose_paths(paths, step_ms)
+    report = write_results(diagnosis, out) if out else None
+    if as_json:
+        answer(diagnosis.to_json())
+    else:
+        from llmprof.reports.terminal import render_terminal
+
+        shown = str(report.resolve()) if report else None
+        answer(render_terminal(diagnosis, width=width_of(sys.stdout), color=can_color(sys.stdout), report_path=shown))
+    if diagnosis.verdict.bound is None:
+        if as_json:
+            note(f"no verdict: {diagnosis.verdict.reason or diagnosis.verdict.sentence}")
+        raise typer.Exit(NotEnoughDataError.exit_code)

@@ -1,0 +1,114 @@
+"""How does `llmprof run` record a training run, diagnose it, and leave as the training left?"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from llmprof.cli.console import can_color, note, width_of
+from llmprof.errors import LlmprofError
+from llmprof.timeline import rundir
+
+__all__ = ["run"]
+
+RUNS = Path("llmprof-runs")
+
+
+def run(
+    command: Annotated[
+        list[str],
+        typer.Argument(metavar="-- COMMAND...", help="The training command: python, torchrun, a shell script, ..."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="DIR", help="The run directory (default: a new one under llmprof-runs/)."),
+    ] = None,
+    baseline_steps: Annotated[
+        int | None, typer.Option(min=1, help="Steady steps to time before the burst is traced.")
+    ] = None,
+    trace_steps: Annotated[
+        int | None, typer.Option(min=0, help="Steps to trace with the PyTorch profiler; 0 traces none.")
+    ] = None,
+    burst_at: Annotated[
+        int | None, typer.Option(min=1, help="The first step to trace, on every rank (where ranks share no folder).")
+    ] = None,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Only record; diagnose later.")] = False,
+) -> None:
+    """Record a training run of any launcher, then diagnose it. Leaves with the exit code of COMMAND."""
+    from llmprof.collectors.launch import exit_like, launch
+
+    given = {"baseline_steps": baseline_steps, "trace_steps": trace_steps, "burst_at": burst_at}
+    options = {name: value for name, value in given.items() if value is not None}
+    directory = (out or RUNS / _name_of(command)).absolute()
+    existed = directory.exists()
+    try:
+        returncode = launch(command, directory, options)
+    except LlmprofError:
+        if not existed:  # nothing ran: leave no empty folder behind
+            with contextlib.suppress(OSError):
+                directory.rmdir()
+        raise
+    try:
+        if not no_report:
+            _diagnose(directory)
+        else:
+            note(f"recorded in {directory}; diagnose it with `llmprof analyze {directory}`.")
+    except LlmprofError as error:
+        note(f"warning: {error}")
+    except KeyboardInterrupt:
+        note(f"warning: the diagnosis was interrupted; `llmprof analyze {directory}` does it later.")
+    except Exception as error:
+        note(
+            f"warning: the diagnosis failed ({type(error).__name__}: {error}); the recording is in {directory}, "
+            f"`llmprof --debug analyze {directory}` shows where."
+        )
+    exit_like(returncode)
+
+
+def _name_of(command: Sequence[str]) -> str:
+    """The name of a new run directory: `20261122T130835Z-train_gpt-3fa2c1`."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    return f"{stamp}-{_subject_of(command)}-{secrets.token_hex(3)}"
+
+
+def _subject_of(command: Sequence[str]) -> str:
+    """What is trained, in one word: the script, else the module after -m, else the program."""
+    word = next((word for word in command if word.endswith((".py", ".sh"))), None)
+    if word is None and "-m" in command[:-1]:
+        word = command[command.index("-m") + 1].rpartition(".")[2] + ".py"
+    stem = Path(word or command[0]).stem
+    return "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in stem)[:40] or "run"
+
+
+def _diagnose(directory: Path) -> None:
+    """Diagnose the finished run; the verdict goes to standard error, since standard output is the child's."""
+    if not any(_has_steps(folder) for _, _, folder in rundir.rank_dirs(directory)):
+        note(
+            "nothing was recorded: no training step was seen (a step ends with optimizer.step() of PyTorch), so there "
+            f"is no verdict; mark the steps yourself with llmprof.step(), or see {directory}/ranks/*/log.txt."
+        )
+        return
+    from llmprof.cli.diagnosing import diagnose_paths, write_results
+    from llmprof.reports.terminal import render_plain, render_terminal
+
+    note("reading the recording ...")
+    diagnosis = diagnose_paths([str(directory)])
+    report = str(write_results(diagnosis, directory))
+    (directory / "verdict.txt").write_text(render_plain(diagnosis, report_path=report), encoding="utf-8")
+    text = render_terminal(diagnosis, width=width_of(sys.stderr), color=can_color(sys.stderr), report_path=report)
+    sys.stderr.write(text if text.endswith("\n") else text + "\n")
+    sys.stderr.flush()
+
+
+def _has_steps(rank: Path) -> bool:
+    try:
+        return (rank / rundir.STEPS).stat().st_size > 0
+    except OSError:
+        return False

@@ -1,0 +1,164 @@
+"""What should be done first, and what does it bring? Recommendations in the words that every report shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llmprof.analyzers.diagnosis import Diagnosis, Gain, Recommendation
+from llmprof.reports.labels import confidence_word, effort_word, parts_of_fix
+from llmprof.reports.text import visible
+from llmprof.units import format_bytes, format_ms, format_ms_range, format_percent
+
+__all__ = ["Fix", "Together", "fixes_of", "together_of"]
+
+TOP = 3
+"""Fixes on the first screen and in the terminal."""
+
+_BASES = {
+    "replay": "replay of the recorded step with the fix applied",
+    "roofline": "distance to what the hardware can do",
+    "bound": "the measured time that the fix can remove at most",
+    "prior": "rule of thumb, not measured on this run",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fix:
+    """One recommendation, told: every text is safe to show as text (not as markup)."""
+
+    number: int
+    id: str
+    rule: str
+    action: str
+    why: str
+    how: str
+    gain: str
+    """`saves 71-94 ms`, `frees 21.0 GiB`, `no gain expected`."""
+    side: str
+    """The other effect, on memory or on time: `frees 9.8 GiB`, `costs 50-75 ms`; empty when there is none."""
+    gain_share: str
+    """`15-19 % of the step`; empty when it says nothing."""
+    after: str
+    """`486 -> about 400 ms, 1.21x`; empty when unknown."""
+    expected_ms: float
+    low_ms: float
+    high_ms: float
+    helps: bool
+    basis: str
+    effort: str
+    confidence: str
+    risk: str
+    verify: str
+    requires: tuple[str, ...]
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Together:
+    """What several fixes bring together."""
+
+    who: str
+    """`all three together`, `both together`, `4 fixes together`."""
+    of: tuple[str, ...]
+    before_ms: float | None
+    after_ms: float
+    after: str
+    """The step time after: `352-390 ms`, or `about 371 ms` without an interval."""
+
+    @property
+    def text(self) -> str:
+        """`486 ms -> 352-390 ms`."""
+        return f"{format_ms(self.before_ms)} -> {self.after}"
+
+
+def fixes_of(diagnosis: Diagnosis) -> tuple[Fix, ...]:
+    """All recommendations, in the order in which a person should try them."""
+    return tuple(_fix(number, item, diagnosis) for number, item in enumerate(diagnosis.recommendations, start=1))
+
+
+def together_of(diagnosis: Diagnosis) -> Together | None:
+    """The combined figure; None when there is none or when it stands for one fix only."""
+    combined = diagnosis.combined
+    if combined is None or combined.step_ms_after is None or len(combined.of) < 2:
+        return None
+    count = len(combined.of)
+    words = {2: "both", 3: "all three"}
+    shown = tuple(item.id for item in diagnosis.recommendations[:count])
+    who = words.get(count, f"all {count}") if set(shown) == set(combined.of) else f"{count} fixes"
+    if combined.low_ms is None or combined.high_ms is None:
+        after = f"about {format_ms(combined.step_ms_after)}"
+    else:
+        after = format_ms_range(*sorted((combined.low_ms, combined.high_ms)))
+    return Together(
+        who=f"{who} together",
+        of=tuple(visible(name) for name in combined.of),
+        before_ms=diagnosis.step.mean_ms,
+        after_ms=combined.step_ms_after,
+        after=after,
+    )
+
+
+def _fix(number: int, item: Recommendation, diagnosis: Diagnosis) -> Fix:
+    gain = item.gain
+    told, side = _gain(gain)
+    confidence = next((finding.confidence for finding in diagnosis.findings if finding.rule == item.rule), None)
+    return Fix(
+        number=number,
+        id=visible(item.id),
+        rule=visible(item.rule),
+        action=visible(item.action),
+        why=visible(item.why),
+        how=visible(item.how, newlines=True).strip("\n"),
+        gain=told,
+        side=side,
+        gain_share=_gain_share(gain, diagnosis.step.mean_ms),
+        after=_after(gain, diagnosis.step.mean_ms),
+        expected_ms=gain.expected_ms,
+        low_ms=gain.low_ms,
+        high_ms=gain.high_ms,
+        helps=gain.expected_ms > 0 or (gain.memory_bytes or 0) > 0,
+        basis=_BASES.get(gain.basis, visible(gain.basis)),
+        effort=effort_word(item.effort),
+        confidence=confidence_word(confidence),
+        risk=visible(item.risk),
+        verify=visible(item.verify),
+        requires=tuple(visible(name) for name in item.requires),
+        parts=parts_of_fix(item.id),
+    )
+
+
+def _gain(gain: Gain) -> tuple[str, str]:
+    """What the fix is for, and what else it does."""
+    memory = ""
+    if gain.memory_bytes:
+        memory = f"{'frees' if gain.memory_bytes > 0 else 'takes'} {format_bytes(abs(gain.memory_bytes))}"
+    if gain.expected_ms > 0:
+        return _saved(gain), memory
+    if gain.expected_ms == 0:
+        return memory or "no gain expected", ""
+    low, high = max(-gain.high_ms, 0.0), max(-gain.low_ms, 0.0)
+    cost = f"costs {format_ms_range(low, high)}" if low > 0 else f"costs up to {format_ms(high or -gain.expected_ms)}"
+    return (memory, cost) if memory else (cost, "")
+
+
+def _saved(gain: Gain) -> str:
+    if gain.low_ms <= 0:
+        return f"saves up to {format_ms(gain.high_ms)}"
+    return f"saves {format_ms_range(gain.low_ms, gain.high_ms)}"
+
+
+def _gain_share(gain: Gain, mean_ms: float | None) -> str:
+    if not mean_ms or gain.expected_ms <= 0:
+        return ""
+    high = format_percent(gain.high_ms / mean_ms)
+    if gain.low_ms <= 0:
+        return f"{high} of the step"
+    low = format_percent(gain.low_ms / mean_ms)
+    return f"{high} of the step" if low == high else f"{low.removesuffix(' %')}-{high} of the step"
+
+
+def _after(gain: Gain, mean_ms: float | None) -> str:
+    if gain.step_ms_after is None or mean_ms is None or gain.expected_ms <= 0:
+        return ""
+    speed = f", {gain.speedup:.2f}x as fast" if gain.speedup and gain.speedup >= 1.005 else ""
+    return f"{format_ms(mean_ms)} -> about {format_ms(gain.step_ms_after)}{speed}"

@@ -1,0 +1,114 @@
+"""How is the verdict told in Markdown? For issues, merge requests and chats; every text is escaped."""
+
+from __future__ import annotations
+
+import re
+
+from llmprof.analyzers.diagnosis import Diagnosis
+from llmprof.reports.checks import count_states
+from llmprof.reports.fixes import Fix
+from llmprof.reports.text import clip
+from llmprof.reports.view import View, build_view
+from llmprof.units import format_ms, format_percent
+
+__all__ = ["render_markdown"]
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
+LONGEST = 600
+
+
+def render_markdown(diagnosis: Diagnosis) -> str:
+    """The report as Markdown with tables (GitHub flavour) and a final newline."""
+    view = build_view(diagnosis)
+    blocks = [
+        f"# {_text(view.label)}",
+        f"**{_text(view.sentence)}**",
+        _text(view.reason),
+        _figures(view),
+        _parts(view),
+        _fixes(view),
+        _trust(view),
+        _checks(view),
+        _facts(view),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _text(text: str) -> str:
+    """Text in which no character has a meaning for Markdown or HTML."""
+    return _SPECIAL.sub(r"\\\1", clip(text, LONGEST))
+
+
+def _fenced(text: str) -> str:
+    ticks = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, ticks + 1)
+    return f"{fence}\n{text}\n{fence}"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _figures(view: View) -> str:
+    return _table(
+        ["Number", "Value", "Note"], [[item.title, _text(item.value), _text(item.note)] for item in view.figures]
+    )
+
+
+def _parts(view: View) -> str:
+    if not view.rows:
+        return f"## Where each millisecond goes\n\n{_text(view.partition_note)}"
+    rows = [[_text(row.name), format_ms(row.ms), format_percent(row.share)] for row in view.rows]
+    rows.append(["**the whole step**", f"**{format_ms(view.sum_ms)}**", "**100 %**"])
+    return f"## Where each millisecond goes\n\n{_table(['Part', 'Per step', 'Share'], rows)}"
+
+
+def _fixes(view: View) -> str:
+    if not view.fixes:
+        return ""
+    blocks = ["## What to do", *(_fix(fix) for fix in view.fixes)]
+    if view.together is not None:
+        blocks.append(f"**{view.together.who.capitalize()}: {_text(view.together.text)}**")
+    return "\n\n".join(blocks)
+
+
+def _fix(fix: Fix) -> str:
+    gain = ", ".join(text for text in (fix.gain, fix.gain_share, fix.side) if text)
+    lines = [
+        f"### {fix.number}. {_text(fix.action)}",
+        f"**{_text(gain)}** ({fix.basis}); effort: {fix.effort}; confidence: {fix.confidence}",
+        _text(fix.why),
+        _fenced(fix.how) if fix.how else "",
+        f"Needs first: {_text(', '.join(fix.requires))}" if fix.requires else "",
+        f"Risk: {_text(fix.risk)}" if fix.risk else "",
+        f"Verify: {_text(fix.verify)}" if fix.verify else "",
+    ]
+    return "\n\n".join(line for line in lines if line)
+
+
+def _trust(view: View) -> str:
+    lines = "\n".join(f"- {'**weak:** ' if item.weak else ''}{_text(item.text)}" for item in view.trust)
+    return f"## How far to trust this\n\n{lines}"
+
+
+def _checks(view: View) -> str:
+    if not view.checks:
+        return ""
+    rows = [
+        [
+            check.state,
+            _text(check.title),
+            _text(check.summary),
+            "; ".join(_text(proof.text) for proof in check.proofs),
+            check.cost,
+        ]
+        for check in view.checks
+    ]
+    table = _table(["State", "Check", "What was seen", "Evidence", "Cost per step"], rows)
+    return f"## What was checked\n\n{_text(count_states(view.checks))}\n\n{table}"
+
+
+def _facts(view: View) -> str:
+    rows = [[_text(name), _text(value)] for name, value in view.facts]
+    return f"## Run\n\n{_table(['Fact', 'Value'], rows)}"

@@ -1,0 +1,96 @@
+"""How far can the figures be trusted? One short statement each, marked where it weakens the verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llmprof.analyzers.diagnosis import Diagnosis
+from llmprof.reports.labels import confidence_word
+from llmprof.reports.text import visible
+from llmprof.units import format_ms, format_percent
+
+__all__ = ["Trust", "trust_of"]
+
+FEWEST_STEPS = 20
+"""Below this number of steps a spread says little; the capture asks for as many before its burst."""
+LARGEST_REPLAY_ERROR = 0.03
+"""A replay that misses the measured step by more explains a different step."""
+LARGEST_OVERHEAD_PCT = 0.5
+"""What the recording promises to cost at most, in percent of the step."""
+LARGEST_UNLINKED = 0.05
+"""Kernels without a launch cannot be blamed on host or device."""
+LEAST_CONFIDENCE = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """One statement about the recording."""
+
+    text: str
+    weak: bool = False
+
+
+def trust_of(diagnosis: Diagnosis) -> tuple[Trust, ...]:
+    """Statements in reading order: steps, basis, ranks, overhead, replay, links, confidence, warnings."""
+    return (
+        *_steps(diagnosis),
+        _basis(diagnosis),
+        _ranks(diagnosis),
+        *_quality(diagnosis),
+        *_confidence(diagnosis),
+        *_warnings(diagnosis),
+    )
+
+
+def _steps(diagnosis: Diagnosis) -> list[Trust]:
+    capture = diagnosis.capture
+    if capture.steps_measured is None:
+        by_hand = capture.basis == "unprofiled" and diagnosis.step.mean_ms is not None
+        first = [Trust("mean step given by hand, spread unknown" if by_hand else "measured steps unknown", True)]
+    else:
+        left_out = "" if capture.steps_excluded is None else f" ({capture.steps_excluded} excluded)"
+        plural = "" if capture.steps_measured == 1 else "s"
+        text = f"{capture.steps_measured} step{plural} measured{left_out}"
+        first = [Trust(text, capture.steps_measured < FEWEST_STEPS)]
+    return first if capture.steps_traced is None else [*first, Trust(f"{capture.steps_traced} traced")]
+
+
+def _basis(diagnosis: Diagnosis) -> Trust:
+    capture, mean = diagnosis.capture, diagnosis.step.mean_ms
+    if capture.basis == "profiled":
+        return Trust("step time taken under the profiler, which slows it", True)
+    if capture.traced_step_ms is None or mean is None:
+        return Trust("step time without the profiler")
+    return Trust(f"{format_ms(mean)} without the profiler, {format_ms(capture.traced_step_ms)} with it")
+
+
+def _ranks(diagnosis: Diagnosis) -> Trust:
+    seen, world = len(diagnosis.source.ranks), diagnosis.source.world_size
+    if world is not None and seen < world:
+        return Trust(f"{seen} of {world} ranks seen", True)
+    return Trust(f"{seen} rank{'' if seen == 1 else 's'}" if seen else "ranks unknown", not seen)
+
+
+def _quality(diagnosis: Diagnosis) -> list[Trust]:
+    capture, items = diagnosis.capture, []
+    if capture.overhead_pct is not None:
+        text = f"recording overhead {format_percent(capture.overhead_pct / 100)}"
+        items.append(Trust(text, capture.overhead_pct > LARGEST_OVERHEAD_PCT))
+    if capture.replay_error is not None:
+        text = f"replay within {format_percent(abs(capture.replay_error))}"
+        items.append(Trust(text, abs(capture.replay_error) > LARGEST_REPLAY_ERROR))
+    if capture.unlinked_kernel_share:
+        text = f"{format_percent(capture.unlinked_kernel_share)} of kernels without a launch"
+        items.append(Trust(text, capture.unlinked_kernel_share > LARGEST_UNLINKED))
+    return items
+
+
+def _confidence(diagnosis: Diagnosis) -> list[Trust]:
+    verdict = diagnosis.verdict
+    if verdict.bound is None or verdict.confidence is None or verdict.confidence >= LEAST_CONFIDENCE:
+        return []
+    return [Trust(f"confidence {confidence_word(verdict.confidence)}", True)]
+
+
+def _warnings(diagnosis: Diagnosis) -> list[Trust]:
+    return [Trust(visible(text), True) for text in diagnosis.capture.warnings]

@@ -1,0 +1,90 @@
+"""Are exposed collectives recognised, and are gradients reduced by hand told from buckets that come late?"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from llmprof.analyzers.facts.steps import Windows
+from llmprof.analyzers.rules.exposed_collectives import evaluate
+from llmprof.timeline.environment import Environment, OptimizerSettings, Parallelism
+from llmprof.timeline.intervals import Intervals
+from tests.analyzers.rules.facts_builder import (
+    assert_consistent,
+    assert_contains,
+    fix,
+    make_collectives,
+    make_facts,
+    make_partition,
+    status,
+)
+
+
+def test_measured_truth_of_gradients_reduced_by_hand() -> None:
+    """Two H200: one all-reduce per parameter after backward, 30.0 ms; with DistributedDataParallel 24.0 ms."""
+    facts = make_facts(
+        29.993,
+        communication=5.52,
+        skew=0.92,
+        host=13.65,
+        world_size=2,
+        collectives=make_collectives(count=133, exposed_ms=10.6),
+        # In the traced step a quarter of the launch waits lie between the first and the last collective.
+        traced=make_partition(
+            76.4,
+            spans={
+                "communication": Intervals.of([50_000_000, 60_000_000], [50_100_000, 60_100_000]),
+                "launch": Intervals.of(
+                    [*range(0, 45_000_000, 1_000_000), *range(50_200_000, 59_000_000, 600_000)],
+                    [*range(900_000, 45_900_000, 1_000_000), *range(50_700_000, 59_500_000, 600_000)],
+                ),
+            },
+        ),
+        windows=Windows(np.array([14]), np.array([0]), np.array([76_400_000])),
+    )
+    found = evaluate(facts)
+    assert (found.finding.status, found.finding.severity) == ("fired", "critical")
+    advice = fix(found, "wrap-ddp")
+    assert_contains(advice, 29.993 - 23.951)
+    assert_consistent(advice, facts)
+    assert "ddp-bucket-size" not in {one.id for one in found.recommendations}
+
+
+@pytest.mark.parametrize(("exposed_ms", "expected"), [(4.99, "passed"), (5.0, "fired")])
+def test_threshold(exposed_ms: float, expected: str) -> None:
+    collectives = make_collectives(count=20, exposed_ms=exposed_ms, hidden_ms=10.0)
+    assert status(evaluate(make_facts(100, communication=exposed_ms, collectives=collectives))) == expected
+
+
+def test_not_applicable_on_one_rank() -> None:
+    assert status(evaluate(make_facts(100, world_size=1))) == "not_applicable"
+
+
+def test_no_data_without_device_activities() -> None:
+    assert status(evaluate(make_facts(100, world_size=2))) == "no_data"
+
+
+def test_skew_is_not_communication() -> None:
+    collectives = make_collectives(count=20, exposed_ms=50.0)
+    assert status(evaluate(make_facts(100, skew=50.0, world_size=2, collectives=collectives))) == "passed"
+
+
+def test_buckets_that_come_late_are_tuned() -> None:
+    collectives = make_collectives(count=12, exposed_ms=20.0, hidden_ms=30.0)
+    found = evaluate(make_facts(100, communication=20.0, world_size=8, collectives=collectives))
+    assert {one.id for one in found.recommendations} == {"ddp-bucket-size", "accumulate-gradients"}
+    assert fix(found, "ddp-bucket-size").gain.high_ms == pytest.approx(10.0)
+
+
+def test_as_many_collectives_as_parameters_are_by_hand() -> None:
+    environment = Environment(optimizers=(OptimizerSettings(parameter_tensors=60),))
+    collectives = make_collectives(count=61, exposed_ms=20.0)
+    found = evaluate(make_facts(100, communication=20.0, collectives=collectives, environment=environment))
+    fix(found, "wrap-ddp")
+
+
+def test_sharded_models_are_not_told_to_tune_ddp() -> None:
+    environment = Environment(parallelism=Parallelism(fsdp=8))
+    collectives = make_collectives(count=60, exposed_ms=20.0, hidden_ms=30.0)
+    found = evaluate(make_facts(100, communication=20.0, collectives=collectives, environment=environment))
+    assert "ddp-bucket-size" not in {one.id for one in found.recommendations}

@@ -1,0 +1,51 @@
+"""Are all fixed recommendation ids there, and does every one know what it takes?"""
+
+from __future__ import annotations
+
+import re
+
+from llmprof.analyzers.diagnosis import PARTS
+from llmprof.analyzers.rules.fixes import FIXES, recommend
+from llmprof.analyzers.rules.gains import gain
+from llmprof.timeline.environment import Environment
+from llmprof.units import NS_PER_MS
+from tests.analyzers.rules.facts_builder import make_facts
+
+CONTRACT = """dataloader-workers, dataloader-prefetch, persistent-workers, pin-memory,
+offline-preprocessing, packed-dataset, bf16-autocast, tf32, fp8, sdpa-attention, fused-attention-backend, torch-compile,
+cuda-graphs, fused-optimizer, foreach-optimizer, fused-cross-entropy, pad-vocabulary, align-dimensions, larger-batch,
+smaller-batch, accumulate-gradients, drop-recompute, selective-recompute, activation-checkpointing, zero-sharding,
+8bit-optimizer, expandable-segments, bucket-lengths, remove-sync, stop-cache-flush, gc-policy, log-less-often,
+async-checkpoint, wrap-ddp, ddp-bucket-size, ddp-bucket-view, static-graph, no-sync, compress-gradients, reduce-in-bf16,
+fsdp-prefetch, fsdp-keep-unsharded, hybrid-shard, enable-p2p, topology-placement, more-microbatches, balance-stages,
+repair-straggler, balance-batches, numa-binding, thread-count, fix-throttling, static-shapes"""
+
+
+def test_the_ids_of_the_contract() -> None:
+    assert set(FIXES) >= set(re.split(r",\s*", CONTRACT))
+
+
+def test_every_fix_says_what_it_does_and_which_parts_it_shortens() -> None:
+    for fix in FIXES.values():
+        assert fix.does.endswith(".") and fix.risk.endswith("."), fix.id
+        assert fix.removes and set(fix.removes) <= set(PARTS), fix.id
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", fix.id)
+
+
+def test_a_recommendation_tells_how_to_check_it_with_the_users_own_command() -> None:
+    environment = Environment(command=("python", "train.py", "--name", "a b"))
+    facts = make_facts(100, host=50.0, environment=environment)
+    saved = 30.0 * NS_PER_MS
+    advice = recommend(
+        "cuda-graphs",
+        rule="launch-bound",
+        facts=facts,
+        action="",
+        why="",
+        how="",
+        gain=gain(facts, expected_ns=saved, low_ns=saved / 2, high_ns=saved, at_most_ns=saved),
+        watch="the host part",
+    )
+    assert "llmprof run -- python train.py --name 'a b'" in advice.verify
+    assert "70.0-85.0 ms" in advice.verify
+    assert (advice.effort, advice.risk) == (FIXES["cuda-graphs"].effort, FIXES["cuda-graphs"].risk)

@@ -1,0 +1,99 @@
+"""Are slow number formats recognised, and is the step in bf16 predicted as it was measured?"""
+
+from __future__ import annotations
+
+import pytest
+
+from llmprof.analyzers.rules.fp32_matmul import evaluate
+from llmprof.timeline.environment import Device, Environment
+from tests.analyzers.rules.facts_builder import (
+    assert_consistent,
+    assert_contains,
+    fix,
+    make_facts,
+    make_kernels,
+    status,
+)
+
+
+def test_measured_truth_of_fp32() -> None:
+    """An H200 run in fp32: 174.9 ms, and 24.5 ms under bf16 autocast."""
+    facts = make_facts(
+        174.878,
+        host=0.56,
+        compute_classes={"gemm": 147.0, "attention": 16.5, "elementwise": 9.0, "optimizer": 1.8},
+        kernels=make_kernels(gemm_ms={"fp32": 147.0}, attention_ms={"fp32": 16.5}),
+    )
+    found = evaluate(facts)
+    assert found.finding.severity == "critical"
+    advice = fix(found, "bf16-autocast")
+    assert_contains(advice, 174.878 - 24.524)
+    assert advice.gain.expected_ms == pytest.approx(174.878 - 24.524, rel=0.05)
+    assert advice.gain.basis == "roofline"
+    # The same run with TF32 takes 52.6 ms.
+    assert_contains(fix(found, "tf32"), 174.878 - 52.6)
+    for one in found.recommendations:
+        assert_consistent(one, facts)
+
+
+def test_measured_truth_of_tf32() -> None:
+    """An H200 run in TF32: 52.6 ms, and 24.5 ms under bf16 autocast."""
+    facts = make_facts(
+        52.6,
+        host=0.5,
+        compute_classes={"gemm": 24.6, "attention": 16.8, "elementwise": 9.0, "optimizer": 1.7},
+        kernels=make_kernels(gemm_ms={"tf32": 24.6}, attention_ms={"fp32": 16.8}),
+    )
+    found = evaluate(facts)
+    assert_contains(fix(found, "bf16-autocast"), 52.6 - 24.468)
+    assert [one.id for one in found.recommendations] == ["bf16-autocast"]
+
+
+@pytest.mark.parametrize(
+    ("formats", "expected"),
+    [
+        ({"fp32": 0.99, "bf16": 50.0}, "passed"),
+        ({"fp32": 1.0, "bf16": 50.0}, "fired"),
+        ({"tf32": 4.99, "bf16": 50.0}, "passed"),
+        ({"tf32": 5.0, "bf16": 50.0}, "fired"),
+        ({"bf16": 50.0}, "not_applicable"),
+        ({}, "not_applicable"),
+        ({"unknown": 50.0}, "no_data"),
+    ],
+)
+def test_thresholds(formats: dict[str, float], expected: str) -> None:
+    kernels = make_kernels(gemm_ms=formats)
+    facts = make_facts(100, compute_classes={"gemm": sum(formats.values())}, kernels=kernels)
+    assert status(evaluate(facts)) == expected
+
+
+def test_no_data_without_kernels() -> None:
+    assert status(evaluate(make_facts(100))) == "no_data"
+
+
+def test_not_applicable_on_a_device_without_bf16() -> None:
+    environment = Environment(device=Device(name="Tesla V100-SXM2-32GB", capability=(7, 0)))
+    kernels = make_kernels(gemm_ms={"fp32": 50.0})
+    assert status(evaluate(make_facts(100, kernels=kernels, environment=environment))) == "not_applicable"
+
+
+def test_an_unknown_device_gets_the_cautious_ratio() -> None:
+    environment = Environment(device=Device(name="a new GPU"))
+    kernels = make_kernels(gemm_ms={"fp32": 80.0})
+    facts = make_facts(100, compute_classes={"gemm": 80.0}, kernels=kernels, environment=environment)
+    assert fix(evaluate(facts), "bf16-autocast").gain.expected_ms == pytest.approx(80 * (1 - 0.25 * 1.1))
+
+
+def test_faster_kernels_gain_nothing_while_the_host_is_late() -> None:
+    kernels = make_kernels(gemm_ms={"fp32": 10.0})
+    facts = make_facts(100, host=80.0, compute_classes={"gemm": 10.0}, kernels=kernels)
+    advice = fix(evaluate(facts), "bf16-autocast")
+    assert (advice.gain.low_ms, advice.gain.expected_ms, advice.gain.step_ms_after) == (0.0, 0.0, 100.0)
+    assert "the host is late anyway" in advice.why
+
+
+def test_the_current_setting_stands_in_the_advice() -> None:
+    environment = Environment(device=Device(name="NVIDIA H200"), matmul_precision="highest")
+    kernels = make_kernels(gemm_ms={"fp32": 80.0})
+    found = evaluate(make_facts(100, compute_classes={"gemm": 80.0}, kernels=kernels, environment=environment))
+    assert '"highest"' in fix(found, "tf32").how

@@ -1,0 +1,135 @@
+"""Is waiting for input recognised, and is what workers save predicted as it was measured?"""
+
+from __future__ import annotations
+
+import pytest
+
+from llmprof.analyzers.facts.data_loading import LoaderFacts
+from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.rules.input_starvation import evaluate
+from llmprof.timeline.environment import Environment, LoaderSettings
+from llmprof.units import NS_PER_MS
+from tests.analyzers.rules.facts_builder import (
+    assert_consistent,
+    assert_contains,
+    fix,
+    make_facts,
+    make_partition,
+    make_rank,
+    make_step,
+    status,
+)
+
+
+def workers(count: int, **more: object) -> LoaderFacts:
+    settings = LoaderSettings(num_workers=count, **more)  # type: ignore[arg-type]
+    return LoaderFacts(in_process=count == 0, settings=settings, fetches_per_step=1.0)
+
+
+def test_fires_on_workers_that_are_too_slow() -> None:
+    facts = make_facts(100, data=40.0, loader=workers(2))
+    found = evaluate(facts)
+    assert (found.finding.status, found.finding.severity, found.finding.cost_ms) == ("fired", "critical", 40.0)
+    assert found.finding.confidence is not None and 0 < found.finding.confidence < 1
+    assert_consistent(fix(found, "dataloader-workers"), facts)
+
+
+@pytest.mark.parametrize(("data_ms", "loader"), [(4.9, workers(2)), (0.9, workers(0))])
+def test_passes_just_below_the_threshold(data_ms: float, loader: LoaderFacts) -> None:
+    assert status(evaluate(make_facts(100, data=data_ms, loader=loader))) == "passed"
+
+
+@pytest.mark.parametrize(("data_ms", "loader"), [(5.0, workers(2)), (1.0, workers(0))])
+def test_fires_at_the_threshold(data_ms: float, loader: LoaderFacts) -> None:
+    assert status(evaluate(make_facts(100, data=data_ms, loader=loader))) == "fired"
+
+
+def test_not_applicable_without_a_loader() -> None:
+    assert status(evaluate(make_facts(100))) == "not_applicable"
+
+
+def test_no_data_without_a_partition() -> None:
+    assert status(evaluate(make_facts(100, no_partition=True))) == "no_data"
+
+
+def test_an_exposed_input_copy_is_not_a_wait_for_the_loader() -> None:
+    assert status(evaluate(make_facts(100, data=40.0, detail={"input_copy": 40.0}, loader=workers(2)))) == "passed"
+
+
+def test_measured_truth_of_batches_made_in_process() -> None:
+    """An H200 run: 4 ms of Python per sample, batch 16, num_workers=0: 85.5 ms, and 44.8 ms with workers."""
+    loader = LoaderFacts(in_process=True, wait_ns=65.4 * NS_PER_MS, batch_ns=65.4 * NS_PER_MS, fetches_per_step=1.0)
+    facts = make_facts(85.521, data=40.9, host=1.1, loader=loader)
+    advice = fix(evaluate(facts), "dataloader-workers")
+    assert_contains(advice, 85.521 - 44.798)
+    assert advice.gain.expected_ms == pytest.approx(85.521 - 44.798, rel=0.05)
+    assert "num_workers=0" in advice.how
+    assert "num_workers=3" in advice.how  # ceil(65.4 / 44.6) + 1
+
+
+def test_measured_truth_of_two_slow_workers() -> None:
+    """An H200 run: 10 ms of Python per sample, batch 16, num_workers=2: 81.3 ms, and 44.8 ms with more workers."""
+    facts = make_facts(81.271, data=35.7, host=1.9, loader=workers(2))
+    advice = fix(evaluate(facts), "dataloader-workers")
+    assert_contains(advice, 81.271 - 44.763)
+    assert "num_workers=5" in advice.how  # two workers make one batch in 2 x 81.3 ms: ceil(162.5 / 45.6) + 1
+
+
+def test_an_unknown_number_of_workers_is_raised_by_trying() -> None:
+    facts = make_facts(81.271, data=35.7, host=1.9, loader=LoaderFacts(in_process=False))
+    advice = fix(evaluate(facts), "dataloader-workers")
+    assert "double" in advice.action
+    assert_contains(advice, 81.271 - 44.763)
+
+
+def test_workers_are_capped_by_the_cores_of_the_rank() -> None:
+    loader = LoaderFacts(settings=LoaderSettings(num_workers=1), cores=8, ranks_on_node=4)
+    facts = make_facts(100, data=80.0, loader=loader)
+    advice = evaluate(facts)
+    # One worker needs 100 ms a batch and the rest of the step is 20 ms: 6 wanted, 2 cores, so 50 - 20 ms stay.
+    assert "num_workers=2" in fix(advice, "dataloader-workers").how
+    assert fix(advice, "dataloader-workers").gain.expected_ms == pytest.approx(50.0)
+    assert fix(advice, "offline-preprocessing").gain.low_ms == 0
+
+
+def test_more_workers_than_cores_are_never_advised() -> None:
+    loader = LoaderFacts(settings=LoaderSettings(num_workers=8), cores=8, ranks_on_node=1)
+    advice = [one.id for one in evaluate(make_facts(100, data=50.0, loader=loader)).recommendations]
+    assert advice == ["offline-preprocessing", "packed-dataset"]
+
+
+def test_workers_that_are_fast_enough_on_average_get_a_deeper_queue() -> None:
+    loader = LoaderFacts(
+        settings=LoaderSettings(num_workers=4, prefetch_factor=2), batch_ns=200 * NS_PER_MS, fetches_per_step=1.0
+    )
+    found = evaluate(make_facts(100, data=10.0, loader=loader))
+    assert "prefetch_factor=8" in fix(found, "dataloader-prefetch").how
+    assert all(one.id != "dataloader-workers" for one in found.recommendations)
+
+
+def test_the_slow_rank_is_named() -> None:
+    """Two H200 ranks, rank 1 with slow samples: 129.5 ms, and 26.7 ms when both are fast."""
+    step = make_step(129.459)
+    loader = workers(2)
+    fast = make_rank(make_partition(129.459, skew=97.5, data=0.1), rank=0, step=step, loader=loader)
+    slow = make_rank(make_partition(129.459, data=88.9, host=14.0), rank=1, step=step, loader=loader)
+    found = evaluate(Facts(ranks={0: fast, 1: slow}, critical=slow, step=step, world_size=2))
+    assert found.finding.ranks == (1,)
+    assert "on rank 1" in found.finding.summary
+    advice = fix(found, "dataloader-workers")
+    assert "on rank 1" in advice.action
+    assert_contains(advice, 129.459 - 26.716)
+
+
+def test_rare_long_waits_ask_for_persistent_workers() -> None:
+    facts = make_facts(100, data=20.0, loader=workers(4, persistent_workers=False))
+    object.__setattr__(facts.step, "median_ns", 85.0 * NS_PER_MS)
+    advice = fix(evaluate(facts), "persistent-workers")
+    assert advice.gain.high_ms == pytest.approx(15.0)
+
+
+def test_cores_of_the_environment_count_when_the_loader_does_not_know_them() -> None:
+    loader = LoaderFacts(settings=LoaderSettings(num_workers=4))
+    environment = Environment(cpu_count=4)
+    found = evaluate(make_facts(100, data=50.0, loader=loader, environment=environment))
+    assert found.recommendations[0].id == "offline-preprocessing"

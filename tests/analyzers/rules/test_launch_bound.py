@@ -1,0 +1,92 @@
+"""Is a step that waits for launches recognised, and are pauses, the optimizer and the input kept apart from it?"""
+
+from __future__ import annotations
+
+import pytest
+
+from llmprof.analyzers.facts.data_loading import LoaderFacts
+from llmprof.analyzers.facts.host import HostFacts
+from llmprof.analyzers.rules.launch_bound import evaluate
+from llmprof.timeline.environment import Environment
+from llmprof.timeline.intervals import Intervals
+from tests.analyzers.rules.facts_builder import (
+    assert_consistent,
+    assert_contains,
+    fix,
+    make_facts,
+    make_kernels,
+    make_partition,
+    status,
+)
+
+
+def test_measured_truth_of_a_small_model() -> None:
+    """An H200 run of 24 small layers: 41.2 ms, and 6.1 ms with torch.compile(mode="reduce-overhead")."""
+    facts = make_facts(41.202, host=37.76, data=0.06, kernels=make_kernels(count=1093, mean_us=3.1))
+    found = evaluate(facts)
+    assert (found.finding.status, found.finding.severity) == ("fired", "critical")
+    advice = fix(found, "cuda-graphs")
+    assert_contains(advice, 41.202 - 6.096)
+    assert_consistent(advice, facts)
+    assert "reduce-overhead" in advice.how
+    assert advice.gain.step_ms_after is not None and advice.gain.step_ms_after > 3.4  # never below the device's work
+
+
+@pytest.mark.parametrize(("host_ms", "expected"), [(2.99, "passed"), (3.0, "fired")])
+def test_threshold(host_ms: float, expected: str) -> None:
+    assert status(evaluate(make_facts(100, host=host_ms))) == expected
+
+
+def test_not_applicable_on_the_cpu() -> None:
+    assert status(evaluate(make_facts(100, host=50.0, cpu_only=True))) == "not_applicable"
+
+
+def test_no_data_without_a_partition() -> None:
+    assert status(evaluate(make_facts(100, no_partition=True))) == "no_data"
+
+
+def test_long_pauses_are_no_launch_overhead() -> None:
+    """One pause of 40 ms in a step of 100: graphs would not remove it."""
+    spans = {"launch": Intervals.of([0, 50_000_000], [40_000_000, 50_100_000])}
+    traced = make_partition(100, host=40.1, spans=spans)
+    found = evaluate(make_facts(100, host=40.1, traced=traced))
+    assert found.finding.status == "passed"
+    assert "pauses" in found.finding.summary
+
+
+def test_a_for_loop_optimizer_is_left_to_its_own_rule() -> None:
+    kernels = make_kernels(optimizer="for-loop", optimizer_host_ms=30.0, optimizer_kernels=500)
+    advice = fix(evaluate(make_facts(100, host=80.0, kernels=kernels)), "cuda-graphs")
+    assert advice.gain.high_ms == pytest.approx(50.0)
+
+
+def test_a_run_that_replays_graphs_is_not_told_to() -> None:
+    found = evaluate(make_facts(100, host=50.0, host_facts=HostFacts(graph_launches=4)))
+    assert found.finding.status == "fired"
+    assert found.recommendations == ()
+
+
+def test_a_compiled_model_gets_graphs_only() -> None:
+    found = evaluate(make_facts(100, host=50.0, environment=Environment(compiled=True)))
+    assert [one.id for one in found.recommendations] == ["cuda-graphs"]
+    assert found.recommendations[0].how.startswith("torch.compile(model) ->")
+
+
+def test_syncs_inside_the_step_come_first() -> None:
+    host = HostFacts(syncs_by_operator={"aten::item": 24.0})
+    assert fix(evaluate(make_facts(100, host=50.0, host_facts=host)), "cuda-graphs").requires == ("remove-sync",)
+
+
+def test_no_gain_while_the_workers_set_the_pace() -> None:
+    advice = fix(evaluate(make_facts(100, data=70.0, host=10.0, loader=LoaderFacts(in_process=False))), "cuda-graphs")
+    assert advice.gain.expected_ms == 0
+    assert "input is late" in advice.why
+
+
+def test_batches_made_in_process_take_nothing_away() -> None:
+    advice = fix(evaluate(make_facts(100, data=70.0, host=10.0, loader=LoaderFacts(in_process=True))), "cuda-graphs")
+    assert advice.gain.expected_ms > 0
+
+
+def test_gaps_between_kernels_that_were_launched_in_time_are_no_launch_overhead() -> None:
+    assert status(evaluate(make_facts(100, host=5.0, detail={"gap": 4.0, "launch": 1.0}))) == "passed"

@@ -1,0 +1,62 @@
+"""Are copies from pageable memory recognised, and counted only as far as they hold up the step?"""
+
+from __future__ import annotations
+
+import pytest
+
+from llmprof.analyzers.facts.copies import CopyFacts, CopyGroup
+from llmprof.analyzers.rules.pageable_transfers import evaluate
+from llmprof.timeline.environment import Environment, LoaderSettings
+from llmprof.units import NS_PER_MS
+from tests.analyzers.rules.facts_builder import assert_consistent, fix, make_facts, status
+
+
+def pageable(exposed_ms: float, *, stall_ms: float | None = None, pinned: CopyGroup | None = None) -> CopyFacts:
+    group = CopyGroup(count=1, bytes=100e6, ns=exposed_ms * NS_PER_MS, exposed_ns=exposed_ms * NS_PER_MS)
+    return CopyFacts(
+        pageable_to_device=group,
+        pinned_to_device=pinned or CopyGroup(),
+        pageable_stall_ns=None if stall_ms is None else stall_ms * NS_PER_MS,
+    )
+
+
+def test_fires_and_promises_no_more_than_the_copies() -> None:
+    facts = make_facts(100, data=20.0, detail={"input_copy": 20.0}, copies=pageable(20.0))
+    found = evaluate(facts)
+    assert (found.finding.status, found.finding.severity, found.finding.cost_ms) == ("fired", "critical", 20.0)
+    advice = fix(found, "pin-memory")
+    assert_consistent(advice, facts)
+    assert advice.gain.high_ms == pytest.approx(20.0)
+
+
+def test_passes_just_below_one_percent() -> None:
+    assert status(evaluate(make_facts(100, data=0.99, copies=pageable(0.99)))) == "passed"
+
+
+def test_not_applicable_when_all_copies_are_pinned() -> None:
+    assert status(evaluate(make_facts(100, copies=CopyFacts(pinned_to_device=CopyGroup(count=2))))) == "not_applicable"
+
+
+def test_not_applicable_on_the_cpu() -> None:
+    assert status(evaluate(make_facts(100, cpu_only=True, copies=pageable(20.0)))) == "not_applicable"
+
+
+def test_no_data_without_copies() -> None:
+    assert status(evaluate(make_facts(100))) == "no_data"
+
+
+def test_the_rate_of_the_runs_own_pinned_copies_bounds_the_gain() -> None:
+    fast = CopyGroup(count=1, bytes=100e6, ns=5 * NS_PER_MS)  # four times the rate of the pageable copies
+    facts = make_facts(100, data=20.0, copies=pageable(20.0, pinned=fast))
+    assert fix(evaluate(facts), "pin-memory").gain.low_ms == pytest.approx(15.0)
+
+
+def test_a_blocked_host_costs_only_the_idle_that_it_can_have_caused() -> None:
+    facts = make_facts(100, data=1.0, host=3.0, copies=pageable(1.0, stall_ms=50.0))
+    assert evaluate(facts).finding.cost_ms == pytest.approx(4.0)
+
+
+def test_a_loader_that_pins_already_is_not_told_to() -> None:
+    environment = Environment(loaders=(LoaderSettings(pin_memory=True),))
+    advice = fix(evaluate(make_facts(100, data=20.0, copies=pageable(20.0), environment=environment)), "pin-memory")
+    assert "DataLoader(" not in advice.how

@@ -1,0 +1,76 @@
+"""Is an unfused optimizer recognised, and is its cost on the host not taken from the profiler?"""
+
+from __future__ import annotations
+
+import pytest
+
+from llmprof.analyzers.rules.unfused_optimizer import evaluate
+from llmprof.timeline.environment import Environment, OptimizerSettings
+from tests.analyzers.rules.facts_builder import (
+    assert_consistent,
+    assert_contains,
+    fix,
+    make_facts,
+    make_kernels,
+    status,
+)
+
+
+def test_measured_truth_of_a_for_loop_optimizer() -> None:
+    """An H200 run of 48 layers with AdamW(foreach=False): 108.1 ms, and 81.0 ms with fused=True."""
+    kernels = make_kernels(
+        count=5253, optimizer="for-loop", optimizer_kernels=3112, optimizer_host_ms=77.3, optimizer_device_ms=4.0
+    )
+    facts = make_facts(108.067, traced_ms=201.4, host=95.0, kernels=kernels)
+    found = evaluate(facts)
+    assert (found.finding.status, found.finding.severity) == ("fired", "critical")
+    advice = fix(found, "fused-optimizer")
+    assert_contains(advice, 108.067 - 80.982)
+    assert advice.gain.expected_ms == pytest.approx(108.067 - 80.982, rel=0.15)
+    assert fix(found, "foreach-optimizer").gain.expected_ms < advice.gain.expected_ms
+    for one in found.recommendations:
+        assert_consistent(one, facts)
+
+
+def test_passes_when_fused() -> None:
+    assert status(evaluate(make_facts(100, kernels=make_kernels(optimizer="fused")))) == "passed"
+
+
+@pytest.mark.parametrize(("device_ms", "expected"), [(1.53, "passed"), (1.54, "fired")])
+def test_threshold(device_ms: float, expected: str) -> None:
+    """65 % of the device time is what a fused one saves; the limit is 1 % of the step."""
+    kernels = make_kernels(optimizer="foreach", optimizer_device_ms=device_ms)
+    assert status(evaluate(make_facts(100, kernels=kernels))) == expected
+
+
+def test_no_data_without_kernels_or_optimizer() -> None:
+    assert status(evaluate(make_facts(100))) == "no_data"
+    assert status(evaluate(make_facts(100, kernels=make_kernels()))) == "no_data"
+
+
+def test_not_applicable_on_the_cpu() -> None:
+    kernels = make_kernels(optimizer="for-loop")
+    assert status(evaluate(make_facts(100, cpu_only=True, kernels=kernels))) == "not_applicable"
+
+
+def test_a_foreach_optimizer_of_a_busy_device_saves_traffic() -> None:
+    kernels = make_kernels(optimizer="foreach", optimizer_device_ms=10.0)
+    advice = fix(evaluate(make_facts(100, kernels=kernels)), "fused-optimizer")
+    assert (advice.gain.low_ms, advice.gain.high_ms) == (0.0, pytest.approx(6.5))
+    assert advice.gain.basis == "roofline"
+
+
+def test_host_time_that_the_device_hides_is_worth_nothing() -> None:
+    """50 ms of optimizer on the host, and the device is idle for 2 ms of the step."""
+    kernels = make_kernels(optimizer="for-loop", optimizer_host_ms=50.0, optimizer_kernels=500)
+    advice = fix(evaluate(make_facts(100, host=2.0, kernels=kernels)), "fused-optimizer")
+    assert advice.gain.high_ms <= 2.0
+    assert advice.gain.expected_ms < 0.5
+
+
+def test_an_optimizer_without_a_fused_form_gets_foreach() -> None:
+    environment = Environment(optimizers=(OptimizerSettings(name="RMSprop", foreach=False),))
+    kernels = make_kernels(optimizer="for-loop", optimizer_host_ms=50.0, optimizer_kernels=500)
+    found = evaluate(make_facts(100, host=80.0, kernels=kernels, environment=environment))
+    assert [one.id for one in found.recommendations] == ["foreach-optimizer"]
+    assert "RMSprop" in found.recommendations[0].how

@@ -1,0 +1,134 @@
+"""Do fixes stand in the order in which to try them, and are overlapping gains never added?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from llmprof.analyzers.diagnosis import Gain, Recommendation
+from llmprof.analyzers.facts.memory import MemoryFacts
+from llmprof.analyzers.ranking import noise_ms, rank
+from llmprof.analyzers.rules.fixes import FIXES
+from tests.analyzers.rules.facts_builder import make_facts
+
+
+def advice(
+    fix: str, expected: float, *, low: float | None = None, high: float | None = None, **more: Any
+) -> Recommendation:
+    """A recommendation that saves `expected` of a step of 100 ms."""
+    basis, memory = more.pop("basis", "bound"), more.pop("memory_bytes", None)
+    gain = Gain(
+        expected_ms=expected,
+        low_ms=expected if low is None else low,
+        high_ms=expected if high is None else high,
+        step_ms_after=100 - expected,
+        speedup=100 / (100 - expected),
+        memory_bytes=memory,
+        basis=basis,
+    )
+    values = {"rule": "a-rule", "action": fix, "why": "Because.", "how": "", "verify": "", "effort": FIXES[fix].effort}
+    return Recommendation(id=fix, gain=gain, **{**values, **more})
+
+
+def ids(recommendations: tuple[Recommendation, ...]) -> list[str]:
+    return [one.id for one in recommendations]
+
+
+def test_the_larger_gain_comes_first() -> None:
+    ordered, _ = rank([advice("tf32", 5), advice("bf16-autocast", 20)], make_facts(100))
+    assert ids(ordered) == ["bf16-autocast", "tf32"]
+
+
+def test_of_equal_gains_the_smaller_effort_then_the_better_founded() -> None:
+    same = [
+        advice("packed-dataset", 10),
+        advice("numa-binding", 10),
+        advice("cuda-graphs", 10),
+        advice("sdpa-attention", 10, basis="roofline"),
+        advice("tf32", 10),
+    ]
+    ordered, _ = rank(same, make_facts(100))
+    assert ids(ordered) == ["tf32", "sdpa-attention", "cuda-graphs", "packed-dataset", "numa-binding"]
+
+
+def test_of_equally_founded_gains_the_narrower_comes_first() -> None:
+    wide, narrow = advice("cuda-graphs", 10, low=0, high=20), advice("sdpa-attention", 10, low=9, high=11)
+    assert ids(rank([wide, narrow], make_facts(100))[0]) == ["sdpa-attention", "cuda-graphs"]
+
+
+@pytest.mark.parametrize(("noise_ms_", "limit"), [(None, 1.0), (0.2, 0.4)])
+def test_a_gain_within_the_noise_promises_nothing_and_says_why(noise_ms_: float | None, limit: float) -> None:
+    facts = make_facts(100, noise_ms=noise_ms_)
+    assert noise_ms(facts) == pytest.approx(limit)
+    loud, quiet = advice("tf32", limit * 1.01), advice("cuda-graphs", limit, low=0.1, high=3.0)
+    ordered, _ = rank([quiet, loud], facts)
+    assert ids(ordered) == ["tf32", "cuda-graphs"]
+    last = ordered[-1]
+    assert (last.gain.expected_ms, last.gain.low_ms, last.gain.step_ms_after, last.gain.speedup) == (0, 0, 100, 1)
+    assert "noise" in last.why and ordered[0].why == "Because."
+
+
+def test_one_fix_from_two_rules_stands_once_with_the_better_founded_gain() -> None:
+    bound, replay = advice("cuda-graphs", 30), advice("cuda-graphs", 20, basis="replay")
+    ordered, _ = rank([bound, replay], make_facts(100))
+    assert [one.gain.basis for one in ordered] == ["replay"]
+    ordered, _ = rank([advice("cuda-graphs", 10), bound], make_facts(100))
+    assert [one.gain.expected_ms for one in ordered] == [30]
+
+
+def test_fixes_of_different_parts_add_up() -> None:
+    facts = make_facts(100, data=30.0, communication=20.0)
+    ordered, combined = rank([advice("dataloader-workers", 25, low=20, high=30), advice("wrap-ddp", 10)], facts)
+    assert combined is not None
+    assert combined.of == ("dataloader-workers", "wrap-ddp")
+    assert (combined.step_ms_after, combined.low_ms, combined.high_ms) == (65, 60, 70)
+    assert len(ordered) == 2
+
+
+def test_fixes_of_one_part_count_once() -> None:
+    facts = make_facts(100, host=60.0, data=20.0)
+    fixes = [advice("cuda-graphs", 50), advice("fused-optimizer", 30), advice("dataloader-workers", 15)]
+    combined = rank(fixes, facts)[1]
+    assert combined is not None
+    assert combined.of == ("cuda-graphs", "dataloader-workers")
+    assert combined.step_ms_after == 35
+
+
+def test_a_fix_saves_no_more_than_its_part() -> None:
+    facts = make_facts(100, data=10.0, communication=20.0)
+    combined = rank([advice("dataloader-workers", 25), advice("wrap-ddp", 10)], facts)[1]
+    assert combined is not None and combined.step_ms_after == 80
+
+
+def test_a_fix_of_another_package_is_never_added() -> None:
+    facts = make_facts(100, data=30.0, host=20.0)
+    foreign = replace(advice("dataloader-workers", 25), id="their-fix")
+    assert rank([foreign, advice("cuda-graphs", 10)], facts)[1] is None
+
+
+def test_one_fix_is_no_combination() -> None:
+    assert rank([advice("tf32", 10)], make_facts(100))[1] is None
+    assert rank([], make_facts(100)) == ((), None)
+
+
+def test_under_a_full_device_memory_comes_first() -> None:
+    facts = make_facts(
+        100, host=30.0, memory=MemoryFacts(capacity_bytes=100, peak_reserved_bytes=99, peak_allocated_bytes=99)
+    )
+    memory = {"rule": "memory-near-limit"}
+    fixes = [
+        advice("cuda-graphs", 20),
+        advice("activation-checkpointing", -25, memory_bytes=40, **memory),
+        advice("smaller-batch", 0, memory_bytes=40, **memory),
+        advice("expandable-segments", 0, memory_bytes=60, **memory),
+    ]
+    ordered, _ = rank(fixes, facts)
+    assert ids(ordered) == ["expandable-segments", "smaller-batch", "activation-checkpointing", "cuda-graphs"]
+    assert ordered[2].gain.expected_ms == -25
+
+
+def test_without_pressure_a_memory_fix_that_saves_no_time_comes_last() -> None:
+    ordered, _ = rank([advice("larger-batch", 0, rule="memory-near-limit"), advice("tf32", 5)], make_facts(100))
+    assert ids(ordered) == ["tf32", "larger-batch"]

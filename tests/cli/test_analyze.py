@@ -1,0 +1,96 @@
+"""Does `llmprof analyze` print the answer, and only the answer, whatever it is given?"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from llmprof.analyzers.diagnosis import Diagnosis
+from tests.cli.conftest import Llmprof, assert_one_sentence
+
+
+def test_a_finished_analysis_is_shown_again(llmprof: Llmprof, finished: Path) -> None:
+    done = llmprof("analyze", finished)
+    assert done.returncode == 0, done.stderr
+    assert "60" in done.stdout
+    assert done.stderr == ""
+
+
+def test_json_is_the_document_and_nothing_else(llmprof: Llmprof, finished: Path) -> None:
+    done = llmprof("analyze", finished, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == finished.read_text(encoding="utf-8")
+
+
+def test_an_abstention_prints_the_document_and_leaves_with_4(llmprof: Llmprof, undecided: Path) -> None:
+    done = llmprof("analyze", undecided, "--json")
+    assert done.returncode == 4
+    assert json.loads(done.stdout)["verdict"]["bound"] is None
+    assert "no step was recorded" in done.stderr
+
+
+def test_results_are_written_where_asked(llmprof: Llmprof, finished: Path, tmp_path: Path) -> None:
+    done = llmprof("analyze", finished, "-o", tmp_path / "deep" / "out")
+    assert done.returncode == 0, done.stderr
+    written = (tmp_path / "deep" / "out" / "analysis.json").read_text(encoding="utf-8")
+    assert Diagnosis.from_json(written) == Diagnosis.from_json(finished.read_text(encoding="utf-8"))
+    assert (tmp_path / "deep" / "out" / "report.html").stat().st_size > 0
+    assert "report.html" in done.stdout
+
+
+def test_a_finished_analysis_cannot_take_a_step_time(llmprof: Llmprof, finished: Path) -> None:
+    done = llmprof("analyze", finished, "--step-ms", "40")
+    assert done.returncode == 2
+    assert_one_sentence(done.stderr)
+
+
+@pytest.mark.parametrize("value", ["0", "-3", "nan", "inf"])
+def test_a_step_time_that_is_none_is_refused(llmprof: Llmprof, value: str) -> None:
+    done = llmprof("analyze", "trace.json", "--step-ms", value)
+    assert done.returncode == 2
+    assert_one_sentence(done.stderr)
+
+
+DAMAGED = {
+    "empty.json": b"",
+    "cut.json": b'{"schemaVersion": 1, "traceEvents": [{"ph": "X", "na',
+    "binary.json": bytes(range(256)) * 4,
+    "latin1.json": b'{"traceEvents": [{"ph": "X", "name": "\xe9\xe9"}]}',
+    "no_events.json": b'{"schemaVersion": 1, "traceEvents": []}',
+    "list.json": b"[1, 2, 3]",
+    "text.txt": b"hello",
+    "cut.json.gz": gzip.compress(b'{"schemaVersion": 1, "traceEvents": []}' * 50)[:30],
+    "other.json": b'{"schema": "llmprof.analysis/99"}',
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged_input_is_one_sentence_and_no_verdict(llmprof: Llmprof, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(DAMAGED[name])
+    done = llmprof("analyze", name)
+    assert done.returncode in (2, 4), done.stderr
+    assert done.stdout == ""
+    assert_one_sentence(done.stderr)
+    assert name in done.stderr
+
+
+def test_a_missing_file_and_an_empty_folder_are_named(llmprof: Llmprof, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for path in ("missing.json", "folder"):
+        done = llmprof("analyze", path)
+        assert done.returncode == 2
+        assert done.stdout == ""
+        assert_one_sentence(done.stderr)
+        assert path in done.stderr
+
+
+def test_a_real_trace_gets_a_partition_that_sums_to_the_step(llmprof: Llmprof, recordings: Path) -> None:
+    trace = recordings / "h200" / "host_small.rank0.json.gz"
+    done = llmprof("analyze", trace, "--json")
+    assert done.returncode in (0, 4), done.stderr
+    document = json.loads(done.stdout)
+    assert document["schema"] == "llmprof.analysis/1"
+    assert sum(document["partition"].values()) == pytest.approx(document["step"]["mean_ms"], rel=1e-3)

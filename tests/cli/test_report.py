@@ -1,0 +1,39 @@
+"""Does `llmprof report` write the report that was asked for, and nothing over what is there?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.cli.conftest import Llmprof, assert_one_sentence
+
+
+def test_the_report_of_a_finished_analysis_is_one_file(llmprof: Llmprof, finished: Path, tmp_path: Path) -> None:
+    done = llmprof("report", finished, "-o", "report.html")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{tmp_path / 'report.html'}\n"
+    assert "The step waits 60 ms for data." in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_file_is_only_replaced_by_force(llmprof: Llmprof, finished: Path, tmp_path: Path) -> None:
+    target = tmp_path / "report.html"
+    target.write_text("mine")
+    done = llmprof("report", finished, "-o", target)
+    assert done.returncode == 2
+    assert_one_sentence(done.stderr)
+    assert target.read_text() == "mine"
+    assert llmprof("report", finished, "-o", target, "--force").returncode == 0
+    assert target.read_text() != "mine"
+
+
+def test_an_unknown_ending_is_refused(llmprof: Llmprof, finished: Path, tmp_path: Path) -> None:
+    done = llmprof("report", finished, "-o", "report.docx")
+    assert done.returncode == 2
+    assert_one_sentence(done.stderr)
+    assert not (tmp_path / "report.docx").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(llmprof: Llmprof, finished: Path) -> None:
+    done = llmprof("report", finished, "-o", "/proc/no/report.html")
+    assert done.returncode == 2
+    assert_one_sentence(done.stderr)
+    assert "/proc/no/report.html" in done.stderr

@@ -1,0 +1,190 @@
+"""The view model: names, sums, unknowns and trust that every report shares."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from llmprof.analyzers.diagnosis import PARTS, Capture, Combined, Diagnosis, Gain, Recommendation, Source, Verdict
+from llmprof.reports.fixes import fixes_of, together_of
+from llmprof.reports.labels import CLASS_LABELS, PART_LABELS, headline_label, parts_of_fix
+from llmprof.reports.parts import bar_segments, part_rows
+from llmprof.reports.trust import trust_of
+from llmprof.reports.view import build_view
+from tests.reports.samples import SAMPLES, communication_bound, host_bound, input_starved, no_verdict, out_of_memory
+
+TIMED = [name for name in SAMPLES if name != "no_verdict"]
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_table_and_bar_sum_to_the_step(name: str) -> None:
+    diagnosis = SAMPLES[name]()
+    rows = part_rows(diagnosis)
+    step = diagnosis.step.mean_ms
+    assert sum(row.ms for row in rows) == pytest.approx(step, rel=1e-3)
+    assert sum(part.ms for part in bar_segments(rows)) == pytest.approx(step, rel=1e-3)
+    assert sum(part.share for part in bar_segments(rows)) == pytest.approx(1.0)
+
+
+def test_small_parts_are_in_the_table_and_inside_other_in_the_bar() -> None:
+    rows = part_rows(input_starved())
+    segments = bar_segments(rows)
+    assert "sync" in {row.key for row in rows}
+    assert "sync" not in {part.key for part in segments}
+    assert "host sync" in segments[-1].merged
+
+
+def test_parts_keep_their_order_whatever_the_document_says() -> None:
+    diagnosis = communication_bound()
+    turned = dataclasses.replace(diagnosis, partition=dict(reversed(list(diagnosis.partition.items()))))
+    assert [row.key for row in part_rows(turned)] == [row.key for row in part_rows(diagnosis)]
+
+
+def test_compute_that_its_classes_do_not_fill_gets_a_row_for_the_rest() -> None:
+    diagnosis = dataclasses.replace(input_starved(), compute_classes={"gemm": 24.0})
+    rest = next(row for row in part_rows(diagnosis) if row.key == "compute.other")
+    assert rest.ms == pytest.approx(43.6 - 24.0)
+
+
+def test_classes_that_exceed_compute_do_not_split_it() -> None:
+    diagnosis = dataclasses.replace(input_starved(), compute_classes={"gemm": 99.0})
+    assert part_rows(diagnosis)[0].key == "compute"
+
+
+def test_every_part_has_a_label() -> None:
+    assert set(PART_LABELS) == set(PARTS)
+
+
+def test_parts_have_different_colours() -> None:
+    colours = [label.colour for label in PART_LABELS.values()]
+    classes = [label.colour for label in CLASS_LABELS.values()]
+    assert (len(set(colours)), len(set(classes))) == (len(colours), len(classes))
+
+
+@pytest.mark.parametrize(
+    ("bound", "detail", "label"),
+    [
+        ("data", "wait", "INPUT-STARVED"),
+        ("host", "launch", "HOST-BOUND"),
+        ("compute", None, "COMPUTE-BOUND"),
+        ("communication", None, "COMMUNICATION-BOUND"),
+        ("memory", "capacity", "MEMORY-BOUND (capacity)"),
+        ("memory", "bandwidth", "MEMORY-BOUND (bandwidth)"),
+        ("imbalance", None, "IMBALANCED"),
+        ("none", None, "NOTHING LIMITS"),
+        (None, None, "NO VERDICT"),
+    ],
+)
+def test_the_headline_names_the_bound(bound: str | None, detail: str | None, label: str) -> None:
+    assert headline_label(bound, detail) == label
+
+
+def test_unknown_numbers_say_so_and_why() -> None:
+    for figure in build_view(no_verdict()).figures:
+        assert (figure.value, figure.raw) == ("unknown", None)
+        assert figure.note
+
+
+def test_a_diagnosis_without_anything_has_a_view() -> None:
+    empty = Diagnosis(
+        source=Source(kind="kineto", paths=(), ranks=()),
+        capture=Capture(),
+        step=no_verdict().step,
+        partition={},
+        verdict=Verdict(bound=None, sentence="Nothing was recorded."),
+    )
+    assert build_view(empty).rows == ()
+
+
+def test_the_limit_is_marked_on_the_part_that_the_verdict_blames() -> None:
+    assert [row.key for row in part_rows(input_starved()) if row.culprit] == ["data"]
+    assert [row.key for row in part_rows(out_of_memory()) if row.culprit] == []
+
+
+@pytest.mark.parametrize(
+    ("gain", "told", "share", "side"),
+    [
+        (Gain(expected_ms=80, low_ms=71, high_ms=94), "saves 71.0-94.0 ms", "15-19 % of the step", ""),
+        (Gain(expected_ms=20, low_ms=0, high_ms=94), "saves up to 94.0 ms", "19 % of the step", ""),
+        (Gain(expected_ms=0, low_ms=0, high_ms=0), "no gain expected", "", ""),
+        (Gain(expected_ms=-60, low_ms=-75, high_ms=-50, memory_bytes=2**30), "frees 1.0 GiB", "", "costs 50.0-75.0 ms"),
+        (Gain(expected_ms=-60, low_ms=-75, high_ms=5, memory_bytes=2**30), "frees 1.0 GiB", "", "costs up to 75.0 ms"),
+        (Gain(expected_ms=9, low_ms=8, high_ms=9, memory_bytes=-(2**30)), "saves 8.00-9.00 ms", "1.6-1.9 % of the step",
+         "takes 1.0 GiB"),
+    ],
+)  # fmt: skip
+def test_a_gain_is_told_with_its_interval(gain: Gain, told: str, share: str, side: str) -> None:
+    fix = Recommendation(id="tf32", rule="r", action="a", why="w", how="h", verify="v", gain=gain)
+    base = input_starved()
+    step = dataclasses.replace(base.step, mean_ms=486.0)
+    view = fixes_of(dataclasses.replace(base, recommendations=(fix,), step=step))[0]
+    assert (view.gain, view.gain_share, view.side) == (told, share, side)
+
+
+def test_the_combined_figure_says_whom_it_counts() -> None:
+    base = input_starved()
+    names = {"dataloader-workers": None, "torch-compile": None, "pin-memory": None, "larger-batch": None}
+    said = {}
+    for of in (tuple(names)[:2], tuple(names)[:3], tuple(names), tuple(names)[1:4]):
+        together = together_of(dataclasses.replace(base, combined=Combined(of=of, step_ms_after=43.5)))
+        said[of] = together.who if together else None
+    assert list(said.values()) == ["both together", "all three together", "all 4 together", "3 fixes together"]
+
+
+def test_a_combined_figure_without_a_step_is_not_shown() -> None:
+    assert (
+        together_of(dataclasses.replace(input_starved(), combined=Combined(of=("a", "b"), step_ms_after=None))) is None
+    )
+
+
+def test_a_sound_recording_weakens_nothing() -> None:
+    assert not build_view(input_starved()).weak
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"basis": "profiled"},
+        {"steps_measured": 3},
+        {"steps_measured": None},
+        {"replay_error": 0.2},
+        {"overhead_pct": 4.0},
+        {"unlinked_kernel_share": 0.3},
+        {"warnings": ("The file is cut short.",)},
+    ],
+)
+def test_whatever_weakens_the_verdict_is_marked(change: dict[str, object]) -> None:
+    base = input_starved()
+    changed = dataclasses.replace(base, capture=dataclasses.replace(base.capture, **change))  # type: ignore[arg-type]
+    assert [item.weak for item in trust_of(changed)].count(True) == 1
+
+
+def test_missing_ranks_and_low_confidence_are_marked() -> None:
+    base = input_starved()
+    partial = dataclasses.replace(base, source=dataclasses.replace(base.source, world_size=8))
+    unsure = dataclasses.replace(base, verdict=dataclasses.replace(base.verdict, confidence=0.2))
+    assert [item.text for item in trust_of(partial) if item.weak] == ["1 of 8 ranks seen"]
+    assert [item.text for item in trust_of(unsure) if item.weak] == ["confidence low"]
+
+
+def test_checks_stand_with_findings_first_and_all_of_them() -> None:
+    checks = build_view(input_starved()).checks
+    assert len(checks) == len(input_starved().findings)
+    assert [check.status for check in checks[:3]] == ["fired", "fired", "no_data"]
+
+
+def test_a_fix_links_only_to_parts_that_exist_in_the_bar_vocabulary() -> None:
+    from llmprof.analyzers.rules.fixes import FIXES
+
+    known = {*PARTS, *(f"compute.{name}" for name in CLASS_LABELS)}
+    assert {part for fix in FIXES for part in parts_of_fix(fix)} <= known
+
+
+def test_nested_environment_becomes_readable_lines() -> None:
+    facts = dict(build_view(communication_bound()).facts)
+    assert (facts["NCCL"], facts["parallelism"]) == ("2.27.3", "dp 2, tp 1, pp 1")
+
+
+def test_the_view_is_a_pure_function() -> None:
+    assert build_view(host_bound()) == build_view(host_bound())

@@ -1,0 +1,270 @@
+"""Does the code keep to the plan of docs/architecture.md? Read from the source, without running it."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "llmprof"
+
+# From the ground up; modules in one row may not import each other, and everything only from rows above its own.
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("llmprof._version", "llmprof.errors", "llmprof.units"),
+    ("llmprof.timeline",),
+    ("llmprof.collectors", "llmprof.collectors.launch", "llmprof.collectors.live", "llmprof.collectors.files"),
+    ("llmprof.analyzers.diagnosis",),
+    ("llmprof.analyzers.facts",),
+    ("llmprof.analyzers.replay",),
+    ("llmprof.analyzers.rules",),
+    ("llmprof.analyzers",),
+    ("llmprof.reports",),
+    ("llmprof.cli",),
+    ("llmprof", "llmprof.__main__"),
+)
+FLOOR_OF = {room: number for number, row in enumerate(FLOORS) for room in row}
+
+# What a room may use besides the standard library; the heavy ones only inside functions.
+LIBRARIES: dict[str, set[str]] = {
+    "llmprof._version": set(),
+    "llmprof.errors": set(),
+    "llmprof.units": set(),
+    "llmprof.timeline": {"numpy", "pandas"},
+    "llmprof.collectors": set(),
+    "llmprof.collectors.launch": set(),
+    "llmprof.collectors.live": {"torch", "pynvml"},
+    "llmprof.collectors.files": {"numpy", "orjson", "numba"},
+    "llmprof.analyzers.diagnosis": set(),
+    "llmprof.analyzers.facts": {"numpy"},
+    "llmprof.analyzers.replay": {"numpy", "numba"},
+    "llmprof.analyzers.rules": {"numpy"},
+    "llmprof.analyzers": {"numpy"},
+    "llmprof.reports": {"numpy", "plotly", "rich"},
+    "llmprof.cli": {"typer", "rich"},
+    "llmprof": set(),
+    "llmprof.__main__": set(),
+}
+ONLY_INSIDE_FUNCTIONS = {"torch", "pynvml", "pandas", "plotly", "numba", "orjson"}
+
+MODULE_LINES = 400
+FUNCTION_LINES = 60
+LONG: dict[str, str] = {}
+"""What may be longer than the limit, and why: "llmprof.a.b" for a module, "llmprof.a.b:name" for a function."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import statement: where it stands, what it names, and whether it runs when the module is imported."""
+
+    line: int
+    target: str
+    at_import: bool
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[name] = path
+    return found
+
+
+@cache
+def tree_of(name: str) -> ast.Module:
+    return ast.parse(modules()[name].read_text(encoding="utf-8"))
+
+
+def room_of(name: str) -> str:
+    """The longest room name that is this module or a package above it."""
+    parts = name.split(".")
+    return next(room for end in range(len(parts), 0, -1) if (room := ".".join(parts[:end])) in FLOOR_OF)
+
+
+def imports_of(name: str) -> Iterator[Import]:
+    """All imports of a module, also those inside functions and under TYPE_CHECKING."""
+    inner = {
+        id(node)
+        for function in ast.walk(tree_of(name))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for node in ast.walk(function)
+    }
+    typing_only = {
+        id(node)
+        for block in ast.walk(tree_of(name))
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
+        for statement in block.body
+        for node in ast.walk(statement)
+    }
+    for node in ast.walk(tree_of(name)):
+        at_import = id(node) not in inner and id(node) not in typing_only
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(node.lineno, alias.name, at_import)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}:{node.lineno} imports relatively; write the full name"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield Import(node.lineno, full if full in modules() else str(node.module), at_import)
+
+
+def test_imports_only_go_down() -> None:
+    wrong = []
+    for name in modules():
+        here = room_of(name)
+        for found in imports_of(name):
+            if found.target.split(".")[0] != "llmprof":
+                continue
+            there = room_of(found.target)
+            if there != here and FLOOR_OF[there] >= FLOOR_OF[here]:
+                wrong.append(f"{name}:{found.line} ({here}) imports {found.target} ({there})")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_import_cycle() -> None:
+    graph = {
+        name: {found.target for found in imports_of(name) if found.target in modules() and found.target != name}
+        for name in modules()
+    }
+    state: dict[str, str] = {}
+    cycles = []
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        state[name] = "open"
+        for target in sorted(graph[name]):
+            if state.get(target) == "open":
+                cycles.append(" -> ".join((*path[path.index(target) :], target)))
+            elif target not in state:
+                visit(target, (*path, target))
+        state[name] = "done"
+
+    for name in graph:
+        if name not in state:
+            visit(name, (name,))
+    assert not cycles, "\n".join(cycles)
+
+
+def test_each_room_uses_only_its_own_libraries() -> None:
+    wrong = []
+    for name in modules():
+        for found in imports_of(name):
+            library = found.target.split(".")[0]
+            if library == "llmprof" or library in sys.stdlib_module_names:
+                continue
+            if library not in LIBRARIES[room_of(name)]:
+                wrong.append(f"{name}:{found.line} uses {library}")
+            elif found.at_import and library in ONLY_INSIDE_FUNCTIONS:
+                wrong.append(f"{name}:{found.line} imports {library} at import time; move it into the function")
+    assert not wrong, "\n".join(wrong)
+
+
+def loaded_by(code: str) -> set[str]:
+    """The top-level packages that a fresh interpreter has loaded after `code`."""
+    script = f"{code}\nimport sys\nsys.stderr.write(' '.join({{name.split('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+def test_importing_the_package_loads_no_library() -> None:
+    heavy = {"torch", "pandas", "plotly", "rich", "numpy", "typer", "pynvml"}
+    assert not loaded_by("import llmprof") & heavy
+
+
+def test_importing_the_package_is_quick() -> None:
+    # The promise is 50 ms; the best of five is about 1 ms, so a loaded machine does not fail it.
+    code = "import time; t = time.perf_counter(); import llmprof; print(time.perf_counter() - t)"
+    runs = [
+        float(subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+        for _ in range(5)
+    ]
+    assert min(runs) < 0.050
+
+
+def test_the_command_line_shows_its_help_without_the_analysis() -> None:
+    code = """
+from llmprof.cli import app
+try:
+    app.main(["--help"])
+except SystemExit:
+    pass
+"""
+    assert not loaded_by(code) & {"torch", "pandas", "plotly", "numpy", "pynvml"}
+
+
+@pytest.mark.parametrize("name", list(modules()))
+def test_a_module_is_short(name: str) -> None:
+    lines = len(modules()[name].read_text(encoding="utf-8").splitlines())
+    assert lines <= MODULE_LINES or name in LONG, f"{name} has {lines} lines"
+
+
+@pytest.mark.parametrize("name", list(modules()))
+def test_functions_are_short(name: str) -> None:
+    long = [
+        f"{name}:{node.name} has {length} lines"
+        for node in ast.walk(tree_of(name))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (length := (node.end_lineno or 0) - node.lineno + 1) > FUNCTION_LINES
+        and f"{name}:{node.name}" not in LONG
+    ]
+    assert not long, "\n".join(long)
+
+
+@pytest.mark.parametrize("name", list(modules()))
+def test_a_module_says_in_its_first_line_what_it_answers(name: str) -> None:
+    docstring = ast.get_docstring(tree_of(name)) or ""
+    assert docstring.split("\n")[0].endswith((".", "?")), f"{name}: {docstring[:80]!r}"
+
+
+@pytest.mark.parametrize("name", list(modules()))
+def test_all_lists_the_public_names_of_a_module(name: str) -> None:
+    body = tree_of(name).body
+    public, bound = set(), set()
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            public.add(node.name)
+            bound.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            bound.update((alias.asname or alias.name).split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            bound.update(target.id for target in targets if isinstance(target, ast.Name))
+        elif isinstance(node, ast.If):  # names for type checkers; the module gives them lazily
+            bound.update(
+                alias.name for inner in node.body if isinstance(inner, ast.ImportFrom) for alias in inner.names
+            )
+    public = {word for word in public if not word.startswith("_")}
+    if ".bootstrap." in name or (not public and "__all__" not in bound):
+        return  # the bootstrap is run, not imported
+    listed = list(importlib.import_module(name).__all__)
+    assert set(listed) <= bound, f"not defined: {sorted(set(listed) - bound)}"
+    assert public <= set(listed), f"public but not listed: {sorted(public - set(listed))}"
+    assert len(set(listed)) == len(listed)
+
+
+def test_one_rule_is_one_file() -> None:
+    ids = []
+    for name in modules():
+        if not name.startswith("llmprof.analyzers.rules."):
+            continue
+        made = [
+            word.value.value
+            for node in ast.walk(tree_of(name))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Rule"
+            for word in node.keywords
+            if word.arg == "id" and isinstance(word.value, ast.Constant)
+        ]
+        if made:
+            assert made == [name.rpartition(".")[2].replace("_", "-")], f"{name} makes the rules {made}"
+            ids += made
+    assert len(set(ids)) == len(ids)
+    assert ids, "no rule was found: has the way in which a rule is declared changed?"
