@@ -100,6 +100,8 @@ def main() -> None:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     first = not distributed or dist.get_rank() == 0
 
+    if device.type == "cpu":
+        torch.set_num_threads(1)  # so small a model gains nothing from more, and loader workers need cores too
     torch.manual_seed(0)
     model: nn.Module = GPT(args.layers, args.width, args.seq).to(device)
     if first:
@@ -202,7 +204,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sample-ms", type=float, default=20, help="Python work a sample")
     parser.add_argument("--print-every", type=int, default=20)
     args = parser.parse_args()
-    cpu = {"layers": 2, "width": 128, "batch": 8, "seq": 128, "precision": "fp32"}
+    cpu = {"layers": 2, "width": 128, "batch": 8, "seq": 64, "precision": "fp32"}
     gpu = {"layers": 12, "width": 768, "batch": 16, "seq": 1024, "precision": "bf16"}
     for name, value in (gpu if pick_device(args.device).type == "cuda" else cpu).items():
         if getattr(args, name) is None:

@@ -32,7 +32,7 @@ def render_plain(diagnosis: Diagnosis, *, width: int = 100, report_path: str | N
 def render_terminal(diagnosis: Diagnosis, *, width: int = 100, color: bool, report_path: str | None = None) -> str:
     """The verdict for a terminal of `width` columns (at least 40), with a final newline; at most 25 lines.
 
-    `report_path` is named in the last lines and never cut, so that it can be opened: a very long one may add lines.
+    `report_path` is named in the last lines and never folded, so that it can be opened.
     """
     view = build_view(diagnosis)
     text = ""
@@ -99,6 +99,11 @@ class _Painter:
             line.rstrip()
             padded = Text(" " * (indent + (2 if index else 0)))
             self._console.print(padded.append_text(line), soft_wrap=True)
+
+    def add_whole(self, line: str) -> None:
+        """A line that is never folded: a path that is cut in two cannot be opened."""
+        if line:
+            self._console.print(Text(line), soft_wrap=True)
 
     def text(self) -> str:
         """Everything added so far. The micro sign of units is the one character of ours that is not ASCII."""
@@ -169,8 +174,8 @@ def _add_closing(painter: _Painter, view: View, report_path: str | None) -> None
     if report and following and cell_len(report) + cell_len(following) + 12 <= painter.width:
         painter.add(Text(f"{report}      next  {following}"))
         return
-    painter.add(Text(report))
     painter.add(Text(f"next    {following}" if following else ""))
+    painter.add_whole(report)
 
 
 def _labelled(label: str, text: str, style: str = "") -> Text:

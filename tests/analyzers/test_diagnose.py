@@ -1,4 +1,4 @@
-"""From recordings of planted bottlenecks to a diagnosis: the bound, the sums and the sentences, against measured truth."""
+"""From recordings of planted bottlenecks to a diagnosis: bound, sums and sentences, against measured truth."""
 
 from __future__ import annotations
 

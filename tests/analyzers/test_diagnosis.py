@@ -34,9 +34,7 @@ DIAGNOSIS = Diagnosis(
     partition_rank=0,
     ranks=(RankSummary(rank=0, step_ms=41.25, partition={"compute": 6.0}), RankSummary(rank=1, step_ms=None)),
     verdict=Verdict(bound="host", sentence="Host-bound.", runner_up=RunnerUp(bound="compute", share=0.15)),
-    findings=(
-        Finding(rule="r", status="fired", title="t", summary="s", evidence=(Evidence(label="x", value=1.5),)),
-    ),
+    findings=(Finding(rule="r", status="fired", title="t", summary="s", evidence=(Evidence(label="x", value=1.5),)),),
     recommendations=(
         Recommendation(
             id="cuda-graphs",

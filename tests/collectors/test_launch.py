@@ -96,7 +96,7 @@ def test_passes_signals_on_and_waits_for_the_command(tmp_path: Path, name: str) 
 
 
 def in_terminal(tmp_path: Path, command: Sequence[str], keys: bytes = b"", after: bytes = b"ready") -> tuple[str, int]:
-    """Run in a terminal of its own, press keys once `after` is on the screen; returns what it showed, and the status."""
+    """Run in a terminal of its own, press keys once `after` is on the screen; returns what it showed and the status."""
     pid, screen = pty.fork()
     if pid == 0:
         os.chdir(tmp_path)
@@ -168,7 +168,9 @@ def test_a_folder_that_pythonpath_cannot_carry_is_an_input_error(tmp_path: Path)
 def test_only_pythonpath_is_changed(tmp_path: Path) -> None:
     code = "import os; print('\\n'.join(sorted(f'{k}={v}' for k, v in os.environ.items())))"
     env = environment(PYTHONPATH="/somewhere")
-    plain = subprocess.run([PYTHON, "-c", code], env=env, capture_output=True, text=True, check=True).stdout.splitlines()
+    plain = subprocess.run(
+        [PYTHON, "-c", code], env=env, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     command = wrapped(tmp_path / "run", [PYTHON, "-c", code])
     seen = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.splitlines()
     assert set(seen) - set(plain) == {f"PYTHONPATH={tmp_path / 'run' / 'bootstrap'}:/somewhere"}

@@ -20,7 +20,11 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 def test_it_fits_the_terminal(name: str, width: int) -> None:
     lines = render_plain(SAMPLES[name](), width=width, report_path=PATH).splitlines()
     assert len(lines) <= 25
-    assert max(map(cell_len, lines)) <= width
+    assert max(cell_len(line) for line in lines if PATH not in line) <= width
+
+
+def test_the_path_of_the_report_is_never_cut_in_two() -> None:
+    assert f"report  {PATH}" in render_plain(input_starved(), width=40, report_path=PATH).splitlines()
 
 
 @pytest.mark.parametrize("name", SAMPLES)

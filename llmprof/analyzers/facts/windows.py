@@ -17,7 +17,8 @@ def windows_of(rank: RankTimeline) -> Windows | None:
     The device runs behind the host, so a step ends when the last device work that it launched has ended, and the next
     one begins there: the windows tile, and idle time before a step's first kernel belongs to that step. The first
     window begins at its host mark, or when the work of earlier steps has drained. Marks without device work (a run on
-    the CPU), or with none that can be linked to a launch, are their own windows. A recording without marks is one window from its first to its last device event.
+    the CPU), or with none that can be linked to a launch, are their own windows. A recording without marks is one
+    window from its first to its last device event.
     """
     events, marks = rank.events, rank.marks
     if events is None or len(events) == 0:

@@ -47,10 +47,7 @@ SEVERITY_CRITICAL = _share(
     "severity-critical", 0.15, _XP, "The upper of XProf's two marks for launch and communication."
 )
 NOISE_SHARE = _share(
-    "noise",
-    0.01,
-    _OWN,
-    "Used when the spread of the step is not known: repeated runs on one machine differ by about 1 %.",
+    "noise", 0.01, _OWN, "An assumption for when the spread of the step is not known: a hundredth is taken as noise."
 )
 NOISE_ERRORS = Threshold(
     name="noise-errors",
@@ -80,13 +77,13 @@ CONFIDENCE_UNEXPLAINED = Threshold(
     source=_OWN,
     reason="The recording and the measured step do not fit together.",
 )
-PERTURBED_SHARE = _share("perturbed", 0.10, _MB, "A profiled step more than a tenth slower is another step.")
+PERTURBED_SHARE = _share("perturbed", 0.10, _OWN, "A profiled step more than a tenth slower is taken as another step.")
 REMAINDER_SHARE = _share("remainder", 0.05, _OWN, "What the partition of the real step may leave unexplained.")
 HOST_LATE_SHARE = _share(
     "host-late",
     0.20,
-    _XP,
-    "From here on the device waits for the host or for data, so device work that gets shorter only lengthens the wait.",
+    _OWN,
+    "From here on the device is taken to wait for the host or the input; XProf and TraceML call a share of 20 % high.",
 )
 
 # input-starvation
@@ -106,13 +103,13 @@ WORKERS_AT_LEAST = _factor(
     "workers-low-gain",
     0.7,
     _OWN,
-    "Workers compete for cores and memory bandwidth, so part of the predicted gain may stay out; TraceLens takes 0.75.",
+    "An assumption: workers compete for cores and memory bandwidth, so part of the gain may stay out.",
 )
 REFILL_SHARE = _factor(
     "refill",
     0.20,
     _OWN,
-    "After a wait the queue is empty and every launch is waited for until it fills; at most this part of the wait.",
+    "After a wait every launch is waited for until the queue fills; bounded by what the H200 recordings show.",
 )
 PREFETCH_SHARE = _factor(
     "prefetch-gain",
@@ -167,24 +164,27 @@ PAUSE = Threshold(
     reason="No launch takes a millisecond: launch-bound recordings hold a tenth of their waits in spans this long, "
     "a run whose allocator starts over nearly all of them.",
 )
-GRAPHS_LOW = _factor(
-    "graphs-low-gain", 0.5, _OWN, "Half of the launch wait: graph breaks leave part of the step eager."
-)
+GRAPHS_LOW = _factor("graphs-low-gain", 0.5, _OWN, "An assumption: graph breaks leave half of the launch wait.")
 GRAPHS_EXPECTED = _factor(
-    "graphs-gain", 0.85, _OWN, "Middle of 0.7 and 1.0 of the launch wait, the range seen when a whole step is replayed."
+    "graphs-gain",
+    0.85,
+    _OWN,
+    "Middle of an assumed 0.7 to 1.0 of the launch wait; one H200 recording is in line with it.",
 )
 GRAPHS_DISTRIBUTED = _factor(
     "graphs-gain-distributed",
     0.5,
-    "PyTorch documentation of torch.compile with DistributedDataParallel",
-    "With several ranks graphs break at gradient buckets, and collectives stay outside them.",
+    _OWN,
+    "With several ranks graphs break at gradient buckets (PyTorch documentation); that half is left is assumed.",
 )
-COMPILE_LOW = _factor("compile-low-gain", 0.2, _OWN, "Fusion removes launches only where operators stand in a chain.")
+COMPILE_LOW = _factor(
+    "compile-low-gain", 0.2, _OWN, "An assumption: fusion removes launches only where operators stand in a chain."
+)
 COMPILE_EXPECTED = _factor(
-    "compile-gain", 0.45, _OWN, "Roughly half of the launches of a transformer step are fusable."
+    "compile-gain", 0.45, _OWN, "An assumption: somewhat less than half of the launches are fused away. Not measured."
 )
 COMPILE_HIGH = _factor(
-    "compile-high-gain", 0.75, _OWN, "Guards, the optimizer and what stays outside the compiled module remain."
+    "compile-high-gain", 0.75, _OWN, "An assumption: guards, optimizer and code outside the compiled module remain."
 )
 GRAPH_SYNCS = Threshold(
     name="graph-syncs",
@@ -203,18 +203,17 @@ TF32_GEMM = _share(
     "tf32-gemm", 0.05, _OWN, "TF32 has half the peak of bf16 and twice its traffic: worth less, so a higher mark."
 )
 FORMAT_FASTER = _factor(
-    "format-faster",
-    0.75,
-    _OWN,
-    "New matrix time over the ratio of peaks, at best: the new format comes closer to its peak.",
+    "format-faster", 0.75, _OWN, "An assumption, at best: the new format comes closer to its peak than the old one."
 )
 FORMAT_EXPECTED = _factor(
     "format-expected",
     1.1,
-    _ML,
-    "Achievable bf16 is about 0.8 of the peak (matmul benchmark there), fp32 on CUDA cores about 0.9.",
+    _OWN,
+    "Achievable bf16 is about 0.8 of the peak (stas00/ml-engineering); fp32 on CUDA cores is assumed at 0.9.",
 )
-FORMAT_SLOWER = _factor("format-slower", 1.6, _OWN, "At worst: small or odd shapes that memory or launch tails limit.")
+FORMAT_SLOWER = _factor(
+    "format-slower", 1.6, _OWN, "An assumption, at worst: small or odd shapes that memory or launch tails limit."
+)
 FP32_TO_TENSOR_CORES = _factor(
     "fp32-to-tensor-cores",
     0.25,
@@ -225,10 +224,10 @@ TF32_TO_BF16 = _factor("tf32-to-bf16", 0.5, "NVIDIA A100, H100 and B200 datashee
 ATTENTION_EXPECTED = _factor(
     "attention-expected",
     2.0,
-    _OWN,
-    "Flash attention reaches 0.4-0.6 of the bf16 peak, half of what matrix products reach.",
+    _TL,
+    "TraceLens expects fused attention at 0.4-0.6 of the peak for 2k tokens: half of it.",
 )
-ATTENTION_SLOWER = _factor("attention-slower", 3.0, _OWN, "Short sequences: flash attention at 0.3 of the peak.")
+ATTENTION_SLOWER = _factor("attention-slower", 3.0, _TL, "TraceLens expects 0.2-0.4 of the peak for 1k tokens.")
 HALVED_TRAFFIC = _factor(
     "halved-traffic",
     0.5,
@@ -242,20 +241,17 @@ OPTIMIZER_COST = _share("optimizer-cost", 0.01, _OWN, "Below this no optimizer i
 OPTIMIZER_TRAFFIC = _factor(
     "fused-traffic",
     0.65,
-    "PyTorch optimizer sources (torch/optim/adamw.py)",
-    "fp32 AdamW moves about 28 bytes per parameter in one pass and about 80 in one pass per operation: 65 % saved.",
+    _OWN,
+    "By count, fp32 AdamW moves 28 bytes per parameter in one pass, about 80 in one pass per operation.",
 )
 OPTIMIZER_LOW = _factor(
-    "optimizer-low", 0.6, _OWN, "Gradient clipping, scaling and zeroing around the update stay as they are."
+    "optimizer-low", 0.6, _OWN, "An assumption: clipping, scaling and zeroing around the update stay as they are."
 )
 FUSED_HOST_REST = _factor(
-    "fused-host-rest",
-    0.05,
-    _OWN,
-    "Host time of a fused step over that of a for-loop step: one launch per few hundred tensors.",
+    "fused-host-rest", 0.05, _OWN, "An assumption: host time of a fused step over that of a for-loop step."
 )
 FOREACH_HOST_REST = _factor(
-    "foreach-host-rest", 0.2, _OWN, "A foreach step still launches about a dozen list operations."
+    "foreach-host-rest", 0.2, _OWN, "An assumption: a foreach step still launches about a dozen list operations."
 )
 
 # exposed-collectives
@@ -272,14 +268,14 @@ MANY_COLLECTIVES = Threshold(
     name="many-collectives",
     value=100,
     unit="collectives per step",
-    source="PyTorch DistributedDataParallel documentation",
-    reason="Buckets of 25 MiB make tens of collectives per step; hundreds mean one per parameter.",
+    source=_OWN,
+    reason="DDP's default buckets of 25 MiB make tens of collectives per step; more is taken as one per parameter.",
 )
 FEW_COLLECTIVES = Threshold(
     name="few-collectives",
     value=30,
     unit="collectives per step",
-    source="PyTorch DistributedDataParallel documentation",
+    source=_OWN,
     reason="As many as DDP's buckets make of a model of some hundred million parameters: a count tells nothing.",
 )
 PARAMETER_MATCH = _factor(
@@ -291,10 +287,19 @@ BACKWARD_SHARE = _factor(
     "PaLM (Chowdhery et al. 2022), appendix B",
     "The backward pass has twice the FLOPs of the forward pass.",
 )
-OVERLAP_LOW = _factor("overlap-low-gain", 0.3, _OWN, "Little backward work to hide behind, or a slow link.")
-OVERLAP_EXPECTED = _factor("overlap-gain", 0.7, _TL, "TraceLens' expected overlap.")
-BUCKET_EXPECTED = _factor("bucket-gain", 0.25, _OWN, "Bucket order and size move the exposed tail, not the volume.")
-BUCKET_HIGH = _factor("bucket-high-gain", 0.5, _OWN, "The last bucket stays exposed.")
+OVERLAP_LOW = _factor(
+    "overlap-low-gain", 0.3, _OWN, "An assumption: little backward work to hide behind, or a slow link."
+)
+OVERLAP_EXPECTED = _factor(
+    "overlap-gain",
+    0.7,
+    _TL,
+    "TraceLens calls less than 70 % of hidden communication poor; DDP is expected to reach it.",
+)
+BUCKET_EXPECTED = _factor(
+    "bucket-gain", 0.25, _OWN, "An assumption: bucket order and size move the exposed tail, not the volume."
+)
+BUCKET_HIGH = _factor("bucket-high-gain", 0.5, _OWN, "An assumption: the last bucket stays exposed.")
 ACCUMULATION_STEPS = Threshold(
     name="accumulation-steps",
     value=2,
@@ -329,10 +334,10 @@ FRAGMENTED = Threshold(
 RECOMPUTE_EXPECTED = _factor(
     "recompute-cost", 0.25, f"{_HF}; {_MB}", "Between about 20 % slower and 30 % more compute."
 )
-RECOMPUTE_LOW = _factor("recompute-low-cost", 0.15, _HF, "Checkpointing about every second block.")
-RECOMPUTE_HIGH = _factor("recompute-high-cost", 1 / 3, _MB, "A whole second forward pass: a third of the compute.")
+RECOMPUTE_LOW = _factor("recompute-low-cost", 0.15, _OWN, "An assumption: about every second block is recomputed.")
+RECOMPUTE_HIGH = _factor("recompute-high-cost", 1 / 3, _OWN, "A whole second forward pass: a third of the compute.")
 CHECKPOINTED_SHARE = _factor(
-    "checkpointed", 0.6, _OWN, "Part of the activations that full checkpointing frees, with one block in flight."
+    "checkpointed", 0.6, _OWN, "An assumption: part of the activations that checkpointing frees."
 )
 STATE_PER_PARAMETER = Threshold(
     name="state-per-parameter",

@@ -13,7 +13,7 @@ from llmprof.timeline.timeline import RankTimeline, Timeline
 __all__ = ["load"]
 
 
-def load(paths: Sequence[str | Path]) -> Timeline:
+def load(paths: str | Path | Sequence[str | Path]) -> Timeline:
     """The timeline of a run directory, of a folder of traces, or of one or more trace files (one a rank).
 
     The rank of a file is what it says (distributedInfo), else the number in its name (`rank0`, `rank-0`, `r00000`),
@@ -22,9 +22,9 @@ def load(paths: Sequence[str | Path]) -> Timeline:
     Raises InputError when the paths do not fit together, NotFoundError, UnknownFormatError or UnreadableError when one
     of them cannot be used. In a folder, files that are no traces are passed over with a warning.
     """
-    if not paths:
+    chosen = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+    if not chosen:
         raise InputError("no input was given; give a trace file, a folder of traces or a run directory.")
-    chosen = [Path(path) for path in paths]
     for path in chosen:
         if not os.path.exists(path):  # unlike Path.exists, False for a path that may not be looked at
             raise NotFoundError(f"{path} does not exist; check the path.")

@@ -60,6 +60,9 @@ class profile(contextlib.ContextDecorator):
     ) -> None:
         own, self._own = self._own, None
         if own is None or self._place is None:
+            joined = _recorder()
+            if joined is not None:
+                joined.infer_steps()
             return
         with contextlib.suppress(Exception):
             own.stop(error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any
 
 from llmprof.collectors.live.step_timer import DeviceTimer, OpenStep
@@ -194,22 +195,22 @@ def token_count(batch: Any) -> int:
 
 
 def _first_ids(value: Any, depth: int) -> Any:
-    shape = getattr(value, "shape", None)
-    if shape is not None and hasattr(value, "dtype"):
+    items: Any
+    if isinstance(value, (list, tuple)):
+        items = value[:_ITEMS]
+    elif hasattr(value, "dtype"):
+        shape = value.shape
         return value if len(shape) == 2 and str(value.dtype) in _INTEGERS else None
-    if depth >= _DEPTH:
-        return None
-    if isinstance(value, Mapping):
+    elif isinstance(value, Mapping):
         named = value.get("input_ids")
-        items = [*([] if named is None else [named]), *value.values()]
-    elif isinstance(value, (list, tuple)):
-        items = list(value[:_ITEMS])
+        items = [*([] if named is None else [named]), *islice(value.values(), _ITEMS)]
     else:
         return None
-    for item in items[:_ITEMS]:
-        found = _first_ids(item, depth + 1)
-        if found is not None:
-            return found
+    if depth < _DEPTH:
+        for item in items:
+            found = _first_ids(item, depth + 1)
+            if found is not None:
+                return found
     return None
 
 

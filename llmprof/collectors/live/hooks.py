@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from contextlib import suppress
 from time import perf_counter_ns
 from typing import Any
 
@@ -20,23 +21,23 @@ After = Callable[[Any, int, Any, "BaseException | None"], None]
 class Hook:
     """One thing that is hooked: whether it still is, and what it has cost."""
 
-    __slots__ = ("_report", "armed", "calls", "cost_ns", "name")
+    __slots__ = ("_report", "armed", "calls", "cost_ns", "name", "reason")
 
     def __init__(self, name: str, report: Callable[[str, str], None]) -> None:
         self.name = name
         self.armed = True
         self.cost_ns = 0
         self.calls = 0
+        self.reason: str | None = None
         self._report = report
 
     def fail(self, error: Exception) -> None:
         """Switch off for good and tell why, once."""
         if self.armed:
             self.armed = False
-            try:
-                self._report(self.name, f"{type(error).__name__}: {error}")
-            except Exception:
-                self.calls = -1  # the report failed as well: all that is left is to stay silent
+            with suppress(Exception):  # when the report fails as well, all that is left is to stay silent
+                self.reason = f"{type(error).__name__}: {error}"
+                self._report(self.name, self.reason)
 
     def run(self, call: Callable[..., None], *args: Any) -> None:
         """Call, with the time counted and an exception kept here."""

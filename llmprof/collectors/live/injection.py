@@ -103,23 +103,27 @@ class Injection:
         recorder = self.recorder
         begins = guarded(self._optimizer, recorder.optimizer_begins)
         self._undo.append(register_optimizer_step_pre_hook(begins).remove)
-        loader, backward = recorder.hook("loader"), recorder.hook("backward")
-        iterators = dataloader._BaseDataLoaderIter
+        collecting = guarded(recorder.hook("gc"), recorder.collecting)
+        gc.callbacks.append(collecting)
+        self._undo.append(lambda: gc.callbacks.remove(collecting))
+        iterators, loader = dataloader._BaseDataLoaderIter, recorder.hook("loader")
         self._wrap(loader, [(iterators, "__next__")], recorder.fetch_begins, recorder.fetch_ends)
         made = [(dataloader.DataLoader, "_get_iterator")]
         self._wrap(loader, made, recorder.iterator_begins, recorder.iterator_ends)
+        backward = recorder.hook("backward")
         self._wrap(backward, [(torch.autograd, "backward")], recorder.backward_begins, recorder.backward_ends)
         scaler = recorder.hook("grad_scaler")
         self._wrap(scaler, [(torch.amp.GradScaler, "step")], recorder.scaler_begins, recorder.scaler_ends)
         saves = [(torch, "save"), (torch.serialization, "save")]
         self._wrap(recorder.hook("checkpoint"), saves, recorder.save_begins, recorder.save_ends)
-        collecting = guarded(recorder.hook("gc"), recorder.collecting)
-        gc.callbacks.append(collecting)
-        self._undo.append(lambda: gc.callbacks.remove(collecting))
 
     def _wrap(self, hook: Hook, places: list[tuple[Any, str]], before: Any, after: Any) -> None:
         """Put one wrapper in all places that hold the same function, so that pickling by name still finds it."""
-        original = getattr(*places[0])
+        original = getattr(*places[0], None)
+        if original is None:
+            owner, name = places[0]
+            hook.fail(AttributeError(f"this torch has no {getattr(owner, '__name__', owner)}.{name}"))
+            return
         wrapper = around(hook, original, before, after)
         for owner, name in places:
             setattr(owner, name, wrapper)

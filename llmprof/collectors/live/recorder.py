@@ -118,6 +118,8 @@ class Recorder:
         step = self._step or self._open(now)
         mark = self._data_wait.backward(has_loader=bool(self._detector.has_loader)) or step.last_mark
         if mark is not None:
+            # In a closure the forward begins with the optimizer step that calls it.
+            mark = mark if self._optimizing is None else max(mark, self._optimizing[1])
             step.add("forward", now - mark)
             step.last_mark = mark
         step.micro += 1
@@ -210,6 +212,10 @@ class Recorder:
         else:
             self._detector.close()
             self._boundary(now)
+
+    def infer_steps(self) -> None:
+        """The part of the script that marked its steps is over."""
+        self._detector.explicit = False
 
     def region_begins(self, name: str) -> tuple[str, int, int]:
         """The script says what it does from here."""

@@ -186,7 +186,7 @@ def _read(record: dict[str, Any], step: OpenStep, end_event: Any) -> None:
         record["device"] = _elapsed(step.event, end_event)
         if step.fetches and not step.events_lost:
             record["data_wait_exposed"] = sum(_elapsed(before, after) for before, after in step.fetch_events)
-    except RuntimeError:
+    except (RuntimeError, ValueError):
         record.pop("device", None)
 
 

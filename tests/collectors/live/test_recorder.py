@@ -21,7 +21,7 @@ from llmprof.collectors.live import crew, injection  # noqa: E402
 from llmprof.collectors.live.data_wait import DataWait, token_count  # noqa: E402
 from llmprof.collectors.live.recorder import WARMUP_AT_MOST, WARMUP_STEPS  # noqa: E402
 from tests.collectors.live.conftest import Recorded, read  # noqa: E402
-from tests.collectors.live.training_loops import LOOPS, loader, loss, model, sgd  # noqa: E402
+from tests.collectors.live.training_loops import loader, loss, model, sgd  # noqa: E402
 
 Record = Callable[[Callable[[], None]], Recorded]
 MS = 1_000_000
@@ -73,7 +73,7 @@ def test_an_evaluation_is_a_stall_of_its_own(record: Record) -> None:
     assert stalled == [10, 20, 30]  # it runs after steps 9, 19, 29; the one after the last step belongs to none
     assert all(recorded.steps[n]["evaluation"] >= 40 * MS for n in stalled)
     assert all(recorded.steps[n]["data_wait"] < 20 * MS for n in stalled)
-    assert [event["kind"] for event in recorded.events] == ["evaluation"] * 3
+    assert [event["kind"] for event in recorded.events] == ["evaluation"] * 4
 
 
 def test_saving_is_a_checkpoint_stall(record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +161,6 @@ def weights_after(record: Record | None) -> Tensor:
         (injection.Recorder, "backward_ends", "backward"),
         (injection.Recorder, "optimizer_begins", "optimizer"),
         (injection.Recorder, "optimizer_ends", "optimizer"),
-        (injection.Recorder, "collecting", "gc"),
     ],
 )
 def test_a_hook_that_fails_is_switched_off_and_training_does_not_feel_it(
@@ -180,19 +179,11 @@ def test_a_hook_that_fails_is_switched_off_and_training_does_not_feel_it(
     monkeypatch.setattr(owner, method, failing)
 
     def checked(function: Callable[[], None]) -> Recorded:
-        def collecting() -> None:
-            for _ in range(12):
-                gc.collect()
-            function()
-
-        recorded = record(collecting if hook == "gc" else function)
+        recorded = record(function)
         state = recorded.rank["collectors"][hook]
         assert (state["status"], state["reason"]) == ("disarmed", "RuntimeError: broken on purpose")
         return recorded
 
-    if hook == "gc":  # it has to fail after the session has begun
-        monkeypatch.setattr(owner, method, original)
-        pytest.skip("covered by test_a_failing_gc_callback_prints_nothing")
     assert torch.equal(weights_after(checked), plain)
     assert len(calls) == 10
 
@@ -378,8 +369,5 @@ def test_optimizer_time_leaves_out_the_backward_of_its_closure(record: Record) -
             optimizer.step(closure)
 
     for step in record(run).steps[2:]:
-        assert step["optimizer"] < step["forward"]
-
-
-def test_loops_are_known(record: Record) -> None:
-    assert len(LOOPS) >= 21
+        assert 0 < step["optimizer"] < step["forward"]
+        assert step["forward"] >= 10 * MS

@@ -77,7 +77,6 @@ def test_a_device_that_is_far_behind_costs_the_device_times_not_the_steps() -> N
 def test_events_are_used_again() -> None:
     device, written = Device(), []
     timer, settling = device.timer(), SettlingSteps(written.append)
-    device.reached_ms = float("inf")
     device.reached_ms = 1e12
     run_steps(device, timer, settling, 10 * RING)
     assert len(written) == 10 * RING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -34,7 +35,7 @@ def test_counts_the_backwards_of_a_step(name: str, micro: int, record: Record) -
 
 def test_steps_tile_the_run(record: Record) -> None:
     steps = record(LOOPS["evaluation_every_ten"][0]).steps
-    assert all(before["t"] + before["wall"] == after["t"] for before, after in zip(steps, steps[1:], strict=False))
+    assert all(before["t"] + before["wall"] == after["t"] for before, after in itertools.pairwise(steps))
 
 
 def test_an_optimizer_that_is_retired_holds_back_a_loop_without_loader_only_for_a_while() -> None:
