@@ -72,7 +72,7 @@ class Configuration:
     def start(self, session: Session) -> None:
         """Read it once now: a run that is killed keeps this."""
         self._session = session
-        self._write(session)
+        self._write(session, first=True)
 
     def on_step(self, record: StepRecord) -> None:
         """Look once more early on: a loader is known when it has fed a step, and the run may be killed later."""
@@ -84,11 +84,14 @@ class Configuration:
         if self._session is not None:
             self._write(self._session)
 
-    def _write(self, session: Session) -> None:
+    def _write(self, session: Session, *, first: bool = False) -> None:
         # Some getters (TF32 among them) warn about their own successors; that is not the script's business.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            session.update_rank(environment=environment(session), device=_device_identity())
+            found = environment(session)
+            if not first:  # what has gone meanwhile (a loader after its last epoch) was there: keep what is noted
+                found = {name: value for name, value in found.items() if value not in (None, [], {})}
+            session.update_rank(environment=found, device=_device_identity())
 
 
 def environment(session: Session) -> dict[str, Any]:

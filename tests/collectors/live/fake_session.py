@@ -43,7 +43,10 @@ class FakeSession:
         self.lines.append((filename, obj))
 
     def update_rank(self, **keys: Any) -> None:
-        self.rank_json.update(keys)
+        for key, value in keys.items():
+            held = self.rank_json.get(key)
+            merged = isinstance(held, dict) and isinstance(value, dict)
+            self.rank_json[key] = {**held, **value} if merged else value
 
     def event(self, kind: str, **fields: Any) -> None:
         self.events.append({"kind": kind, **fields})

@@ -177,3 +177,11 @@ def test_reading_it_warns_about_nothing(session):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         environment(session)
+
+
+def test_a_loader_that_is_gone_at_the_end_stays_noted(session):
+    configuration = Configuration()
+    configuration.start(session)
+    del session.loader
+    configuration.stop()
+    assert [found["batch_size"] for found in session.rank_json["environment"]["loaders"]] == [4]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import importlib.machinery
 import importlib.util
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -116,6 +115,8 @@ class TorchFinder:
 def start_recorder() -> None:
     """Load llmprof, from where `llmprof run` was started if this interpreter has none, and install the recorder."""
     try:
+        import json  # not at the start of every Python process
+
         with open(SETTINGS, encoding="utf-8") as file:
             settings = json.load(file)
         if importlib.util.find_spec("llmprof") is None:
