@@ -65,8 +65,9 @@ class View:
 
     @property
     def top_fixes(self) -> tuple[Fix, ...]:
-        """The fixes of the first screen."""
-        return self.fixes[:TOP]
+        """The fixes of the first screen: the first ones that help; when none does, the first that was considered."""
+        helping = [fix for fix in self.fixes if fix.helps]
+        return tuple(helping[:TOP]) or self.fixes[:1]
 
     @property
     def weak(self) -> bool:

@@ -75,7 +75,13 @@ class _Process:
 
     @property
     def recorded(self) -> bool:
-        return self.times is not None or (self.folder / rundir.TRACE).is_file()
+        return self.times is not None or self.trace is not None
+
+    @property
+    def trace(self) -> Path | None:
+        """The burst's trace, as it was written or compressed since."""
+        names = (rundir.TRACE, f"{rundir.TRACE}.gz")
+        return next((path for name in names if (path := self.folder / name).is_file()), None)
 
     @property
     def steps(self) -> int:
@@ -125,7 +131,7 @@ def _traced(process: _Process, warnings: list[str]) -> RankTimeline:
     """Events, lanes, marks and quality of trace.json; without events, and with the reason, where it cannot be read."""
     from llmprof.collectors.files.kineto import read_kineto
 
-    rank, path = process.rank, process.folder / rundir.TRACE
+    rank, path = process.rank, process.trace
     for event in _lines(process.folder / rundir.EVENTS, warnings):
         kind, reason = event.get("kind"), event.get("reason")
         if kind == "burst_skipped":
@@ -134,7 +140,7 @@ def _traced(process: _Process, warnings: list[str]) -> RankTimeline:
             warnings.append(f"the trace of rank {rank} is shorter than planned: {reason}.")
         elif kind == "disarmed":
             warnings.append(f"on rank {rank} the collector {event.get('collector')} was switched off: {reason}.")
-    if not path.is_file():
+    if path is None:
         return RankTimeline(rank=rank, events=None)
     try:
         timeline = read_kineto(path, rank=rank)

@@ -207,17 +207,22 @@ def _device_identity() -> dict[str, Any] | None:
 
 
 def _loader(loader: Any) -> dict[str, Any]:
-    batches = getattr(loader, "batch_sampler", None)
-    size = getattr(loader, "batch_size", None)
-    context = getattr(loader, "multiprocessing_context", None)
+    """The settings of a DataLoader, or of its iterator: `for batch in DataLoader(...)` keeps nothing but that alive."""
+
+    def read(name: str) -> Any:
+        return getattr(loader, name, getattr(loader, f"_{name}", None))
+
+    size, sampler, context = read("batch_size"), read("batch_sampler") or read("index_sampler"), None
+    if read("num_workers"):
+        context = read("multiprocessing_context")
     return {
-        "num_workers": getattr(loader, "num_workers", None),
-        "batch_size": size if size is not None else getattr(batches, "batch_size", None),
-        "pin_memory": getattr(loader, "pin_memory", None),
-        "prefetch_factor": getattr(loader, "prefetch_factor", None),
-        "persistent_workers": getattr(loader, "persistent_workers", None),
+        "num_workers": read("num_workers"),
+        "batch_size": size if size is not None else getattr(sampler, "batch_size", None),
+        "pin_memory": read("pin_memory"),
+        "prefetch_factor": read("prefetch_factor"),
+        "persistent_workers": read("persistent_workers"),
         "multiprocessing_context": _try(lambda: str(context.get_start_method())) if context is not None else None,
-        "dataset": type(loader.dataset).__name__ if getattr(loader, "dataset", None) is not None else None,
+        "dataset": type(read("dataset")).__name__ if read("dataset") is not None else None,
     }
 
 

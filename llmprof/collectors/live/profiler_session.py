@@ -12,6 +12,10 @@ from typing import Any
 __all__ = ["ProfilerSession", "Teardown", "cuda_in_use", "refusal"]
 
 
+TEARDOWN_CALLS = 8
+"""CUDA calls after which a teardown has run, in a process that makes none of its own: one is enough for kineto."""
+
+
 class ProfilerSession:
     """One session of torch.profiler whose ProfilerStep annotations carry the run's own step numbers."""
 
@@ -86,25 +90,41 @@ class Teardown:
     """Detaching CUPTI after the burst, through the variable that kineto reads when a session stops.
 
     While CUPTI stays attached, the run stays 10 to 20 % slower (pytorch pull request 146604). With CUDA graphs a
-    teardown is safe from CUDA 12.6 on (torch/profiler/profiler.py says which crashes came before).
+    teardown is safe from CUDA 12.6 on (torch/profiler/profiler.py says which crashes came before). Kineto finishes a
+    teardown inside some later CUDA call; a process that ends before one can hang, so that no teardown may be asked for
+    at the end of a run, and the variable must not stay for a profiler that the script itself uses last.
     """
 
     VARIABLE = "TEARDOWN_CUPTI"
 
-    @classmethod
-    def refusal(cls) -> str | None:
+    def __init__(self) -> None:
+        self._given = os.environ.get(self.VARIABLE)
+        self._pending = False
+
+    def refusal(self) -> str | None:
         """Why CUPTI has to stay attached; None when it may be torn down."""
-        given = os.environ.get(cls.VARIABLE)
-        if given is not None and given != "1":
-            return f"{cls.VARIABLE}={given} was set before the burst"
+        if self._given is not None and self._given != "1":
+            return f"{self.VARIABLE}={self._given} was set before the burst"
         if not _graph_safe_cuda() and _uses_cuda_graphs():
             return "CUDA graphs are in use and CUDA is older than 12.6"
         return None
 
-    @classmethod
-    def request(cls, detach: bool) -> None:
-        """Whether the session that stops next detaches CUPTI. The variable stays: with it a later session attaches."""
-        os.environ[cls.VARIABLE] = "1" if detach else "0"
+    def request(self, detach: bool) -> None:
+        """Whether the session that stops next detaches CUPTI."""
+        os.environ[self.VARIABLE] = "1" if detach else "0"
+        self._pending = detach
+
+    def settle(self) -> None:
+        """The variable is again what it was; a teardown that waits for a CUDA call gets one that waits for nothing."""
+        if self._given is None:
+            os.environ.pop(self.VARIABLE, None)
+        else:
+            os.environ[self.VARIABLE] = self._given
+        if self._pending:
+            self._pending = False
+            torch: Any = import_module("torch")
+            for _ in range(TEARDOWN_CALLS):
+                torch.cuda.current_stream().query()
 
 
 @contextmanager

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["BurstPlan", "TorchTrace"]
 
 BASELINE_STEPS = 20
+BASELINE_NS, BASELINE_AT_MOST = 2_000_000_000, 60
+"""Short steps are timed for longer than 20 of them, since one busy moment of the machine would sway their mean."""
 TRACE_STEPS = 4
 SHAPE_STEPS = 1
 ARM_STEPS = 2
@@ -105,7 +107,9 @@ class _Burst:
         self.done = False
         self._session = session
         self._name = name
-        self._baseline_wanted = max(_count(session.options, "baseline_steps", BASELINE_STEPS), 1)
+        given = session.options.get("baseline_steps")
+        self._baseline_wanted = BASELINE_STEPS if given is None else max(int(given), 1)
+        self._baseline_at_most = BASELINE_AT_MOST if given is None else self._baseline_wanted
         self._baseline_walls: list[int] = []
         self._plan: BurstPlan | None = None
         self._recording: ProfilerSession | None = None
@@ -113,6 +117,7 @@ class _Burst:
         self._sitting_out = False
         self._phase_after = "after"
         self._report: dict[str, Any] = {}
+        self._teardown = Teardown()
         self._closed = threading.Event()
         if session.options.get("burst_at") is not None:
             self._announce(max(_count(session.options, "burst_at", 0), EARLIEST_STEP))
@@ -141,6 +146,7 @@ class _Burst:
             self._give_up("the run ended during the burst")
         elif not self._traced and not self._sitting_out:
             self._session.event("burst_skipped", reason=self._why_never())
+        self._teardown.settle()
 
     # Planning
 
@@ -148,12 +154,13 @@ class _Burst:
         """Rank 0: announce the burst once enough baseline steps have passed."""
         if record.get("phase") != "baseline":
             return
-        self._baseline_walls.append(int(record["wall"]))
-        if len(self._baseline_walls) < self._baseline_wanted:
+        walls = self._baseline_walls
+        walls.append(int(record["wall"]))
+        if len(walls) < self._baseline_wanted or (len(walls) < self._baseline_at_most and sum(walls) < BASELINE_NS):
             return
         lead = 1
         if (self._session.world_size or 1) > 1:
-            recent = self._baseline_walls[-BASELINE_STEPS:]
+            recent = walls[-BASELINE_STEPS:]
             lead = max(LEAD_STEPS, math.ceil(LEAD_NS * len(recent) / max(sum(recent), 1)))
         self._announce(now + lead + ARM_STEPS)
 
@@ -199,6 +206,7 @@ class _Burst:
         """One boundary inside the neighbourhood of the burst."""
         if now >= plan.settled_step and self._recording is None:
             self._session.phase = self._phase_after
+            self._teardown.settle()
             self.done = True
         elif self._recording is None:
             if not self._traced and not self._sitting_out:
@@ -233,7 +241,7 @@ class _Burst:
             self._session.phase = "traced" if now >= plan.first_step else "unsteady"
             return
         self._session.phase = "unsteady"
-        self._finish_times(then_shapes=plan.shape_steps > 0)
+        self._finish_times(detach=plan.shape_steps == 0)
         if plan.shape_steps > 0:
             self._recording = ProfilerSession(first_step=now, shapes=True, cuda=False, intruded=self._make_way)
             self._recording.start(now)
@@ -243,9 +251,9 @@ class _Burst:
         if now < plan.end_step:
             self._recording.step(now)
         else:
-            self._finish_shapes(self._recording)
+            self._finish_shapes(self._recording, detach=True)
 
-    def _finish_times(self, *, then_shapes: bool) -> None:
+    def _finish_times(self, *, detach: bool) -> None:
         """Stop part A and write it.
 
         CUPTI stays attached until part B has ended: its teardown runs on another thread at some later CUDA call, and
@@ -255,23 +263,28 @@ class _Burst:
         assert recording is not None
         self._report = {"steps": self._traced, "file": TRACE, "shapes_file": None, "cupti_torn_down": None}
         if recording.cuda:
-            kept = Teardown.refusal()
-            self._report.update(cupti_torn_down=kept is None, cupti_reason=kept)
-            if kept is None:
-                Teardown.request(not then_shapes)
+            self._report["cupti_reason"] = self._teardown.refusal()
+            self._request_teardown(detach)
         self._recording = None
         recording.stop()
         recording.export(self._session.rank_dir / TRACE)
         self._session.update_rank(trace=self._report)
 
-    def _finish_shapes(self, recording: ProfilerSession) -> None:
-        if self._report["cupti_torn_down"]:
-            Teardown.request(True)
+    def _finish_shapes(self, recording: ProfilerSession, *, detach: bool) -> None:
+        if "cupti_reason" in self._report:
+            self._request_teardown(detach)
         self._recording = None
         recording.stop()
         recording.export(self._session.rank_dir / TRACE_SHAPES)
         self._report["shapes_file"] = TRACE_SHAPES
         self._session.update_rank(trace=self._report)
+
+    def _request_teardown(self, detach: bool) -> None:
+        """Of the session that is about to stop, unless something speaks against it."""
+        allowed = self._report["cupti_reason"] is None
+        self._report["cupti_torn_down"] = allowed and detach
+        if allowed:
+            self._teardown.request(detach)
 
     # Ending early
 
@@ -284,14 +297,17 @@ class _Burst:
             self._fail(error)
 
     def _give_up(self, reason: str) -> None:
-        """Stop now; keep a recording that holds at least one whole step."""
+        """Stop now; keep a recording that holds at least one whole step.
+
+        CUPTI is left attached: the process ends, or the script's own profiler needs it.
+        """
         recording = self._recording
         assert recording is not None
         self._session.event("burst_cut_short", reason=reason)
         if recording.shapes:
-            self._finish_shapes(recording)
+            self._finish_shapes(recording, detach=False)
         elif self._traced:
-            self._finish_times(then_shapes=False)
+            self._finish_times(detach=False)
         else:
             self._recording = None
             recording.stop()
@@ -307,6 +323,7 @@ class _Burst:
                 reason += f"; then, while stopping the profiler, {type(second).__name__}: {second}"
         if self._session.phase in ("traced", "unsteady"):
             self._session.phase = self._phase_after
+        self._teardown.settle()
         self._session.disarm(self._name, reason)
 
 

@@ -185,3 +185,12 @@ def test_a_loader_that_is_gone_at_the_end_stays_noted(session):
     del session.loader
     configuration.stop()
     assert [found["batch_size"] for found in session.rank_json["environment"]["loaders"]] == [4]
+
+
+def test_the_iterator_of_a_loader_that_nobody_keeps_tells_its_settings(session):
+    iterator = iter(torch.utils.data.DataLoader(Numbers(), batch_size=4, num_workers=1, prefetch_factor=3))
+    session.loaders = [weakref.ref(iterator)]
+    Configuration().start(session)
+    (found,) = session.rank_json["environment"]["loaders"]
+    assert (found["num_workers"], found["batch_size"], found["prefetch_factor"]) == (1, 4, 3)
+    assert found["dataset"] == "Numbers"

@@ -36,14 +36,14 @@ def graphs(monkeypatch, *, used: bool, cuda: str) -> None:
 )
 def test_graphs_allow_a_teardown_from_cuda_12_6_on(monkeypatch, used, cuda, allowed):
     graphs(monkeypatch, used=used, cuda=cuda)
-    assert (Teardown.refusal() is None) == allowed
+    assert (Teardown().refusal() is None) == allowed
 
 
 @pytest.mark.parametrize(("given", "allowed"), [("0", False), ("1", True)])
 def test_a_choice_of_the_user_is_kept(monkeypatch, given, allowed):
     graphs(monkeypatch, used=False, cuda="13.0")
     monkeypatch.setenv(TEARDOWN, given)
-    assert (Teardown.refusal() is None) == allowed
+    assert (Teardown().refusal() is None) == allowed
 
 
 class DeviceSession(ProfilerSession):
@@ -59,13 +59,18 @@ class DeviceSession(ProfilerSession):
         self.at_stop.append((self.shapes, os.environ.get(TEARDOWN)))
         super().stop()
 
+    @staticmethod
+    def query() -> bool:
+        return True
 
-def burst(monkeypatch, tmp_path: Path, **options: int) -> FakeSession:
+
+def burst(monkeypatch, tmp_path: Path, steps: int = 14, **options: int) -> FakeSession:
     DeviceSession.at_stop = []
     monkeypatch.setattr(torch_trace, "ProfilerSession", DeviceSession)
     monkeypatch.setattr(torch_trace, "cuda_in_use", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: DeviceSession)  # what a pending teardown pokes
     session = FakeSession(tmp_path, options={"burst_at": 3, **options})
-    session.train(TorchTrace(), 14, lambda n: torch.ones(3) + 1)
+    session.train(TorchTrace(), steps, lambda n: torch.ones(3) + 1)
     return session
 
 
@@ -80,6 +85,24 @@ def test_cupti_is_detached_after_part_a_when_there_is_no_part_b(monkeypatch, tmp
     graphs(monkeypatch, used=False, cuda="13.0")
     burst(monkeypatch, tmp_path, shape_steps=0)
     assert DeviceSession.at_stop == [(False, "1")]
+
+
+@pytest.mark.parametrize("given", [None, "1"])
+def test_the_variable_is_what_it_was_once_the_run_has_settled(monkeypatch, tmp_path, given):
+    graphs(monkeypatch, used=False, cuda="13.0")
+    if given is not None:
+        monkeypatch.setenv(TEARDOWN, given)
+    burst(monkeypatch, tmp_path)
+    assert os.environ.get(TEARDOWN) == given
+
+
+@pytest.mark.parametrize("steps", [6, 7])
+def test_a_run_that_ends_during_the_burst_leaves_cupti_attached(monkeypatch, tmp_path, steps):
+    graphs(monkeypatch, used=False, cuda="13.0")
+    session = burst(monkeypatch, tmp_path, steps=steps)
+    assert DeviceSession.at_stop[-1][1] == "0"
+    assert session.rank_json["trace"]["cupti_torn_down"] is False
+    assert TEARDOWN not in os.environ
 
 
 def test_where_it_is_refused_the_variable_is_not_touched_and_the_reason_kept(monkeypatch, tmp_path):
