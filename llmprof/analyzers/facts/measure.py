@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from llmprof.analyzers.facts.collectives import CollectiveFacts, collective_facts, skew_spans
 from llmprof.analyzers.facts.copies import copy_facts
 from llmprof.analyzers.facts.correction import correct
+from llmprof.analyzers.facts.coverage import gap_in_recording
 from llmprof.analyzers.facts.cpu_partition import cpu_partition
 from llmprof.analyzers.facts.data_loading import loader_facts
 from llmprof.analyzers.facts.host import host_facts
@@ -44,7 +45,8 @@ def measure(timeline: Timeline, *, step_ms: float | None = None) -> Facts:
 
     Raises NotEnoughDataError when no rank tells how long a step is.
     """
-    windows = {rank.rank: windows_of(rank) for rank in timeline.ranks}
+    gaps = {rank.rank: gap for rank in timeline.ranks if (gap := gap_in_recording(rank)) is not None}
+    windows = {rank.rank: windows_of(rank) for rank in timeline.ranks if rank.rank not in gaps}
     placed = {number: found for number, found in windows.items() if found is not None}
     traced = [rank for rank in timeline.ranks if rank.rank in placed]
     peers = _Peers(
@@ -55,9 +57,12 @@ def measure(timeline: Timeline, *, step_ms: float | None = None) -> Facts:
     )
     ranks = {}
     for rank in timeline.ranks:
-        found = _measure_rank(rank, peers, step_ms)
+        found = None if rank.rank in gaps else _measure_rank(rank, peers, step_ms)
         if found is not None:
             ranks[rank.rank] = found
+    if not ranks and gaps:
+        number, gap = min(gaps.items())
+        raise NotEnoughDataError(f"The recording of rank {number} in {', '.join(timeline.paths)} is not whole: {gap}.")
     if not ranks:
         raise NotEnoughDataError(
             f"No step can be measured in {', '.join(timeline.paths)}: it holds neither step times, nor step marks, "
@@ -72,8 +77,15 @@ def measure(timeline: Timeline, *, step_ms: float | None = None) -> Facts:
         step=_run_step(critical.step, ranks, timeline.world_size),
         world_size=timeline.world_size,
         unlinked_kernel_share=max(known) if known else None,
-        warnings=tuple(dict.fromkeys([*timeline.warnings, *(w for r in timeline.ranks for w in r.quality.warnings)])),
+        warnings=_warnings(timeline, gaps),
     )
+
+
+def _warnings(timeline: Timeline, gaps: Mapping[int, str]) -> tuple[str, ...]:
+    """What the readers noted, and which ranks are left out, each once."""
+    left_out = [f"rank {number} is left out: {gap}." for number, gap in sorted(gaps.items())]
+    noted = [warning for rank in timeline.ranks for warning in rank.quality.warnings]
+    return tuple(dict.fromkeys([*timeline.warnings, *left_out, *noted]))
 
 
 def _measure_rank(rank: RankTimeline, peers: _Peers, step_ms: float | None) -> RankFacts | None:
