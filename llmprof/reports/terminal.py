@@ -114,9 +114,12 @@ def _headline(view: View) -> Text:
     figures = {figure.key: figure for figure in view.figures}
     line = Text()
     line.append(f" {view.label} ", style=_HEADLINE_STYLES.get(view.bound, "bold white on red"))
-    mean, mfu = figures["mean_ms"], figures["mfu"]
+    mean, mfu, tokens = figures["mean_ms"], figures["mfu"], figures["tokens_per_s"]
     line.append(f"  {mean.value}/step" if mean.raw is not None else "  step time unknown", style="bold")
-    line.append(f"   {mfu.value} MFU" if mfu.raw is not None else "   MFU unknown")
+    if mfu.raw is not None:
+        line.append(f"   {mfu.value} MFU")
+    elif tokens.raw is not None:
+        line.append(f"   {tokens.value} tokens/s")
     line.append(f"   {clip(view.subject, 48)}")
     line.append(f"   {view.steps}", style="dim")
     return line

@@ -11,10 +11,12 @@ from llmprof.timeline.timeline import RankTimeline
 
 __all__ = ["MIN_COVERAGE", "gap_in_recording", "launch_coverage"]
 
-_LAUNCH = re.compile(r"^(cuda|hip)(Launch(Kernel|KernelExC|CooperativeKernel)|ExtLaunchKernel|GraphLaunch)|^cuLaunchKernel")
+_LAUNCH = re.compile(
+    r"^(cuda|hip)(Launch(Kernel|KernelExC|CooperativeKernel)|ExtLaunchKernel|GraphLaunch)|^cuLaunchKernel"
+)
 
 MIN_COVERAGE = 0.9
-"""Whole recordings have 1.0 (all of those that were looked at, CUDA and ROCm); below this the device's side is missing."""
+"""Whole recordings have 1.0 (all that were looked at, of CUDA and of ROCm); below this the device's side is missing."""
 
 
 def gap_in_recording(rank: RankTimeline) -> str | None:
