@@ -18,8 +18,9 @@ STALL_SHARE = 0.20
 """A stall class from this share of the step on is the bound (input and communication limits of XProf's rules)."""
 MODERATE_SHARE = 0.10
 """Below this share a class does not limit (TensorBoard's plugin and TraceML warn at 10 %)."""
-BUSY_SHARE = 0.80
-"""From this share of kernels on the device counts as busy (DCGM guidance: below 0.8 SM activity is not effective)."""
+BUSY_SHARE = 0.60
+"""From this share of kernels on, and with no stall of STALL_SHARE, kernels are what limits: removing the largest stall
+would shorten the step less than a third of what the kernels take."""
 BANDWIDTH_SHARE = 0.70
 """Share of kernel time in memory-bound classes from which the limit is bandwidth (XProf's MemoryBound)."""
 IMBALANCE_SHARE = 0.10
@@ -105,7 +106,7 @@ def _bound(partition: Partition, imbalance: _Imbalance | None) -> tuple[Bound, s
     busy = found["compute"]
     if size >= STALL_SHARE or (size >= MODERATE_SHARE and busy < BUSY_SHARE):
         return stall, _detail(partition, stall), size
-    if busy >= BUSY_SHARE:
+    if busy >= BUSY_SHARE and partition.compute_classes:
         bandwidth = _bandwidth_share(partition)
         if bandwidth >= BANDWIDTH_SHARE and not partition.cpu_only:
             return "memory", "bandwidth", busy * bandwidth

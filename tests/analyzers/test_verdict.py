@@ -71,8 +71,10 @@ def facts(*ranks: RankFacts) -> Facts:
         ({"gemm": 70, "elementwise": 25, "launch": 5}, "compute", "gemm"),
         ({"gemm": 20, "elementwise": 75, "launch": 5}, "memory", "bandwidth"),
         ({"gemm": 60, "checkpoint": 30, "launch": 10}, "host", "checkpoint"),
-        ({"gemm": 75, "launch": 9, "wait": 8, "communication": 8}, "none", None),
-        ({"gemm": 75, "launch": 15, "wait": 10}, "host", "launch"),
+        ({"gemm": 55, "launch": 9, "wait": 9, "communication": 9, "dependency": 18}, "none", None),
+        ({"gemm": 75, "launch": 15, "wait": 10}, "compute", "gemm"),
+        ({"gemm": 75, "launch": 21, "wait": 4}, "host", "launch"),
+        ({"gemm": 55, "launch": 15, "wait": 10, "dependency": 20}, "host", "launch"),
         ({"gemm": 85, "launch": 15}, "compute", "gemm"),
     ],
 )
