@@ -9,6 +9,7 @@ from llmprof.analyzers.rules.fixes import FIXES
 __all__ = [
     "BOUND_NAMES",
     "CLASS_LABELS",
+    "CPU_HOST_LABEL",
     "PART_LABELS",
     "STALL_NAMES",
     "PartLabel",
@@ -57,6 +58,9 @@ PART_LABELS: dict[str, PartLabel] = {
     "other": PartLabel("other", "other", "waits on dependencies, and idle time with no known cause", "#a6a9ab", True),
 }
 
+CPU_HOST_LABEL = PartLabel("Python", "python", "Python code between operators", PART_LABELS["host"].colour)
+"""The part `host` of a run without a GPU."""
+
 CLASS_LABELS: dict[str, PartLabel] = {
     "gemm": PartLabel("matrix multiply", "matmul", "matrix multiplications", "#2064df"),
     "attention": PartLabel("attention", "attention", "attention kernels", "#6198ee"),
@@ -76,7 +80,17 @@ CLASS_LABELS: dict[str, PartLabel] = {
     "other": PartLabel("other kernels", "other kernels", "kernels of no known class", "#c3d3e2"),
 }
 
-STALL_NAMES = {"checkpoint": "checkpoint", "evaluation": "evaluation", "gc": "garbage collection", "compile": "compile"}
+STALL_NAMES = {
+    "checkpoint": "checkpoint",
+    "evaluation": "evaluation",
+    "gc": "garbage collection",
+    "compile": "compile",
+    "checkpoint": "checkpoint",
+    "evaluation": "evaluation",
+    "gc": "garbage collection",
+    "compile": "compile",
+    "plan_build": "operator planning",
+}
 
 BOUND_NAMES = {
     "data": "input",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llmprof.analyzers.diagnosis import PARTS, Diagnosis
-from llmprof.reports.labels import CLASS_LABELS, PART_LABELS, STALL_NAMES, PartLabel
+from llmprof.reports.labels import CLASS_LABELS, CPU_HOST_LABEL, PART_LABELS, STALL_NAMES, PartLabel
 from llmprof.reports.text import clip, visible
 
 __all__ = ["Part", "bar_segments", "culprit_keys", "part_rows", "parts_sum"]
@@ -53,9 +53,18 @@ def part_rows(diagnosis: Diagnosis) -> tuple[Part, ...]:
         if key == "compute":
             rows += _compute_rows(values[key], _finite(diagnosis.compute_classes), total, key in culprits)
         elif values[key] > 0:
-            label = PART_LABELS.get(key) or _stranger(key)
+            label = _label(key, diagnosis)
             rows.append(_part(key, label, values[key], total, key in culprits, _meaning(key, label, diagnosis)))
     return tuple(rows)
+
+
+def _label(key: str, diagnosis: Diagnosis) -> PartLabel:
+    """How a part is told; on a run without a GPU there is nothing to launch, and no kernel that does not run."""
+    label = PART_LABELS.get(key) or _stranger(key)
+    if "cpu-only" not in diagnosis.verdict.flags:
+        return label
+    label = CPU_HOST_LABEL if key == "host" else label
+    return replace(label, idle=False)
 
 
 def bar_segments(rows: tuple[Part, ...]) -> tuple[Part, ...]:

@@ -188,3 +188,11 @@ def test_nested_environment_becomes_readable_lines() -> None:
 
 def test_the_view_is_a_pure_function() -> None:
     assert build_view(host_bound()) == build_view(host_bound())
+
+
+def test_without_a_gpu_the_host_part_is_python_and_nothing_is_called_idle() -> None:
+    found = host_bound()
+    verdict = dataclasses.replace(found.verdict, flags=("cpu-only",))
+    rows = {row.key: row for row in part_rows(dataclasses.replace(found, verdict=verdict))}
+    assert rows["host"].name == "Python"
+    assert not any(row.idle for row in rows.values())
