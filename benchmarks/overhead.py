@@ -36,15 +36,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--ranks", type=int, default=1)
     parser.add_argument("--shape", choices=SHAPES, default="small")
+    parser.add_argument("--modes", nargs="+", choices=list(MODES)[1:], default=list(MODES)[1:])
     args = parser.parse_args()
-    figures: dict[str, list[tuple[int, float, float]]] = {mode: [] for mode in MODES}
+    figures: dict[str, list[tuple[int, float, float]]] = {mode: [] for mode in ["plain", *args.modes]}
     for pair in range(args.pairs):
-        for mode, options in MODES.items():
-            figures[mode].append(train(args, options))
+        for mode in figures:
+            figures[mode].append(train(args, MODES[mode]))
             code, mean, median = figures[mode][-1]
             print(f"pair {pair + 1}  {mode:10}  exit {code}  mean {mean:8.3f} ms  median {median:8.3f} ms", flush=True)
     print(f"\n{args.shape}, {args.ranks} rank(s), {args.steps} steps, {args.pairs} pairs, ratio to the plain run")
-    for mode in list(MODES)[1:]:
+    for mode in args.modes:
         for column, name in ((1, "mean step"), (2, "median step")):
             ratios = [a[column] / b[column] for a, b in zip(figures[mode], figures["plain"], strict=True)]
             low, high = interval(ratios)

@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 VOCABULARY = 256
 SENTENCE = "the model reads a batch of tokens and learns which token comes next after all that it has seen"
 WORDS = tuple(SENTENCE.split(" "))
+OPTIMIZERS: dict[str, Any] = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
 
 class Text(Dataset[tuple[Tensor, Tensor]]):
@@ -111,7 +112,7 @@ def main() -> None:
         model = nn.parallel.DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
     if args.compile:
         model = torch.compile(model)  # type: ignore[assignment]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
+    optimizer = OPTIMIZERS[args.optimizer](model.parameters(), lr=3e-4)
     data = Text(args.seq, samples=1_000_000, sample_ms=args.sample_ms)
     loader = DataLoader(
         data,
@@ -197,6 +198,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seq", type=int)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda")
     parser.add_argument("--precision", choices=["fp32", "bf16"])
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adamw")
     parser.add_argument("--compile", action="store_true", help="torch.compile the model")
     parser.add_argument(
         "--workers", type=int, default=0, help="processes that prepare samples; 0: the training process"

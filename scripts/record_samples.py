@@ -23,15 +23,18 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "sample_traces"
-CASES: dict[str, tuple[int, str, str, str]] = {
+CASES: dict[str, tuple[int, str, str, str]] = {  # GPUs, expected bound, what was planted, options and variables
     "data-in-process": (1, "data", "samples made in the training process, 3 ms of Python each",
                         "--workers 0 --sample-ms 3 --steps 120"),
     "host-small-model": (1, "host", "24 narrow layers on 512 tokens: kernels shorter than their launches",
                          "--layers 24 --width 256 --batch 4 --seq 128 --workers 2 --sample-ms 0 --steps 200"),
     "compute-fp32": (1, "compute", "fp32 matrix products with TF32 off",
                      "--precision fp32 --workers 4 --sample-ms 0 --batch 8 --steps 90"),
-    "communication-ddp": (2, "communication", "DDP over two GPUs, 800 M parameters and 128 tokens a step",
-                          "--layers 4 --width 4096 --batch 1 --seq 128 --workers 2 --sample-ms 0 --steps 150"),
+    "bandwidth-ddp": (2, "memory", "DDP over two GPUs, 800 M parameters and 128 tokens a step: AdamW moves the memory",
+                      "--layers 4 --width 4096 --batch 1 --seq 128 --workers 2 --sample-ms 0 --steps 150"),
+    "communication-ddp": (2, "communication", "DDP without NVLink, 400 M parameters and 512 tokens a step",
+                          "NCCL_P2P_DISABLE=1 --optimizer sgd --layers 2 --width 4096 --batch 1 --seq 512 --workers 2 "
+                          "--sample-ms 0 --steps 150"),
     "host-ddp": (2, "host", "DDP over two GPUs, 24 narrow layers: the host is late on both ranks",
                  "--layers 24 --width 256 --batch 4 --seq 128 --workers 2 --sample-ms 0 --steps 150"),
 }  # fmt: skip
@@ -60,10 +63,15 @@ def record(archive: Path, gpus: int) -> None:
             if needed != gpus:
                 continue
             run = Path(folder) / name
-            launcher = [sys.executable]
+            variables = [word for word in options.split() if "=" in word]
+            launcher = ["env", *variables, sys.executable]
             if gpus > 1:
                 launcher += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(gpus)]
-            command = [*launcher, str(ROOT / "examples" / "train_gpt.py"), *options.split()]
+            command = [
+                *launcher,
+                str(ROOT / "examples" / "train_gpt.py"),
+                *(word for word in options.split() if "=" not in word),
+            ]
             print(f"records {name}", flush=True)
             recorder = [sys.executable, "-m", "llmprof", "run", "-o", str(run), "--"]
             subprocess.run([*recorder, *command], check=True, cwd=ROOT)

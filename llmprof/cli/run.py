@@ -39,6 +39,9 @@ def run(
     burst_at: Annotated[
         int | None, typer.Option(min=1, help="The first step to trace, on every rank (where ranks share no folder).")
     ] = None,
+    nsys: Annotated[
+        bool, typer.Option("--nsys", help="Record with Nsight Systems instead of the PyTorch profiler (needs nsys).")
+    ] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Only record; diagnose later.")] = False,
 ) -> None:
     """Record a training run of any launcher, then diagnose it. Leaves with the exit code of COMMAND."""
@@ -49,6 +52,11 @@ def run(
     directory = (out or RUNS / _name_of(command)).absolute()
     existed = directory.exists()
     try:
+        if nsys:
+            from llmprof.collectors.nsys_launch import wrapped
+
+            command = wrapped(command, directory)
+            options["trace_steps"] = 0  # the driver serves one profiler at a time
         returncode = launch(command, directory, options)
     except LlmprofError:
         if not existed:  # nothing ran: leave no empty folder behind
@@ -56,6 +64,8 @@ def run(
                 directory.rmdir()
         raise
     try:
+        if nsys:
+            _export(directory)
         if not no_report:
             _diagnose(directory)
         else:
@@ -87,9 +97,23 @@ def _subject_of(command: Sequence[str]) -> str:
     return "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in stem)[:40] or "run"
 
 
+def _export(directory: Path) -> None:
+    """Make what nsys recorded readable; a warning when it recorded nothing."""
+    from llmprof.collectors.files.nsys.convert import export_report
+    from llmprof.collectors.nsys_launch import report_of
+
+    report = report_of(directory)
+    if report is None:
+        note(f"warning: nsys left no report in {directory}; see what it printed above.")
+        return
+    note("exporting the report of nsys ...")
+    export_report(report, directory)
+
+
 def _diagnose(directory: Path) -> None:
     """Diagnose the finished run; the verdict goes to standard error, since standard output is the child's."""
-    if not any(_has_steps(folder) for _, _, folder in rundir.rank_dirs(directory)):
+    exported = (directory / rundir.NSYS_EXPORT).is_file()
+    if not exported and not any(_has_steps(folder) for _, _, folder in rundir.rank_dirs(directory)):
         note(
             "nothing was recorded: no training step was seen (a step ends with optimizer.step() of PyTorch), so there "
             f"is no verdict; mark the steps yourself with llmprof.step(), or see {directory}/ranks/*/log.txt."

@@ -1,13 +1,13 @@
 """How does a training command run exactly as it would alone, with the recorder inside its Python processes?
 
 The wrapper process stays out of the way: the child keeps the terminal, the process group, the signals and its own exit
-code. Nothing depends on the wrapper being alive: when it is killed, the training goes on and keeps recording.
+code. While it waits, it samples the telemetry of its node; nothing else depends on the wrapper being alive: when it is
+killed, the training goes on and keeps recording its steps.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import shutil
 import signal
@@ -33,6 +33,7 @@ SETTINGS = "llmprof_run.json"
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _SITECUSTOMIZE = _PACKAGE / "collectors" / "live" / "bootstrap" / "sitecustomize.py"
+JOIN_S = 0.5
 _FORWARDED = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 _LEFT_TO_CHILD = ("SIGINT", "SIGQUIT")
 """The terminal sends these to the whole foreground group, so the child has its own copy."""
@@ -117,7 +118,35 @@ def _run(command: Sequence[str], directory: Path, bootstrap: Path) -> int:
             message = f"cannot start {command[0]!r} ({error.strerror}); check the name, the path and its permissions."
             raise NotFoundError(message) from None
         relay.attach(child)
-        return child.wait()
+        with _telemetry(directory):
+            return child.wait()
+
+
+@contextlib.contextmanager
+def _telemetry(directory: Path) -> Iterator[None]:
+    """Sample the telemetry of this node meanwhile, in a thread that the wrapper waits for no longer than JOIN_S."""
+    stopping = threading.Event()
+
+    def sample() -> None:
+        with contextlib.suppress(Exception):  # the command runs without telemetry
+            from llmprof.collectors.telemetry.sampler import sample_node
+
+            sample_node(directory, stopping)
+
+    thread = threading.Thread(target=sample, name="llmprof-telemetry", daemon=True)
+    # A signal that the system gave to this thread would not wake the main one, whose handlers pass it on.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        with contextlib.suppress(RuntimeError):  # no more threads
+            thread.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    try:
+        yield
+    finally:
+        stopping.set()
+        if thread.ident is not None:
+            thread.join(JOIN_S)
 
 
 class _Relay:
@@ -172,12 +201,10 @@ def _write_bootstrap(directory: Path, options: Mapping[str, Any]) -> Path:
     folder = directory / rundir.BOOTSTRAP
     folder.mkdir()
     shutil.copyfile(_SITECUSTOMIZE, folder / _SITECUSTOMIZE.name)
-    pynvml = importlib.util.find_spec("pynvml")
     settings = {
         "schema": rundir.SCHEMA,
         "run_dir": str(directory),
         "package": str(_PACKAGE),
-        "pynvml": pynvml.origin if pynvml else None,
         "options": dict(options),
     }
     rundir.write_json_atomic(folder / SETTINGS, settings)

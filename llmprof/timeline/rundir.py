@@ -21,6 +21,8 @@ __all__ = [
     "BURST",
     "EVENTS",
     "LOG",
+    "NSYS",
+    "NSYS_EXPORT",
     "RANK",
     "RUN",
     "SCHEMA",
@@ -52,6 +54,8 @@ ALLOCATOR = "allocator.jsonl"
 TRACE = "trace.json"
 TRACE_SHAPES = "trace_shapes.json"
 LOG = "log.txt"
+NSYS = "nsys.nsys-rep"
+NSYS_EXPORT = "nsys.sqlite"
 
 _RANKS = "ranks"
 _NODES = "nodes"

@@ -31,6 +31,20 @@ class Quality:
     has_shapes: bool = False
     has_operators: bool = False
     has_sync_events: bool = False
+    repaired_events: int = 0
+    """Events that were not valid JSON but could be mended."""
+    has_flows: bool | None = None
+    """Whether arrows from launches to device work were recorded; None without device work. Launches are joined by
+    correlation, so their absence alone costs nothing; together with unlinked rows it says that launches are missing."""
+    marked_steps: int | None = None
+    """Steps that the recording marks; 0 means that only the window as a whole can be judged."""
+    collective_arguments_share: float | None = None
+    """Collective kernels that say what they were asked to do (sizes, group)."""
+    clock_quantum_ns: int | None = None
+    """All starts and durations are multiples of this: 1000 where a file holds whole µs."""
+    overlapping_rows: int = 0
+    """Device rows that start before an earlier one on their stream has ended (real on AMD and with programmatic
+    launches); they are kept."""
     warnings: tuple[str, ...] = ()
 
 

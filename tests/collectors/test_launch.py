@@ -223,7 +223,7 @@ def test_records_a_script_with_workers_and_a_sitecustomize_of_its_own(tmp_path: 
     recorded = read(tmp_path / "run")
     assert [step["n"] for step in recorded.steps] == list(range(30))
     assert recorded.rank["ended"] == "exit"
-    assert all("queue" in step for step in recorded.steps[1:20])
+    assert all("queue" in step for step in recorded.steps[1:9])  # later steps are sampled
     assert not [event for event in recorded.events if event["kind"] == "disarmed"]
 
 
@@ -261,6 +261,25 @@ def test_training_outlives_a_killed_wrapper(tmp_path: Path) -> None:
     wait_for((tmp_path / "finished").exists)
     wait_for(lambda: read(tmp_path / "run").rank["ended"] == "exit")
     assert len(read(tmp_path / "run").steps) == 100
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="no /proc")
+def test_the_wrapper_samples_the_host_and_the_training_starts_no_process(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "train.py").write_text(
+        TRAIN + "\ntrain(150, pause=0.03)\nimport threading\nprint([t.name for t in threading.enumerate()])\n"
+    )
+    done = run(tmp_path, PYTHON, "train.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "['MainThread', 'llmprof-writer']\n"
+    node = rundir.node_dir(tmp_path / "run", os.uname().nodename)
+    header, *lines = (node / "host.csv").read_text().splitlines()
+    found = [dict(zip(header.split(","), line.split(","), strict=True)) for line in lines]
+    assert {(line["rank"], line["processes"]) for line in found} == {("0", "1")}
+    states = rundir.read_json(node / "telemetry.json")
+    assert states["host"] == {"status": "armed", "reason": None}
+    assert states["device"]["status"] == "armed" or states["device"]["reason"].startswith("no device telemetry: ")
+    assert read(tmp_path / "run").rank["collectors"]["telemetry"]["status"] == "absent"
 
 
 DDP = """
@@ -315,3 +334,4 @@ def test_nothing_is_written_where_nobody_trains(tmp_path: Path) -> None:
     done = run(tmp_path, PYTHON, "-c", "import torch; torch.zeros(3, requires_grad=True).sum().backward()")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert ranks_of(tmp_path / "run") == []
+    assert not (tmp_path / "run" / "nodes").exists()

@@ -17,7 +17,7 @@ from llmprof.analyzers.facts.kernels import kernel_facts
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.memory import memory_facts
 from llmprof.analyzers.facts.partition import Partition, device_partition, parts_of
-from llmprof.analyzers.facts.step_times import counted_steps, step_facts
+from llmprof.analyzers.facts.step_times import counted_steps, exposed_wait_ns, step_facts
 from llmprof.analyzers.facts.steps import StepFacts, Windows
 from llmprof.analyzers.facts.windows import windows_of
 from llmprof.errors import NotEnoughDataError
@@ -148,7 +148,7 @@ def _measured_parts(rank: RankTimeline, *, cpu_only: bool | None) -> dict[str, f
     rows = counted_steps(times)
     if times is None or rows.size == 0:
         return {}
-    wait = times.mean_part_ns("data_wait_exposed", rows)
+    wait = exposed_wait_ns(times)
     if wait is None and (cpu_only or (cpu_only is None and rank.environment.device.name is None)):
         wait = times.mean_part_ns("data_wait", rows)
     total = float(times.wall_ns[rows].sum())

@@ -10,7 +10,7 @@ from llmprof.timeline.steps import StepPhase, StepTimes
 from llmprof.timeline.timeline import RankTimeline
 from llmprof.units import NS_PER_MS
 
-__all__ = ["MIN_BASELINE_STEPS", "counted_steps", "step_facts"]
+__all__ = ["MIN_BASELINE_STEPS", "counted_steps", "exposed_wait_ns", "step_facts"]
 
 MIN_BASELINE_STEPS = 3
 """Fewer unprofiled steps than this do not make a mean; the next best steps are used."""
@@ -57,6 +57,26 @@ def counted_steps(times: StepTimes | None) -> npt.NDArray[np.intp]:
         return np.empty(0, dtype=np.intp)
     rows = times.select(StepPhase.BASELINE)
     return rows if rows.size >= MIN_BASELINE_STEPS else times.select(StepPhase.AFTER)
+
+
+def exposed_wait_ns(times: StepTimes) -> float | None:
+    """Mean wait for data with an idle device, per counted step; None when no step has a reading.
+
+    The device is asked on some steps only, the host's wait is known for all: a ratio estimator, the host's mean wait
+    times the exposed share of the waits on the steps that have both.
+    """
+    rows = counted_steps(times)
+    exposed, waited = times.parts.get("data_wait_exposed"), times.parts.get("data_wait")
+    if exposed is None or rows.size == 0:
+        return None
+    if waited is None:
+        return times.mean_part_ns("data_wait_exposed", rows)
+    both = rows[(exposed[rows] >= 0) & (waited[rows] >= 0)]
+    total = float(waited[both].sum())
+    mean = times.mean_part_ns("data_wait", rows)
+    if both.size == 0 or total <= 0 or mean is None:
+        return times.mean_part_ns("data_wait_exposed", rows)
+    return mean * min(1.0, float(exposed[both].sum()) / total)
 
 
 def _from_times(times: StepTimes, rows: npt.NDArray[np.intp], traced: float | None) -> StepFacts:

@@ -7,14 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from llmprof.collectors.files.kineto import KinetoTrace, parse_kineto
+from llmprof.collectors.files.streams import STANDARD_INPUT, is_remote
 from llmprof.errors import InputError, NotFoundError, UnknownFormatError, UnreadableError
 from llmprof.timeline.timeline import RankTimeline, Timeline
 
 __all__ = ["load"]
 
+TRACE_SUFFIXES = (".json", ".json.gz", ".json.zst")
+
 
 def load(paths: str | Path | Sequence[str | Path]) -> Timeline:
     """The timeline of a run directory, of a folder of traces, or of one or more trace files (one a rank).
+
+    A trace may also be an fsspec URL (`s3://…`), or `-` for standard input.
 
     The rank of a file is what it says (distributedInfo), else the number in its name (`rank0`, `rank-0`, `r00000`),
     else its place among the files.
@@ -22,15 +27,24 @@ def load(paths: str | Path | Sequence[str | Path]) -> Timeline:
     Raises InputError when the paths do not fit together, NotFoundError, UnknownFormatError or UnreadableError when one
     of them cannot be used. In a folder, files that are no traces are passed over with a warning.
     """
-    chosen = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
-    if not chosen:
+    given = [paths] if isinstance(paths, str | Path) else list(paths)
+    streams = [str(path) for path in given if str(path) == STANDARD_INPUT or is_remote(path)]
+    chosen = [Path(path) for path in given if str(path) not in streams]
+    if not given:
         raise InputError("no input was given; give a trace file, a folder of traces or a run directory.")
     for path in chosen:
         if not os.path.exists(path):  # unlike Path.exists, False for a path that may not be looked at
             raise NotFoundError(f"{path} does not exist; check the path.")
     if any(_is_run_directory(path) for path in chosen):
-        return _read_run(chosen)
-    traces: list[KinetoTrace] = []
+        return _read_run([*chosen, *map(Path, streams)])
+    reports = _nsys_reports(chosen)
+    if reports and streams:
+        raise InputError(f"{reports[0]} is an Nsight Systems report and {streams[0]} is not; give reports of one kind.")
+    if reports:
+        from llmprof.collectors.files.nsys import read_nsys
+
+        return read_nsys(reports)
+    traces = [parse_kineto(address) for address in streams]
     warnings: list[str] = []
     for path in chosen:
         if path.is_dir():
@@ -41,7 +55,7 @@ def load(paths: str | Path | Sequence[str | Path]) -> Timeline:
     return Timeline(
         ranks=ranks,
         kind="kineto",
-        paths=tuple(str(path) for path in chosen),
+        paths=tuple(str(path) for path in given),
         world_size=_world_size(ranks, warnings),
         warnings=tuple(warnings),
     )
@@ -55,17 +69,37 @@ def _read_run(paths: Sequence[Path]) -> Timeline:
     if len(paths) > 1:
         run = next(filter(_is_run_directory, paths))
         raise InputError(f"{run} is a run directory and has to be given alone; drop the other paths.")
+    from llmprof.collectors.files.nsys.run import read_nsys_run, report_in_run
     from llmprof.collectors.files.run_directory import read_run_directory
 
-    return read_run_directory(paths[0])
+    report = report_in_run(paths[0])
+    return read_run_directory(paths[0]) if report is None else read_nsys_run(paths[0], report)
+
+
+def _nsys_reports(paths: Sequence[Path]) -> list[Path]:
+    """The Nsight Systems reports that the paths are or hold; none when they are something else."""
+    from llmprof.collectors.files.nsys import is_nsys, reports_in
+
+    found: list[Path] = []
+    others: list[Path] = []
+    for path in paths:
+        if is_nsys(path):
+            found.append(path)
+        elif path.is_dir() and (inside := reports_in(path)):
+            found += inside
+        else:
+            others.append(path)
+    if found and others:
+        raise InputError(
+            f"{found[0]} is an Nsight Systems report and {others[0]} is not; give reports of one kind, of one run."
+        )
+    return found
 
 
 def _parse_folder(folder: Path, warnings: list[str]) -> list[KinetoTrace]:
     """The traces directly in a folder; NotFoundError or the file's own error when there is none."""
     try:
-        files = sorted(
-            path for path in folder.iterdir() if path.name.endswith((".json", ".json.gz")) and path.is_file()
-        )
+        files = sorted(path for path in folder.iterdir() if path.name.endswith(TRACE_SUFFIXES) and path.is_file())
     except OSError as error:
         raise UnreadableError(f"{folder} cannot be listed ({error.strerror}); check its permissions.") from error
     traces: list[KinetoTrace] = []
@@ -83,7 +117,8 @@ def _parse_folder(folder: Path, warnings: list[str]) -> list[KinetoTrace]:
     if damaged is not None:
         raise damaged
     raise UnknownFormatError(
-        f"{folder} holds no trace (*.json, *.json.gz) and is no run directory; give a trace file or a folder of them."
+        f"{folder} holds no trace (*.json, *.json.gz, *.json.zst) and is no run directory; give a trace file or a "
+        "folder of them."
     )
 
 

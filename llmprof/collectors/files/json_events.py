@@ -12,18 +12,38 @@ import re
 from collections.abc import Generator, Iterator
 from typing import Any
 
-__all__ = ["EventWalk"]
+__all__ = ["LIST_END", "LIST_KEY", "NEXT_EVENT", "Decoder", "EventWalk"]
 
 _BLANK = re.compile(r"[ \t\r\n\x00]*")
 _SEPARATOR = re.compile(r"[ \t\r\n,]*")
 _COLON = re.compile(r"[ \t\r\n]*:[ \t\r\n]*")
-_LIST_KEY = re.compile(r'"traceEvents"\s*:\s*\[')
-# The next event after a damaged one. It cannot occur inside a JSON string, where the inner quotes are escaped.
-_NEXT_EVENT = re.compile(r'\}\s*(?:,\s*)?(?=\{\s*"(?:ph|name|cat|pid|tid|ts)"\s*:)')
-_LIST_END = re.compile(r"\}\s*(?=\])")
+LIST_KEY = r'"traceEvents"\s*:\s*\['
+NEXT_EVENT = r'\}\s*(?:,\s*)?(?=\{\s*"(?:ph|name|cat|pid|tid|ts|dur|args)"\s*:)'
+"""The next event after a damaged one. It cannot occur inside a JSON string, where the inner quotes are escaped."""
+LIST_END = r"\}\s*(?=\])"
+_LIST_KEY, _NEXT_EVENT, _LIST_END = re.compile(LIST_KEY), re.compile(NEXT_EVENT), re.compile(LIST_END)
 _BARE_WORD = re.compile(r"(:\s*)[-+]?(?:nan(?:\([a-z]*\))?|inf(?:inity)?|n/a)(?=\s*[,}\]])", re.IGNORECASE)
 _LONE_BACKSLASH = re.compile(r'\\(?!["\\/bfnrt]|u[0-9a-fA-F]{4})')
 _LAST_COMMA = re.compile(r",(\s*[}\]])")
+
+
+class Decoder:
+    """Decodes one JSON value. Numbers with a fraction arrive as text, so that no digit is lost; NaN as None.
+
+    Each thread needs its own.
+    """
+
+    def __init__(self) -> None:
+        self.value = json.JSONDecoder(parse_float=str, parse_constant=lambda word: None, strict=False).raw_decode
+        """(text, offset) to (value, offset behind it); ValueError, or RecursionError where it nests too deeply."""
+
+    def mended(self, piece: str) -> Any:
+        """The value in `piece` with NaN, lone backslashes and a last comma mended; None when that is not enough."""
+        text = _LAST_COMMA.sub(r"\1", _LONE_BACKSLASH.sub(r"\\\\", _BARE_WORD.sub(r"\1null", piece)))
+        try:
+            return self.value(text, 0)[0]
+        except (ValueError, RecursionError):
+            return None
 
 
 class EventWalk:
@@ -36,13 +56,12 @@ class EventWalk:
     damaged     items that were left out
     repaired    items that were mended
     cut_at      the offset where the text ended early or stopped being JSON, None when it was whole
-
-    Numbers with a fraction arrive as text, so that no digit is lost; NaN and Infinity arrive as None.
     """
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._decode = json.JSONDecoder(parse_float=str, parse_constant=lambda word: None, strict=False).raw_decode
+        self._decoder = Decoder()
+        self._decode = self._decoder.value
         self.header: dict[str, Any] = {}
         self.found_list = False
         self.bare = False
@@ -52,7 +71,7 @@ class EventWalk:
         self.cut_at: int | None = None
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """Every item of the event list that is an object, in file order; RecursionError where it nests too deeply."""
+        """Every item of the event list that is an object, in file order."""
         at = self._skip(_BLANK, 0)
         if self._text[at : at + 1] == "[":
             self.bare = True
@@ -71,7 +90,7 @@ class EventWalk:
                     at = yield from self._list(at + 1)
                     continue
                 value, at = self._decode(self._text, at)
-            except ValueError:
+            except (ValueError, RecursionError):
                 found = None if self.found_list else _LIST_KEY.search(self._text, at)
                 if found is None:
                     self.cut_at = at
@@ -94,7 +113,7 @@ class EventWalk:
                 return at + 1
             try:
                 item, at = decode(text, at)
-            except ValueError:
+            except (ValueError, RecursionError):
                 boundary = _NEXT_EVENT.search(text, at) or _LIST_END.search(text, at)
                 if boundary is None:
                     self.cut_at = at
@@ -106,13 +125,8 @@ class EventWalk:
                 self.damaged += 1
 
     def _repair(self, piece: str) -> Any:
-        """The event in `piece` with NaN, lone backslashes and a last comma mended; None when that is not enough."""
-        mended = _LAST_COMMA.sub(r"\1", _LONE_BACKSLASH.sub(r"\\\\", _BARE_WORD.sub(r"\1null", piece)))
-        try:
-            item, _ = self._decode(mended, 0)
-        except ValueError:
-            return None
-        self.repaired += 1
+        item = self._decoder.mended(piece)
+        self.repaired += item is not None
         return item
 
     def _skip(self, pattern: re.Pattern[str], at: int) -> int:

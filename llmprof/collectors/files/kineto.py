@@ -15,28 +15,50 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from llmprof.collectors.files import kineto_arguments as arguments
+from llmprof.collectors.files import scan_choice
 from llmprof.collectors.files.json_events import EventWalk
-from llmprof.collectors.files.json_text import JsonText, read_text
-from llmprof.collectors.files.kineto_rows import RowCollector, Rows
+from llmprof.collectors.files.json_text import decoded
+from llmprof.collectors.files.kineto_rows import RowCollector
+from llmprof.collectors.files.kineto_table import Rows
+from llmprof.collectors.files.quality import clock_quantum, collective_arguments_share, overlapping_rows
+from llmprof.collectors.files.scan_choice import GuessedWrong, plain_limit
+from llmprof.collectors.files.streams import STANDARD_INPUT, ByteStream, is_remote, open_stream
+from llmprof.collectors.files.trace_cache import Kept, TraceCache
 from llmprof.errors import UnknownFormatError, UnreadableError
 from llmprof.timeline.events import DEVICE_KINDS, NONE, EventTable, Kind, Lane
 from llmprof.timeline.steps import NO_STEPS, StepMarks
 from llmprof.timeline.timeline import Quality, RankTimeline
 from llmprof.units import format_count, format_ns
 
-__all__ = ["KinetoTrace", "parse_kineto", "read_kineto"]
+if TYPE_CHECKING:
+    from llmprof.collectors.files.scan_columns import ScannedRows
+    from llmprof.collectors.files.scan_walk import ScanWalk
+
+__all__ = ["Found", "KinetoTrace", "parse_kineto", "read_kineto"]
 
 _STEP = re.compile(r"ProfilerStep#(\d{1,12})")
 _RANK_IN_NAME = re.compile(r"(?:^|[^a-z])rank[-_.]?(\d{1,6})(?!\d)|(?:^|[^a-z0-9])r(\d{5})(?!\d)", re.IGNORECASE)
+
+
+_KEPT = ("header", "cut_at", "all_events", "damaged", "repaired", "flows", "notes")
+"""Fields of KinetoTrace that are kept with its rows."""
+
+
+class Found(Protocol):
+    """The rows of a file, however they were read."""
+
+    def rows(self, rank: int) -> Rows:
+        """The rows as those of `rank`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +67,16 @@ class KinetoTrace:
 
     path: Path
     header: Mapping[str, Any]
-    collector: RowCollector
-    truncated: bool
+    found: Found
+    cut_at: int | None
+    """Where in the text it broke off, None when it did not."""
     all_events: bool
     damaged: int
+    repaired: int
+    flows: int
     notes: tuple[str, ...]
+    cache: TraceCache | None = None
+    """Where the rows are to be kept, None where they are not."""
 
     @property
     def claimed_rank(self) -> int | None:
@@ -65,47 +92,57 @@ class KinetoTrace:
 
     def timeline(self, rank: int) -> RankTimeline:
         """The timeline of this file as that of `rank`; UnreadableError when no row can be true."""
-        rows = self.collector.rows(rank)
+        rows = self.found.rows(rank)
+        if self.cache is not None:
+            self.cache.store(Kept(rows, {name: getattr(self, name) for name in _KEPT}))
         events = rows.events
         if not len(events):
             raise UnreadableError(f"no event of {self.path} has a possible start and duration; record again.")
+        marks = _step_marks(events)
         base = arguments.integer(self.header.get("baseTimeNanoseconds")) or 0
         return RankTimeline(
             rank=rank,
             events=events,
             lanes=rows.lanes,
             origin_ns=base + rows.origin_ns,
-            marks=_step_marks(events),
+            marks=marks,
             environment=arguments.environment(self.header, _main_device(events, rows.lanes)),
-            quality=self._quality(rows),
+            quality=self._quality(rows, marks),
         )
 
-    def _quality(self, rows: Rows) -> Quality:
+    def _quality(self, rows: Rows, marks: StepMarks) -> Quality:
         events = rows.events
         work = events.rows(*DEVICE_KINDS)
-        dropped = sum(rows.dropped.values()) + self.damaged
-        warnings = [f"{self.path.name}: {note}." for note in self.notes]
-        if self.truncated:
-            warnings.append(_truncation(self.path, events, self.all_events))
-        if self.damaged:
-            warnings.append(f"{self.path.name}: left out {_events(self.damaged)} that could not be read.")
-        warnings += [
-            f"{self.path.name}: left out {_events(count)} with {reason}."
-            for reason, count in sorted(rows.dropped.items())
-        ]
         return Quality(
             unlinked_kernel_share=float(np.mean(events.launch[work] == NONE)) if work.size else None,
-            dropped_events=dropped,
-            truncated=self.truncated,
+            dropped_events=sum(rows.dropped.values()) + self.damaged,
+            truncated=self.cut_at is not None,
             has_shapes=bool(events.shapes),
             has_operators=events.rows(Kind.CPU_OP).size > 0,
             has_sync_events=events.rows(Kind.SYNC).size > 0,
-            warnings=tuple(warnings),
+            repaired_events=self.repaired,
+            has_flows=self.flows > 0 if work.size else None,
+            marked_steps=len(marks),
+            collective_arguments_share=collective_arguments_share(events),
+            clock_quantum_ns=clock_quantum(events),
+            overlapping_rows=overlapping_rows(events),
+            warnings=tuple(f"{self.path.name}: {text}." for text in self._warnings(rows)),
         )
 
+    def _warnings(self, rows: Rows) -> Iterator[str]:
+        yield from (*self.notes, *rows.notes)
+        if self.repaired:
+            yield f"repaired {_events(self.repaired)}"
+        if self.cut_at is not None:
+            yield _truncation(rows.events, self.all_events, self.cut_at)
+        if self.damaged:
+            yield f"left out {_events(self.damaged)} that could not be read"
+        for reason, count in sorted(rows.dropped.items()):
+            yield f"left out {_events(count)} with {reason}"
 
-def read_kineto(path: Path, *, rank: int | None = None) -> RankTimeline:
-    """The timeline of one trace file, as `rank`, else as the rank that the file names, else as rank 0.
+
+def read_kineto(path: str | Path, *, rank: int | None = None) -> RankTimeline:
+    """The timeline of one trace (path, fsspec URL or `-`) as `rank`, else as the rank that it names, else as rank 0.
 
     Raises NotFoundError, UnknownFormatError (readable, but no trace) or UnreadableError (nothing can be used).
     """
@@ -115,54 +152,112 @@ def read_kineto(path: Path, *, rank: int | None = None) -> RankTimeline:
     return trace.timeline(0 if rank is None else rank)
 
 
-def parse_kineto(path: Path) -> KinetoTrace:
-    """Read one file; errors as `read_kineto`."""
-    content = read_text(path)
-    walk = EventWalk(content.text)
+def parse_kineto(path: str | Path) -> KinetoTrace:
+    """Read one file, fsspec URL or, with `-`, standard input; errors as `read_kineto`.
+
+    What is small is read plainly, so that nobody waits for a compiler; so is everything where numba is missing. What
+    takes long is kept for the next time (see trace_cache).
+    """
+    if str(path) == STANDARD_INPUT or is_remote(path):
+        return _parse(path, guess=False)
+    cache = TraceCache(Path(path))
+    kept = cache.load()
+    if kept is not None:
+        return KinetoTrace(path=Path(path), found=kept, **{**kept.facts, "notes": tuple(kept.facts["notes"])})
+    start = time.perf_counter()
+    try:
+        trace = _parse(path, guess=True)
+    except GuessedWrong:
+        trace = _parse(path, guess=False)
+    return replace(trace, cache=cache) if time.perf_counter() - start >= scan_choice.KEEP_AFTER_S else trace
+
+
+def _parse(path: str | Path, *, guess: bool) -> KinetoTrace:
+    with open_stream(path) as stream:
+        data = stream.head(plain_limit())
+        if data is None:
+            try:
+                trace = _parse_scanned(stream, guess=guess)
+            except ImportError:  # a numba that does not fit this Python
+                data = stream.head(None) or b""
+            else:
+                return trace
+    return _parse_plain(stream, data)
+
+
+def _parse_plain(stream: ByteStream, data: bytes) -> KinetoTrace:
+    """All in memory, a Python object an event."""
+    text, notes = decoded(data)
+    walk = EventWalk(text)
     collector = RowCollector()
     with _no_garbage_collection():
-        try:
-            for event in walk.events():
-                collector.add(event)
-        except RecursionError:
-            raise UnreadableError(
-                f"{path} nests lists or objects too deeply for a trace; check where the file comes from."
-            ) from None
-    _require_events(path, content, walk, collector)
-    notes = list(content.notes)
-    if walk.repaired:
-        notes.append(f"repaired {_events(walk.repaired)}")
+        for event in walk.events():
+            collector.add(event)
+    return _trace(stream, walk, collector, walk.damaged, walk.repaired, notes)
+
+
+def _parse_scanned(stream: ByteStream, *, guess: bool) -> KinetoTrace:
+    """In bounded memory, straight from bytes to columns; GuessedWrong as ScanWalk."""
+    from llmprof.collectors.files.scan_columns import ScannedRows
+    from llmprof.collectors.files.scan_walk import ScanWalk
+
+    walk = ScanWalk(stream, guess=guess)
+    walk.walk()
+    collector = ScannedRows(walk.parts)
+    damaged = walk.damaged + sum(part.damaged for part in walk.parts)
+    repaired = collector.mended + sum(part.repaired for part in walk.parts)
+    return _trace(stream, walk, collector, damaged, repaired, ())
+
+
+def _trace(
+    stream: ByteStream,
+    walk: EventWalk | ScanWalk,
+    collector: RowCollector | ScannedRows,
+    damaged: int,
+    repaired: int,
+    notes: Sequence[str],
+) -> KinetoTrace:
+    _require_events(stream, walk, collector, damaged)
     return KinetoTrace(
-        path=path,
+        path=Path(stream.name),
         header=walk.header,
-        collector=collector,
-        truncated=walk.cut_at is not None,
+        found=collector,
+        cut_at=walk.cut_at,
         all_events=walk.closed,
-        damaged=walk.damaged,
-        notes=tuple(notes),
+        damaged=damaged,
+        repaired=repaired,
+        flows=collector.flows,
+        notes=(*stream.notes, *notes),
     )
 
 
-def _require_events(path: Path, content: JsonText, walk: EventWalk, collector: RowCollector) -> None:
+def _require_events(
+    stream: ByteStream, walk: EventWalk | ScanWalk, collector: RowCollector | ScannedRows, damaged: int
+) -> None:
     """Raise the error that says why nothing of this file can be used, when nothing can."""
     if len(collector):
         return
-    if content.truncated or (walk.cut_at is not None and walk.found_list):
-        raise UnreadableError(f"{path} is cut short before its first complete event; copy it again or record again.")
+    if stream.truncated or (walk.cut_at is not None and walk.found_list):
+        raise UnreadableError(
+            f"{stream.name} is cut short before its first complete event; copy it again or record again."
+        )
     if walk.cut_at is not None:
         raise UnreadableError(
-            f"{path} is not valid JSON (from character {format_count(walk.cut_at)} on); copy it again or record again."
+            f"{stream.name} is not valid JSON (from character {format_count(walk.cut_at)} on); copy it again or "
+            "record again."
         )
     if not walk.found_list or (walk.bare and not collector.trace_events):
         raise UnknownFormatError(
-            f"{path} is JSON but holds no traceEvents list; give a PyTorch profiler trace "
+            f"{stream.name} is JSON but holds no traceEvents list; give a PyTorch profiler trace "
             "(prof.export_chrome_trace) or a folder of an `llmprof run`."
         )
-    left_out = sum(collector.dropped.values()) + walk.damaged
+    left_out = sum(collector.dropped.values()) + damaged
     reason = (
         f"none of its events can be read ({format_count(left_out)} tried)" if left_out else "it holds no timed events"
     )
-    raise UnreadableError(f"{path} is a trace, but {reason}; record again with at least one active profiler step.")
+    raise UnreadableError(
+        f"{stream.name} is a trace, but {reason}; record again with at least one active profiler step."
+    )
 
 
 def _step_marks(events: EventTable) -> StepMarks:
@@ -194,14 +289,14 @@ def _events(count: int) -> str:
     return f"{format_count(count)} event{'' if count == 1 else 's'}"
 
 
-def _truncation(path: Path, events: EventTable, all_events: bool) -> str:
+def _truncation(events: EventTable, all_events: bool, cut_at: int) -> str:
     if all_events:
-        return f"{path.name}: the file is cut short after its last event; facts about the run may be missing."
+        return "the file is cut short after its last event; facts about the run may be missing"
     last = int((events.ts + events.dur).max())
     return (
-        f"{path.name}: the file is cut short; {_events(len(events))} over {format_ns(last)} kept; how many are "
-        "missing is unknown, and since a trace file is not in order of time, whole threads or all device "
-        "rows may be."
+        f"the file is cut short; {_events(len(events))} over {format_ns(last)} kept, up to place "
+        f"{format_count(cut_at)} of the text; how many are missing is unknown, and since a trace file is not in order "
+        "of time, whole threads or all device rows may be"
     )
 
 

@@ -5,29 +5,28 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from llmprof.collectors.files import kineto_arguments as arguments
-from llmprof.collectors.files.quality import implausible
-from llmprof.timeline.events import (
-    DEVICE_KINDS,
-    NONE,
-    CollectiveCall,
-    EventTable,
-    Kind,
-    Lane,
-    StringTable,
-    link_launches,
+from llmprof.collectors.files.kineto_table import (
+    IMPOSSIBLE,
+    LaneKey,
+    Places,
+    Rows,
+    Sides,
+    identity,
+    lane_key,
+    lanes_of,
+    sort,
 )
-from llmprof.timeline.intervals import Int64
+from llmprof.timeline.events import NONE, CollectiveCall, Kind, StringTable
 
-__all__ = ["RowCollector", "Rows"]
+__all__ = ["CATEGORIES", "FLOWS", "RowCollector"]
 
-_KINDS = {
+CATEGORIES = {
     "cpu_op": Kind.CPU_OP,
     "operator": Kind.CPU_OP,  # 2021
     "cuda_runtime": Kind.RUNTIME,
@@ -48,22 +47,11 @@ _KINDS = {
 """By category in lower case. Categories that are not here are left out: `Trace` (one row around everything), ranges of
 hardware counters, other accelerators."""
 
-_ON_STREAM = frozenset((*DEVICE_KINDS, Kind.GPU_ANNOTATION))
+FLOWS = ("ac2g", "async_cpu_to_gpu", "async_gpu")
+"""Categories of the arrows from launches to device work: since 2022, of 2022, of 2021."""
+
 _STEP = "ProfilerStep#"
-_SYNC_LABEL = "cuda_sync"
-
-_LaneKey = tuple[int, "int | str", "int | str", str]
 _V = TypeVar("_V")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
-    """The table, its lanes, ts 0 of the table in ns of the file's clock, and why rows were left out."""
-
-    events: EventTable
-    lanes: tuple[Lane, ...]
-    origin_ns: int
-    dropped: Mapping[str, int]
 
 
 class RowCollector:
@@ -79,7 +67,7 @@ class RowCollector:
         self._strings = StringTable()
         self._names: dict[str, int] = {}
         self._kinds: dict[str, Kind | None] = {}
-        self._lanes: dict[_LaneKey, int] = {}
+        self._lanes: dict[LaneKey, int] = {}
         self._threads: dict[tuple[int | str, int | str], str] = {}
         self._texts: dict[str, str] = {}
         self._collectives: dict[int, CollectiveCall] = {}
@@ -89,6 +77,8 @@ class RowCollector:
         self.dropped: Counter[str] = Counter()
         self.trace_events = 0
         """Objects that look like trace events, of any kind."""
+        self.flows = 0
+        """Arrows from launches to device work."""
 
     def __len__(self) -> int:
         return len(self._ts)
@@ -100,6 +90,8 @@ class RowCollector:
         if phase != "X":
             if phase == "M":
                 self._name_thread(event)
+            elif phase == "s":
+                self.flows += event.get("cat") in FLOWS
             return
         kind = self._kind_of(event.get("cat"))
         if kind is None:
@@ -149,7 +141,7 @@ class RowCollector:
         if type(category) is not str:
             return None
         if category not in self._kinds:
-            self._kinds[category] = _KINDS.get(category.lower())
+            self._kinds[category] = CATEGORIES.get(category.lower())
         return self._kinds[category]
 
     def _name_id(self, name: str) -> int:
@@ -159,13 +151,8 @@ class RowCollector:
         return found
 
     def _lane_id(self, event: Mapping[str, Any], kind: Kind, args: Mapping[str, Any]) -> int:
-        process, thread = _identity(event.get("pid")), _identity(event.get("tid"))
-        if kind in _ON_STREAM:
-            device = _number(arguments.integer(args.get("device")), process)
-            key: _LaneKey = (device, device, _number(arguments.integer(args.get("stream")), thread), "")
-        else:
-            # A sync row lies on a virtual thread (stream + 1,000,000) or on a stream that it does not keep busy.
-            key = (NONE, process, thread, _SYNC_LABEL if kind is Kind.SYNC else "")
+        device, stream = arguments.integer(args.get("device")), arguments.integer(args.get("stream"))
+        key = lane_key(kind, identity(event.get("pid")), identity(event.get("tid")), device, stream)
         return self._lanes.setdefault(key, len(self._lanes))
 
     def _name_thread(self, event: Mapping[str, Any]) -> None:
@@ -175,55 +162,35 @@ class RowCollector:
             and isinstance(args, dict)
             and (label := arguments.clean(args.get("name")))
         ):
-            self._threads[_identity(event.get("pid")), _identity(event.get("tid"))] = label.strip()
+            self._threads[identity(event.get("pid")), identity(event.get("tid"))] = label.strip()
 
     def rows(self, rank: int) -> Rows:
         """The rows sorted by start, longer first where starts are equal, then as in the file."""
-        ts, dur = np.asarray(self._ts, dtype=np.int64), np.asarray(self._dur, dtype=np.int64)
-        kind = np.asarray(self._kind, dtype=np.uint8)
-        wrong = implausible(ts, dur, kind)
+        columns: dict[str, npt.NDArray[Any]] = {
+            "ts": np.asarray(self._ts, dtype=np.int64),
+            "dur": np.asarray(self._dur, dtype=np.int64),
+            "kind": np.asarray(self._kind, dtype=np.uint8),
+            "lane": np.asarray(self._lane, dtype=np.int32),
+            "name": np.asarray(self._name, dtype=np.int32),
+            "correlation": np.asarray(self._correlation, dtype=np.int64),
+            "external": np.asarray(self._external, dtype=np.int64),
+        }
+        events, origin = sort(columns, self._strings, self._sides)
         dropped = Counter(self.dropped)
-        if wrong.any():
-            dropped["an impossible start or duration"] += int(wrong.sum())
-        kept = np.flatnonzero(~wrong)
-        order = kept[np.lexsort((-dur[kept], ts[kept]))]
-        place = np.full(ts.size, NONE, dtype=np.int64)
-        place[order] = np.arange(order.size)
-        origin = int(ts[order[0]]) if order.size else 0
-        correlation = np.asarray(self._correlation, dtype=np.int64)[order]
-        events = EventTable(
-            ts=ts[order] - origin,
-            dur=dur[order],
-            kind=kind[order],
-            lane=np.asarray(self._lane, dtype=np.int32)[order],
-            name=np.asarray(self._name, dtype=np.int32)[order],
-            correlation=correlation,
-            launch=link_launches(kind[order], correlation),
-            external=np.asarray(self._external, dtype=np.int64)[order],
-            strings=self._strings,
-            collectives=_moved(self._collectives, place),
-            copied_bytes=_moved(self._bytes, place),
-            shapes=_moved(self._shapes, place),
-            streams=_moved(self._streams, place),
-        )
-        return Rows(events=events, lanes=self._lanes_of(rank), origin_ns=origin, dropped=dropped)
+        if len(events) < len(self):
+            dropped[IMPOSSIBLE] += len(self) - len(events)
+        return Rows(events=events, lanes=lanes_of(self._lanes, self._threads, rank), origin_ns=origin, dropped=dropped)
 
-    def _lanes_of(self, rank: int) -> tuple[Lane, ...]:
-        lanes = []
-        for device, process, thread, label in self._lanes:
-            if device == NONE and not label:
-                label = self._threads.get((process, thread), "")
-            if not label and (isinstance(process, str) or isinstance(thread, str)):
-                label = f"{process} {thread}".strip()
-            lanes.append(
-                Lane(
-                    rank=rank, device=device, process=_number(None, process), thread=_number(None, thread), label=label
-                )
-            )
-        return tuple(lanes)
+    def _sides(self, place: Places) -> Sides:
+        return {
+            "collectives": _moved(self._collectives, place),
+            "copied_bytes": _moved(self._bytes, place),
+            "shapes": _moved(self._shapes, place),
+            "streams": _moved(self._streams, place),
+        }
 
 
-def _moved(table: Mapping[int, _V], place: Int64) -> dict[int, _V]:
+def _moved(table: Mapping[int, _V], place: Places) -> dict[int, _V]:
     """A side table with its keys moved to the sorted rows, ascending; rows that were left out go."""
     if not table:
         return {}
@@ -237,18 +204,3 @@ def _id(value: object) -> int:
     """A correlation or operator id; NONE when there is none."""
     number = value if type(value) is int else arguments.integer(value)
     return number if number is not None and 0 <= number < 2**63 else NONE
-
-
-def _identity(value: object) -> int | str:
-    """A pid or tid, which may be a word such as `Spans`."""
-    number = arguments.integer(value)
-    if number is not None:
-        return number
-    return arguments.clean(value) or ""
-
-
-def _number(first: int | None, second: int | str) -> int:
-    """`first` when it is a real number of a device or stream, else `second`, else 0."""
-    if first is not None and first >= 0:
-        return first
-    return second if isinstance(second, int) else 0

@@ -6,14 +6,16 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from llmprof.collectors.live.collector import NEVER
+
 if TYPE_CHECKING:
     from llmprof.collectors.live.collector import StepRecord
     from llmprof.collectors.live.session import Session
 
 __all__ = ["Allocator", "counters"]
 
-EVERY = 10
-"""Steps from one reading to the next (option `allocator_every`)."""
+EVERY = 50
+"""Steps from one reading to the next (option `allocator_every`); a change of the phase is read too."""
 
 
 class Allocator:
@@ -24,7 +26,7 @@ class Allocator:
     def __init__(self) -> None:
         self._session: Session | None = None
         self._every = EVERY
-        self._last = -1
+        self.next_step = 0
         self._capacity: int | None = None
 
     def start(self, session: Session) -> None:
@@ -32,32 +34,33 @@ class Allocator:
         torch: Any = import_module("torch")
         if not torch.cuda.is_initialized():
             session.set_collector(self.name, "absent", "no allocator counters: this process does not use CUDA")
+            self.next_step = NEVER
             return
         self._session = session
         self._every = max(int(session.options.get("allocator_every") or EVERY), 1)
 
     def on_step(self, record: StepRecord) -> None:
-        """Read the counters when it is time."""
-        self._last = int(record["n"])
-        if self._session is not None and self._last % self._every == 0:
-            self._read(self._session)
+        """Read the counters; not between traced steps."""
+        if self._session is not None and record["phase"] != "traced":
+            self.next_step = int(record["n"]) + self._every
+            self._read(self._session, int(record["n"]))
 
     def stop(self) -> None:
         """One last reading, and the message when the process dies of a full device."""
         session = self._session
-        if session is None or self._last < 0:
+        if session is None or session.current_step == 0:
             return
-        self._read(session)
+        self._read(session, session.current_step - 1)
         error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
         if type(error).__name__ == "OutOfMemoryError":
             session.update_rank(memory={"capacity_bytes": self._capacity, "out_of_memory": str(error)})
 
-    def _read(self, session: Session) -> None:
+    def _read(self, session: Session, step: int) -> None:
         torch: Any = import_module("torch")
         if self._capacity is None:
             self._capacity = int(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
             session.update_rank(memory={"capacity_bytes": self._capacity})
-        session.append("allocator.jsonl", {"n": self._last, **counters(torch.cuda.memory_stats_as_nested_dict())})
+        session.append("allocator.jsonl", {"n": step, **counters(torch.cuda.memory_stats_as_nested_dict())})
 
 
 def counters(stats: dict[str, Any]) -> dict[str, int]:

@@ -15,6 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from llmprof.collectors.live.collector import NEVER
+
 if TYPE_CHECKING:
     from llmprof.collectors.live.collector import StepRecord
     from llmprof.collectors.live.session import Session
@@ -68,6 +70,7 @@ class Configuration:
 
     def __init__(self) -> None:
         self._session: Session | None = None
+        self.next_step = SECOND_LOOK
 
     def start(self, session: Session) -> None:
         """Read it once now: a run that is killed keeps this."""
@@ -76,7 +79,8 @@ class Configuration:
 
     def on_step(self, record: StepRecord) -> None:
         """Look once more early on: a loader is known when it has fed a step, and the run may be killed later."""
-        if record["n"] == SECOND_LOOK and self._session is not None:
+        if record["n"] >= self.next_step and self._session is not None:
+            self.next_step = NEVER
             self._write(self._session)
 
     def stop(self) -> None:

@@ -8,67 +8,53 @@ are fetched in most steps (two loaders zipped together) train as well.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
-from itertools import islice
+from collections.abc import Callable
 from typing import Any
 
 from llmprof.collectors.live.step_timer import DeviceTimer, OpenStep
+from llmprof.collectors.live.tokens import TokenCounter
 
-__all__ = ["DataWait", "Fetch", "queue_depth", "token_count"]
+__all__ = ["DataWait", "FetchGroup", "queue_depth"]
 
 MEASURED_FETCHES = 64
 """Fetches of one group that get CUDA events: an evaluation over thousands of batches must not use up the ring."""
 REGULAR_GROUPS = 4
 """Groups after which a loader that takes part in most steps counts as a training loader."""
-_DEPTH, _ITEMS = 3, 16  # how far into a batch to look for token ids
 
 
 class _Loader:
     """What is known of one DataLoader."""
 
-    __slots__ = ("first_step", "groups", "reference", "trained")
+    __slots__ = ("count_tokens", "first_step", "groups", "reference", "trained")
 
     def __init__(self, reference: Callable[[], Any], step: int) -> None:
         self.reference = reference
         self.first_step = step
         self.groups = 0
         self.trained = False
+        self.count_tokens = TokenCounter().count
 
     def is_regular(self, step: int) -> bool:
         return self.groups >= REGULAR_GROUPS and 2 * self.groups >= step - self.first_step + 1
 
 
-class Fetch:
-    """One `next()` of a loader that is under way."""
+class FetchGroup:
+    """Fetches of one loader in a row, inside one step, of which one may be under way; times are perf_counter_ns."""
 
-    __slots__ = ("begin", "event", "group", "queue")
-
-    def __init__(self, group: _Group, begin: int, event: Any, queue: int | None) -> None:
-        self.group = group
-        self.begin = begin
-        self.event = event
-        self.queue = queue
-
-
-class _Group:
-    """Fetches of one loader in a row, inside one step; times are perf_counter_ns."""
-
-    __slots__ = ("begin", "checkpoint_before", "count", "end", "events", "events_lost", "exhausted", "loader", "queue",
-                 "step", "tokens", "waited")  # fmt: skip
+    # What most groups never need is not set by each of them.
+    count = waited = tokens = checkpoint_before = 0
+    queue: int | None = None
+    exhausted = events_lost = False
+    event: Any = None
+    """Recorded when the fetch that is under way began."""
+    events: list[tuple[Any, Any]] | None = None
+    """Before and after each fetch, on a sampled step."""
 
     def __init__(self, loader: _Loader, step: OpenStep, begin: int) -> None:
         self.loader = loader
         self.step = step
-        self.begin = begin
-        self.end = begin
-        self.count = 0
-        self.waited = 0
-        self.tokens = 0
-        self.queue: int | None = None
-        self.exhausted = False
-        self.events: list[tuple[Any, Any]] = []
-        self.events_lost = False
-        self.checkpoint_before = step.parts.get("checkpoint", 0)
+        self.begin = self.end = begin
+        self.fetch_begin = begin
 
 
 class DataWait:
@@ -81,88 +67,116 @@ class DataWait:
         self._on_evaluation = on_evaluation
         self._loaders: weakref.WeakKeyDictionary[Any, _Loader] = weakref.WeakKeyDictionary()
         self._owners: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = weakref.WeakKeyDictionary()
-        self._group: _Group | None = None
+        self._latest: Callable[[], Any] = _nothing  # the iterator that was asked last, and its loader
+        self._latest_loader: _Loader | None = None
+        self.group: FetchGroup | None = None
+        """Fetches that nothing has followed yet."""
+        self.fetching = False
         self.timer: DeviceTimer | None = None
 
     def made_iterator(self, iterator: Any, loader: Any) -> None:
         """`loader` has made this iterator."""
         self._owners[iterator] = weakref.ref(loader)
+        self._latest = _nothing
 
-    def begin(self, iterator: Any, step: OpenStep, now: int, *, first: bool) -> Fetch:
+    def begin(self, iterator: Any, step: OpenStep, now: int, first: bool) -> FetchGroup:
         """A fetch begins in `step`; `first` when it has just opened the step."""
-        loader = self._loader_of(iterator, step.number)
-        group = self._group
+        loader = self._latest_loader
+        if loader is None or self._latest() is not iterator:
+            loader = self._loader_of(iterator, step.number)
+        group = self.group
         if group is not None and (
             group.loader is not loader or group.step is not step or (group.exhausted and group.count > 0)
         ):
             self._settle(group, now=now, backward=False, fetching=True)
             group = None
         if group is None:
-            group = self._group = _Group(loader, step, now)
+            group = self.group = FetchGroup(loader, step, now)
             loader.groups += 1
-        event = None
-        if self.timer is not None and len(group.events) < MEASURED_FETCHES:
-            # The first fetch of a step begins at its boundary: one event serves both.
-            event = step.event if first and step.event is not None else self.timer.mark()
-        return Fetch(group, now, event, queue_depth(iterator))
-
-    def end(self, fetch: Fetch, now: int, batch: Any, *, exhausted: bool) -> None:
-        """The fetch has returned `batch`, ended the epoch (`exhausted`), or raised."""
-        group = fetch.group
-        group.end = now
-        if exhausted:
-            group.exhausted = True
+            if step.stalls is not None:
+                group.checkpoint_before = step.stall("checkpoint")
         else:
-            group.count += 1
+            group.fetch_begin = now
+        if step.sampled:
+            self._sample(group, iterator, first=first)
+        self.fetching = True
+        return group
+
+    def end(self, group: FetchGroup, now: int, batch: Any, error: BaseException | None) -> None:
+        """The fetch has returned `batch`, ended the epoch (StopIteration), or raised something else."""
+        self.fetching = False
+        group.end = now
+        group.waited += now - group.fetch_begin
+        if error is None or not isinstance(error, StopIteration):
             group.exhausted = False
-            group.tokens += token_count(batch)
-            if group.queue is None:
-                group.queue = fetch.queue
-        group.waited += now - fetch.begin
-        if self.timer is not None:
-            after = self.timer.mark() if fetch.event is not None else None
+            group.count += 1
+            group.tokens += group.loader.count_tokens(batch)
+        else:
+            group.exhausted = True
+        if group.events is not None:
+            # Nothing that runs inside next() begins to capture a CUDA graph: that was asked when it began.
+            after = self.timer.mark(ask=False) if self.timer is not None and group.event is not None else None
             if after is not None:
-                group.events.append((fetch.event, after))
+                group.events.append((group.event, after))
             else:
                 group.events_lost = True
 
-    def backward(self, *, has_loader: bool) -> int | None:
+    def backward(self, has_loader: bool) -> int | None:
         """A backward begins; the end of the training fetch before it, None when there was none."""
-        group, self._group = self._group, None
+        group, self.group = self.group, None
         if group is None:
             return None
-        trains = has_loader and (group.loader.trained or not (group.exhausted and group.count > 0))
+        if has_loader and group.loader.trained:  # as nearly always: _settle would do the same
+            step = group.step
+            if step.fetched is None:
+                step.fetched = [group]
+            else:
+                step.fetched.append(group)
+            return group.end
+        trains = has_loader and not (group.exhausted and group.count > 0)
         return group.end if self._settle(group, now=group.end, backward=trains, fetching=False) else None
 
     def step_ends(self, now: int) -> None:
         """The step closes; fetches that nothing has followed yet are sorted by what is known of their loader."""
-        group, self._group = self._group, None
+        group, self.group = self.group, None
         if group is not None:
             self._settle(group, now=now, backward=group.loader.trained, fetching=False)
 
-    def _settle(self, group: _Group, *, now: int, backward: bool, fetching: bool) -> bool:
+    def _sample(self, group: FetchGroup, iterator: Any, *, first: bool) -> None:
+        """Note what is read on sampled steps only."""
+        step, timer = group.step, self.timer
+        if group.count == 0:
+            group.queue = queue_depth(iterator)
+        if timer is None or step.event is None:
+            return
+        if group.events is None:
+            group.events = []
+        if len(group.events) < MEASURED_FETCHES:
+            # The first fetch of a step begins at its boundary: one event serves both.
+            group.event = step.event if first else timer.mark()
+        else:
+            group.event = None
+
+    def _settle(self, group: FetchGroup, *, now: int, backward: bool, fetching: bool) -> bool:
         """Add a finished group to its step; returns whether it belongs to training."""
-        step = group.step
-        regular = group.loader.is_regular(step.number) and not (group.exhausted and group.count > 1)
-        if backward or regular:
-            if group.count and not group.loader.trained:
-                group.loader.trained = True
-                self._on_training_loader(group.loader.reference())
-            step.data_wait += group.waited
-            step.fetches += group.count or 1  # the one that ended the epoch was waited for as well
-            step.tokens += group.tokens
-            step.queue = group.queue if step.queue is None else step.queue
-            step.fetch_events += group.events
-            step.events_lost |= group.events_lost
+        step, loader = group.step, group.loader
+        if backward or (loader.is_regular(step.number) and not (group.exhausted and group.count > 1)):
+            if group.count and not loader.trained:
+                loader.trained = True
+                known = loader.reference()
+                self._on_training_loader(known)
+                if known is None:  # the loader is gone: from now on its iterator stands for it
+                    self._latest = _nothing
+            step.fetched = [*(step.fetched or ()), group]
             return True
         end = now if fetching and not group.exhausted else group.end
-        checkpoints = step.parts.get("checkpoint", 0) - group.checkpoint_before
+        checkpoints = step.stall("checkpoint") - group.checkpoint_before
         duration = max(0, end - group.begin - checkpoints)
-        step.add("evaluation", duration)
+        step.add_stall("evaluation", duration)
         if group.count:
             self._on_evaluation(step, duration)
         if self.timer is not None:
-            self.timer.release(*(event for pair in group.events for event in pair if event is not step.event))
+            self.timer.release(*(event for pair in group.events or () for event in pair if event is not step.event))
         return False
 
     def _loader_of(self, iterator: Any, step: int) -> _Loader:
@@ -172,6 +186,7 @@ class DataWait:
         known = self._loaders.get(key)
         if known is None:
             known = self._loaders[key] = _Loader(weakref.ref(key), step)
+        self._latest, self._latest_loader = weakref.ref(iterator), known
         return known
 
 
@@ -188,30 +203,5 @@ def queue_depth(iterator: Any) -> int | None:
     return waiting + sum(len(task) > 1 for task in list(tasks.values()))
 
 
-def token_count(batch: Any) -> int:
-    """Elements of the first integer tensor of two dimensions, (batch, sequence), in a batch; 0 when there is none."""
-    tensor = _first_ids(batch, 0)
-    return 0 if tensor is None else int(tensor.shape[0]) * int(tensor.shape[1])
-
-
-def _first_ids(value: Any, depth: int) -> Any:
-    items: Any
-    if isinstance(value, (list, tuple)):
-        items = value[:_ITEMS]
-    elif hasattr(value, "dtype"):
-        shape = value.shape
-        return value if len(shape) == 2 and str(value.dtype) in _INTEGERS else None
-    elif isinstance(value, Mapping):
-        named = value.get("input_ids")
-        items = [*([] if named is None else [named]), *islice(value.values(), _ITEMS)]
-    else:
-        return None
-    if depth < _DEPTH:
-        for item in items:
-            found = _first_ids(item, depth + 1)
-            if found is not None:
-                return found
-    return None
-
-
-_INTEGERS = frozenset({"torch.int64", "torch.int32", "int64", "int32"})
+def _nothing() -> None:
+    """What a dead weak reference says."""

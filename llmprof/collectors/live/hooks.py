@@ -63,21 +63,28 @@ def around(hook: Hook, original: Callable[..., Any], before: Before, after: Afte
         if not hook.armed:
             return original(*args, **kwargs)
         began = perf_counter_ns()
-        token = None
         try:
             token = before(began, args, kwargs)
         except Exception as error:
+            token = None
             hook.fail(error)
         hook.calls += 1
-        hook.cost_ns += perf_counter_ns() - began
+        spent = perf_counter_ns() - began
         if token is None:
+            hook.cost_ns += spent
             return original(*args, **kwargs)
         try:
             result = original(*args, **kwargs)
         except BaseException as error:
-            _finish(hook, after, token, None, error)
+            hook.cost_ns += spent
+            _finish(hook, after, token, error)
             raise
-        _finish(hook, after, token, result, None)
+        now = perf_counter_ns()  # from here on as _finish, without the call
+        try:
+            after(token, now, result, None)
+        except Exception as failure:
+            hook.fail(failure)
+        hook.cost_ns += spent + perf_counter_ns() - now
         return result
 
     wrapper._torchdynamo_disable = True  # type: ignore[attr-defined]  # never traced into a compiled graph
@@ -88,16 +95,24 @@ def guarded(hook: Hook, call: Callable[..., None]) -> Callable[..., None]:
     """`call` as a callback that never raises and returns nothing."""
 
     def callback(*args: Any) -> None:
-        hook.run(call, *args)
+        if not hook.armed:
+            return
+        began = perf_counter_ns()
+        try:
+            call(*args)
+        except Exception as error:
+            hook.fail(error)
+        hook.calls += 1
+        hook.cost_ns += perf_counter_ns() - began
 
     callback._torchdynamo_disable = True  # type: ignore[attr-defined]
     return callback
 
 
-def _finish(hook: Hook, after: After, token: Any, result: Any, error: BaseException | None) -> None:
+def _finish(hook: Hook, after: After, token: Any, error: BaseException) -> None:
     now = perf_counter_ns()
     try:
-        after(token, now, result, error)
+        after(token, now, None, error)
     except Exception as failure:
         hook.fail(failure)
     hook.cost_ns += perf_counter_ns() - now

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import atexit
 import gc
-import importlib.util
 import os
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -36,12 +34,7 @@ def install(settings: Mapping[str, Any], *, late: bool = False) -> Injection:
     With `late`, only an optimizer hook is set until an optimizer steps: in the many spawned processes that never train
     nothing else is touched.
     """
-
-    def run_dir() -> Path:
-        _offer_pynvml(settings.get("pynvml"))
-        return Path(settings["run_dir"])
-
-    return record(run_dir, settings.get("options") or {}, late=late)
+    return record(lambda: Path(settings["run_dir"]), settings.get("options") or {}, late=late)
 
 
 def record(run_dir: Callable[[], Path], options: Mapping[str, Any], *, late: bool = False) -> Injection:
@@ -63,7 +56,7 @@ class Injection:
         self._undo: list[Callable[[], Any]] = []
         self._complete = False
         self._optimizer = recorder.hook("optimizer")
-        self._hook_optimizers()
+        self._hook_optimizers(late=late)
         if not late:
             self._hook_the_rest()
         atexit.register(self.stop)
@@ -84,7 +77,7 @@ class Injection:
                 self._undo.pop()()
         atexit.unregister(self.stop)
 
-    def _hook_optimizers(self) -> None:
+    def _hook_optimizers(self, *, late: bool) -> None:
         from torch.optim.optimizer import register_optimizer_step_post_hook
 
         def stepped(optimizer: Any, args: Any, kwargs: Any) -> None:
@@ -92,7 +85,8 @@ class Injection:
                 self._hook_the_rest()
             self.recorder.optimizer_ends(optimizer, args, kwargs)
 
-        self._undo.append(register_optimizer_step_post_hook(guarded(self._optimizer, stepped)).remove)
+        ends = guarded(self._optimizer, stepped if late else self.recorder.optimizer_ends)
+        self._undo.append(register_optimizer_step_post_hook(ends).remove)
 
     def _hook_the_rest(self) -> None:
         import torch
@@ -146,14 +140,3 @@ def _watch_forks() -> None:
 def _forget() -> None:
     if _current is not None:
         _current.remove()
-
-
-def _offer_pynvml(path: str | None) -> None:
-    """Where the training's own environment has no pynvml, the one beside llmprof serves; it is a single file."""
-    if not path or "pynvml" in sys.modules or importlib.util.find_spec("pynvml") is not None:
-        return
-    spec = importlib.util.spec_from_file_location("pynvml", path)
-    if spec is not None and spec.loader is not None:
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        sys.modules["pynvml"] = module

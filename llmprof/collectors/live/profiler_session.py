@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ProfilerSession", "Teardown", "cuda_in_use", "refusal"]
+__all__ = ["ProfilerSession", "Teardown", "cuda_in_use", "refusal", "uses_cuda_graphs"]
 
 
 TEARDOWN_CALLS = 8
@@ -34,32 +35,35 @@ class ProfilerSession:
         # The profiler asks for the action of step 0 when it is made, and again at every step(): `start` puts its
         # counter to the run's step, and sets the action that goes with it.
         self._schedule = schedule
-        self._profiler = profiler.profile(
-            activities=[activity.CPU, *([activity.CUDA] if cuda else [])],
-            schedule=schedule,
-            record_shapes=shapes,
-            with_stack=False,
-            experimental_config=_experimental_config(cuda),
-        )
+        with _quiet():
+            self._profiler = profiler.profile(
+                activities=[activity.CPU, *([activity.CUDA] if cuda else [])],
+                schedule=schedule,
+                record_shapes=shapes,
+                with_stack=False,
+                experimental_config=_experimental_config(cuda and not uses_cuda_graphs()),
+            )
 
     def start(self, now: int) -> None:
         """Prepare the profiler; record at once when `now` is the first step."""
         self._profiler.step_num = now
         self._profiler.current_action = self._schedule(now)
-        with _quiet_kineto():
+        with _quiet():
             self._profiler.start()
         self._guard()
 
     def step(self, now: int) -> None:
         """Step `now` begins."""
         self._profiler.step_num = now - 1
-        self._profiler.step()
+        with _quiet():
+            self._profiler.step()
 
     def stop(self) -> None:
         """Stop recording; the current ProfilerStep annotation ends here. Waits for the device, as the profiler does."""
         if self._restore_prepare is not None:
             self._restore_prepare()
-        self._profiler.__exit__(None, None, None)
+        with _quiet():
+            self._profiler.__exit__(None, None, None)
 
     def export(self, path: Path) -> None:
         """Write the trace under a name of its own first, so that a kill leaves no half file under the final one."""
@@ -89,10 +93,12 @@ class ProfilerSession:
 class Teardown:
     """Detaching CUPTI after the burst, through the variable that kineto reads when a session stops.
 
-    While CUPTI stays attached, the run stays 10 to 20 % slower (pytorch pull request 146604). With CUDA graphs a
-    teardown is safe from CUDA 12.6 on (torch/profiler/profiler.py says which crashes came before). Kineto finishes a
-    teardown inside some later CUDA call; a process that ends before one can hang, so that no teardown may be asked for
-    at the end of a run, and the variable must not stay for a profiler that the script itself uses last.
+    While CUPTI stays attached, the run stays 10 to 20 % slower (pytorch pull request 146604). Where CUDA graphs are in
+    use it stays attached all the same: on an H200 with CUDA 13.0 and torch 2.11 the first replay after a burst with
+    teardown failed with a launch failure, and older versions are known to crash (torch/profiler/profiler.py). Kineto
+    finishes a teardown inside some later CUDA call; a process that ends before one hangs (seen on the same machine),
+    so that no teardown may be asked for at the end of a run, and the variable must not stay for a profiler that the
+    script itself uses last.
     """
 
     VARIABLE = "TEARDOWN_CUPTI"
@@ -105,8 +111,8 @@ class Teardown:
         """Why CUPTI has to stay attached; None when it may be torn down."""
         if self._given is not None and self._given != "1":
             return f"{self.VARIABLE}={self._given} was set before the burst"
-        if not _graph_safe_cuda() and _uses_cuda_graphs():
-            return "CUDA graphs are in use and CUDA is older than 12.6"
+        if uses_cuda_graphs():
+            return "CUDA graphs are in use, and their replays do not survive it"
         return None
 
     def request(self, detach: bool) -> None:
@@ -128,13 +134,19 @@ class Teardown:
 
 
 @contextmanager
-def _quiet_kineto() -> Iterator[None]:
-    """Kineto reads its log level once, when the first session is prepared; from torch 2.13 on it greets on stderr."""
+def _quiet() -> Iterator[None]:
+    """Nothing of the profiler's own talk reaches the script's output.
+
+    Kineto reads its log level once, when the first session is prepared; from torch 2.13 on it greets on stderr. The
+    Python side warns about cycles and accumulated events, none of which the script asked for.
+    """
     given = os.environ.get("KINETO_LOG_LEVEL")
     if given is None:
         os.environ["KINETO_LOG_LEVEL"] = "99"
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         if given is None:
             os.environ.pop("KINETO_LOG_LEVEL", None)
@@ -158,25 +170,16 @@ def cuda_in_use() -> bool:
     return bool(torch.cuda.is_initialized()) and profiler.ProfilerActivity.CUDA in profiler.supported_activities()
 
 
-def _graph_safe_cuda() -> bool:
-    torch: Any = import_module("torch")
-    try:
-        major, minor = (int(part) for part in str(torch.version.cuda).split(".")[:2])
-    except ValueError:  # ROCm: no CUPTI, nothing to protect
-        return True
-    return (major, minor) >= (12, 6)
-
-
-def _uses_cuda_graphs() -> bool:
+def uses_cuda_graphs() -> bool:
     """Whether the allocator holds a private pool, which is what a captured graph leaves."""
     torch: Any = import_module("torch")
     return any(segment.get("segment_pool_id", (0, 0)) != (0, 0) for segment in torch.cuda.memory_snapshot())
 
 
-def _experimental_config(cuda: bool) -> Any:
-    """Sync events where there is a device; no Python event objects (torch 2.13 on), which only make stopping slower."""
+def _experimental_config(sync_events: bool) -> Any:
+    """Sync events where wanted; no Python event objects (torch 2.13 on), which only make stopping slower."""
     config: Any = import_module("torch._C._profiler")._ExperimentalConfig
-    wanted = {"enable_cuda_sync_events": True} if cuda else {}
+    wanted = {"enable_cuda_sync_events": True} if sync_events else {}
     try:
         return config(**wanted, trace_only=True)
     except TypeError:

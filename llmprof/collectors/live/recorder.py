@@ -13,29 +13,24 @@ import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from llmprof.collectors.live.collector import StepRecord
 from llmprof.collectors.live.crew import Crew
-from llmprof.collectors.live.data_wait import DataWait, Fetch
+from llmprof.collectors.live.data_wait import DataWait, FetchGroup
 from llmprof.collectors.live.hooks import Hook
 from llmprof.collectors.live.models import find_models
 from llmprof.collectors.live.session import Session
-from llmprof.collectors.live.step_timer import DeviceTimer, OpenStep, SettlingSteps
+from llmprof.collectors.live.step_timer import DeviceTimer, OpenStep, SettlingSteps, next_sampled
 from llmprof.collectors.live.stepping import StepDetector
+from llmprof.collectors.live.warmup import WarmUp
 from llmprof.timeline import rundir
 
 __all__ = ["Recorder"]
 
-WARMUP_STEPS = 5
-STEADY_STEPS, STEADY_SPREAD = 3, 0.10
-WARMUP_AT_MOST = 30
-"""Warm-up lasts 5 steps at least, then until 3 in a row are within 10 % of their median, and 30 steps at most: loops
-that never settle (variable lengths, noisy machines) are measured too, with the spread that they have."""
 LONG_GC_NS = 10_000_000
 
 now_ns = time.perf_counter_ns
+get_ident = threading.get_ident
 
 
 class Recorder:
@@ -50,19 +45,24 @@ class Recorder:
         self._data_wait = DataWait(self._training_loader, self._evaluation)
         self._timer: DeviceTimer | None = None
         self._settling = SettlingSteps(self._write)
+        self._sample = 0  # the next step, or this one, that is read on the device
         self._step: OpenStep | None = None
         self._perf_ns, self._unix_ns = now_ns(), time.time_ns()
-        self._walls: list[int] = []
+        self._unix_offset = self._unix_ns - self._perf_ns
+        self._warmup = WarmUp()
         self._crew: Crew | None = None
         self._loaders: list[weakref.ref[Any]] = []
         self._optimizers: list[weakref.ref[Any]] = []
         self._known: set[int] = set()  # ids of the optimizers in the list
         self._thread: int | None = None  # the one that trains
         self._fetch_thread: int | None = None
-        self._fetching = self._in_backward = False
-        self._optimizing: tuple[int, int, int] | None = None  # key, begin, ns of forward and backward before it
-        self._optimizer_steps = 0
+        self._in_backward = False
+        self._optimizing: int | None = None  # key of the optimizer whose step() runs
+        self._optimizing_since = 0
+        self._closure_ns = 0  # forward and backward inside it
         self._last_optimizer_end = 0
+        self.fetch_ends = self._data_wait.end
+        """A fetch has returned a batch, ended the epoch or failed."""
         self._gc_begin = 0
         self._hidden = False  # from torch.compile
         self._stopped = False
@@ -80,23 +80,16 @@ class Recorder:
 
     # Fetches
 
-    def fetch_begins(self, now: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Fetch | None:
+    def fetch_begins(self, now: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> FetchGroup | None:
         """next() of a DataLoader iterator; fetches in other threads (prefetchers) and nested ones do not count."""
-        thread = threading.get_ident()
-        if self._fetching or (self._thread is not None and thread != self._thread):
+        thread = get_ident()
+        if self._data_wait.fetching or (thread != self._thread and self._thread is not None):
             return None
         self._fetch_thread = thread
         boundary = self._detector.fetch()
         if boundary:
             self._boundary(now)
-        step = self._step or self._open(now)
-        self._fetching = True
-        return self._data_wait.begin(args[0], step, now_ns(), first=boundary)
-
-    def fetch_ends(self, fetch: Fetch, now: int, batch: Any, error: BaseException | None) -> None:
-        """It has returned a batch, ended the epoch or failed."""
-        self._fetching = False
-        self._data_wait.end(fetch, now, batch, exhausted=isinstance(error, StopIteration))
+        return self._data_wait.begin(args[0], self._step or self._open(now), now_ns(), boundary)
 
     def iterator_begins(self, now: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """A DataLoader makes an iterator: remember which."""
@@ -111,16 +104,19 @@ class Recorder:
 
     def backward_begins(self, now: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int | None:
         """An outermost backward in the training thread; those inside (reentrant checkpointing) do not count."""
-        if self._in_backward or not self._is_training_thread():
+        if self._in_backward or (get_ident() != self._thread and not self._is_training_thread()):
             return None
         if self._detector.backward():
             self._boundary(now)
         step = self._step or self._open(now)
-        mark = self._data_wait.backward(has_loader=bool(self._detector.has_loader)) or step.last_mark
+        mark = step.last_mark
+        if self._data_wait.group is not None:
+            mark = self._data_wait.backward(bool(self._detector.has_loader)) or mark
         if mark is not None:
-            # In a closure the forward begins with the optimizer step that calls it.
-            mark = mark if self._optimizing is None else max(mark, self._optimizing[1])
-            step.add("forward", now - mark)
+            if self._optimizing is not None:  # in a closure the forward begins with the optimizer step that calls it
+                mark = max(mark, self._optimizing_since)
+                self._closure_ns += now - mark
+            step.forward += now - mark
             step.last_mark = mark
         step.micro += 1
         self._in_backward = True
@@ -129,60 +125,67 @@ class Recorder:
     def backward_ends(self, begin: int, now: int, result: Any, error: BaseException | None) -> None:
         """It has ended."""
         self._in_backward = False
-        self._detector.backward_end()
+        self._detector.in_backward = False
         step = self._step
         if step is not None:
-            step.add("backward", now - begin)
+            step.backward += now - begin
+            if self._optimizing is not None:
+                self._closure_ns += now - begin
             if step.last_mark is not None:
                 step.last_mark = now
 
     def optimizer_begins(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         """Global pre-hook of Optimizer.step; an optimizer that wraps another one is timed as one."""
-        if self._in_backward or self._step is None or not self._is_training_thread():
+        if self._in_backward or self._step is None:
             return
-        if self._optimizing is None or self._optimizing[0] == id(optimizer):
-            self._optimizing = (id(optimizer), now_ns(), self._gradient_ns(self._step))
+        if get_ident() != self._thread and not self._is_training_thread():
+            return
+        key = id(optimizer)
+        if self._optimizing is None or self._optimizing == key:
+            self._optimizing = key
+            self._optimizing_since = now_ns()
+            self._closure_ns = 0
 
     def optimizer_ends(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         """Global post-hook; inside a backward of a CUDA graph it comes from autograd's own thread."""
-        if not self._in_backward and not self._is_training_thread():
+        if get_ident() != self._thread and not self._in_backward and not self._is_training_thread():
             return
-        now = now_ns()
-        self._optimizer_steps += 1
-        self._last_optimizer_end = now
-        self._remember(optimizer)
+        now = self._last_optimizer_end = now_ns()
+        key = id(optimizer)
+        if key not in self._known:
+            self._remember(optimizer)
         step = self._step or self._open(now)
-        self._detector.optimizer_step(id(optimizer))
-        if self._optimizing is not None and self._optimizing[0] == id(optimizer):
-            _, begin, gradients = self._optimizing
+        self._detector.optimizer_step(key)
+        if self._optimizing == key:
             self._optimizing = None
-            step.add("optimizer", max(0, now - begin - (self._gradient_ns(step) - gradients)))
+            step.optimizer += max(0, now - self._optimizing_since - self._closure_ns)
             if step.last_mark is not None:
                 step.last_mark = now
 
     def scaler_begins(self, now: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, int] | None:
         """GradScaler.step, which leaves the optimizer out when gradients are infinite."""
         optimizer = kwargs["optimizer"] if "optimizer" in kwargs else args[1]
-        return (optimizer, self._optimizer_steps) if self._is_training_thread() else None
+        return (optimizer, self._last_optimizer_end) if self._is_training_thread() else None
 
     def scaler_ends(self, token: tuple[Any, int], now: int, result: Any, error: BaseException | None) -> None:
         """A step that was left out ends a training step all the same."""
         optimizer, before = token
-        if error is None and self._optimizer_steps == before:
+        if error is None and self._last_optimizer_end == before:
             self._last_optimizer_end = now
-            self._remember(optimizer)
+            if id(optimizer) not in self._known:
+                self._remember(optimizer)
             self._detector.optimizer_step(id(optimizer))
 
     # Stalls
 
     def save_begins(self, now: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int | None:
         """torch.save; one in another thread does not hold up training."""
-        return now if self._step is not None and threading.get_ident() == self._thread else None
+        return now if self._step is not None and get_ident() == self._thread else None
 
     def save_ends(self, begin: int, now: int, result: Any, error: BaseException | None) -> None:
         """The file is written."""
         if self._step is not None:
-            self._step.add("checkpoint", now - begin)
+            self._step.add_stall("checkpoint", now - begin)
             if self.session is not None:
                 self.session.event("checkpoint", ns=now - begin)
 
@@ -192,7 +195,7 @@ class Recorder:
             self._gc_begin = now_ns()
         elif self._gc_begin and self._step is not None:
             duration = now_ns() - self._gc_begin
-            self._step.add("gc", duration)
+            self._step.add_stall("gc", duration)
             if duration > LONG_GC_NS and self.session is not None:
                 self.session.event("gc", ns=duration, generation=info.get("generation"))
 
@@ -206,7 +209,7 @@ class Recorder:
         """The script says that a step ends here; from now on nothing else does."""
         now = now_ns()
         self._detector.explicit = True
-        self._thread = threading.get_ident()
+        self._thread = get_ident()
         if self._step is None:
             self._open(now)
         else:
@@ -219,7 +222,7 @@ class Recorder:
 
     def region_begins(self, name: str) -> tuple[str, int, int]:
         """The script says what it does from here."""
-        return name, now_ns(), self._step.parts.get(name, 0) if self._step is not None else 0
+        return name, now_ns(), self._step.stall(name) if self._step is not None else 0
 
     def region_ends(self, token: tuple[str, int, int]) -> None:
         """It is done. The names of stalls join what the hooks saw; nothing is counted twice."""
@@ -231,8 +234,9 @@ class Recorder:
             begin, before = step.start, 0
         if name in ("checkpoint", "evaluation"):
             self._data_wait.step_ends(now)
-            step.add(name, max(0, now - begin - (step.parts.get(name, 0) - before)))
+            step.add_stall(name, max(0, now - begin - (step.stall(name) - before)))
         else:
+            step.regions = step.regions or {}
             step.regions[name] = step.regions.get(name, 0) + now - begin
 
     # Boundaries
@@ -269,24 +273,49 @@ class Recorder:
         if ended is None:
             self._open(now)
             return
-        self._hide_from_compiler()
-        self._data_wait.step_ends(now)
+        if not self._hidden:
+            self._hide_from_compiler()
+        if self._data_wait.group is not None:
+            self._data_wait.step_ends(now)
         session = self.session or self._open_session()
         if session is None:
             return
-        changed = session.phase in ("traced", "unsteady")  # during this step
-        record = ended.record(now, self._unix_ns - self._perf_ns, session.phase if changed else ended.phase)
-        event = self._timer.mark() if self._timer is not None else None
-        step = self._step = OpenStep(ended.number + 1, now, session.phase, event)
+        phase = session.phase
+        wall = now - ended.start
+        record = ended.record = {
+            "n": ended.number,
+            "t": ended.start + self._unix_offset,
+            "wall": wall,
+            "phase": phase if phase in ("traced", "unsteady") else ended.phase,  # the former begin during a step
+            "micro": ended.micro,
+        }
+        number = session.current_step = ended.number + 1
+        step = self._step = OpenStep(number, now, phase)
+        if number >= self._sample or ended.sampled:
+            self._mark(ended, step)
         if self._optimizing is not None:  # a closure's backward closed the step before: this one begins here
-            self._optimizing = (self._optimizing[0], now, 0)
-        session.current_step = step.number
-        if session.phase == "warmup" and self._is_steady(record["wall"]):
+            self._optimizing_since = now
+            self._closure_ns = 0
+        if phase == "warmup" and self._warmup.is_over(wall):
             session.phase = "baseline"
         if self._crew is not None:
             self._crew.on_step(record)
         step.phase = session.phase
-        self._settling.add(record, ended, event, self._timer)
+        if ended.event is None and not self._settling.waiting:
+            session.lines.append((rundir.STEPS, ended.line))
+        else:
+            self._settling.add(ended, self._timer)
+
+    def _mark(self, ended: OpenStep, step: OpenStep) -> None:
+        """One event for the end of a sampled step and for the beginning of the next one when it is sampled too."""
+        if step.number > self._sample:
+            self._sample = next_sampled(step.number)
+        step.sampled = step.number == self._sample
+        if self._timer is not None and (step.sampled or ended.event is not None):
+            event = ended.end_event = self._timer.mark()
+            ended.keeps_end = not step.sampled
+            if step.sampled:
+                step.event = event
 
     def _hide_from_compiler(self) -> None:
         """Tell Dynamo, once it is loaded, not to look into our code when it compiles code that calls an optimizer."""
@@ -294,13 +323,6 @@ class Recorder:
             self._hidden = True
             with suppress(Exception):
                 sys.modules["torch._dynamo.trace_rules"].add(__package__)
-
-    def _is_steady(self, wall: int) -> bool:
-        self._walls.append(wall)
-        recent = self._walls[-STEADY_STEPS:]
-        middle = median(recent)
-        steady = max(abs(one - middle) for one in recent) <= STEADY_SPREAD * middle
-        return (len(self._walls) >= WARMUP_STEPS and steady) or len(self._walls) >= WARMUP_AT_MOST
 
     def _open_session(self) -> Session | None:
         """After the first step: the files, then the collectors. Without files (no space, no rights) nothing is done."""
@@ -323,30 +345,26 @@ class Recorder:
 
     def _is_training_thread(self) -> bool:
         """Whether this thread trains: the one of the first backward or optimizer step outside a backward."""
-        thread = threading.get_ident()
+        thread = get_ident()
         if self._thread is None:
             self._thread = thread
             if self._fetch_thread not in (None, thread):  # a prefetcher fetches: the loop itself has no loader
                 self._detector = StepDetector()
-                self._data_wait.backward(has_loader=False)
+                self._data_wait.backward(False)
         return thread == self._thread
 
     def _remember(self, optimizer: Any) -> None:
-        if id(optimizer) not in self._known:
-            self._known.add(id(optimizer))
-            self._optimizers.append(weakref.ref(optimizer))
+        self._known.add(id(optimizer))
+        self._optimizers.append(weakref.ref(optimizer))
 
     def _training_loader(self, loader: Any) -> None:
         """`loader` has fed a training step for the first time; an iterator of unknown origin stands for its loader."""
         if loader is not None:
             self._loaders.append(weakref.ref(loader))
 
-    def _gradient_ns(self, step: OpenStep) -> int:
-        return step.parts.get("forward", 0) + step.parts.get("backward", 0)
-
-    def _write(self, record: StepRecord) -> None:
+    def _write(self, step: OpenStep) -> None:
         if self.session is not None:
-            self.session.append(rundir.STEPS, record)
+            self.session.lines.append((rundir.STEPS, step.line))
 
     def _report(self, name: str, reason: str) -> None:
         if self.session is not None:

@@ -1,6 +1,7 @@
 """What does one recorded process offer to its collectors, and how do their lines reach the disk?
 
-Lines are kept in memory and appended in blocks by a daemon thread; rank.json is replaced when something in it changed.
+Lines are kept in memory and appended in blocks by a daemon thread, seldom and briefly: the training waits for Python's
+lock meanwhile. rank.json is replaced when something in it changed, for changed costs alone every COSTS_S seconds.
 A killed process loses at most the last FLUSH_S seconds.
 """
 
@@ -15,7 +16,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from llmprof.timeline import rundir
 
 __all__ = ["Session", "place_of_rank"]
 
-FLUSH_S = 1.0
+FLUSH_S = 2.0
+COSTS_S = 10.0
+_encode = json.JSONEncoder(default=str, separators=(",", ":")).encode
 MAX_LINES = 100_000
 """Lines that wait at most; more only pile up while the disk is away, and the oldest are dropped then."""
 
@@ -38,8 +41,6 @@ class Session:
         self.options = options
         self.run_dir = run_dir
         self.rank_dir = rundir.claim_rank_dir(run_dir, self.rank)
-        self.node_dir = rundir.node_dir(run_dir, self.host)
-        self.node_dir.mkdir(parents=True, exist_ok=True)
         self.phase = "warmup"
         self.current_step = 0
         self.loaders: list[weakref.ref[Any]] = []
@@ -47,8 +48,14 @@ class Session:
         self.models: list[weakref.ref[Any]] = []
         self.disarmed: set[str] = set()
         """Names of collectors that are not called any more."""
+        self.costs: Callable[[], Mapping[str, Any]] | None = None
+        """Asked for what goes into rank.json about costs, from any thread."""
+        self.on_disarm: Callable[[], None] | None = None
+        """Told whenever there is a new name in `disarmed`."""
         self.flush_cost_ns = 0
-        self._lines: deque[tuple[str, Mapping[str, Any]]] = deque(maxlen=MAX_LINES)
+        self._costs_noted = time.monotonic()
+        self.lines: deque[tuple[str, Mapping[str, Any] | Callable[[], Mapping[str, Any]]]] = deque(maxlen=MAX_LINES)
+        """What waits for the disk: (file, object, or what makes it when it is written)."""
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._changed = True
@@ -72,7 +79,7 @@ class Session:
 
     def append(self, filename: str, obj: Mapping[str, Any]) -> None:
         """Append one JSON line to a file of this rank, a little later."""
-        self._lines.append((filename, obj))
+        self.lines.append((filename, obj))
 
     def event(self, kind: str, **fields: Any) -> None:
         """Note something rare in events.jsonl, with the time and the step now running."""
@@ -98,42 +105,52 @@ class Session:
             }
             self._changed = True
 
-    def set_cost(self, name: str, cost_ns: int, calls: int) -> None:
-        """Note what a collector has cost so far."""
-        with self._lock:
-            entry = self._rank["collectors"].setdefault(name, {"status": "armed", "reason": None})
-            entry.update(cost_ns=cost_ns, calls=calls)
-            self._changed = True
-
     def disarm(self, name: str, reason: str) -> None:
         """A collector has switched itself off for the rest of the run: one event, one line in the log."""
         self.disarmed.add(name)
         self.set_collector(name, "disarmed", reason)
         self.event("disarmed", collector=name, reason=reason)
         self.log(f"{name} was switched off: {reason}")
+        if self.on_disarm is not None:
+            self.on_disarm()
 
     def log(self, message: str) -> None:
         """Append a line to the rank's log.txt, a little later."""
-        self._lines.append((rundir.LOG, {"message": message}))
+        self.lines.append((rundir.LOG, {"message": message}))
 
     def flush(self) -> None:
         """Write everything that waits. A full or vanished disk costs the recording, never the training."""
         began = time.thread_time_ns()
         with self._writing:
             blocks: dict[str, list[str]] = {}
-            while self._lines:
-                filename, obj = self._lines.popleft()
+            while self.lines:
+                filename, obj = self.lines.popleft()
                 blocks.setdefault(filename, []).append(_line(filename, obj))
             for filename, lines in blocks.items():
-                with contextlib.suppress(OSError), open(self.rank_dir / filename, "a", encoding="utf-8") as file:
-                    file.write("".join(lines))
-            with self._lock:
-                changed, self._changed = self._changed, False
-                text = json.dumps(self._rank, indent=1, default=str) + "\n" if changed else ""
+                with contextlib.suppress(OSError), open(self.rank_dir / filename, "ab") as file:
+                    file.write("".join(lines).encode())
+            text = self._rank_json()
             if text:
                 with contextlib.suppress(OSError):
                     rundir.write_text_atomic(self.rank_dir / rundir.RANK, text)
         self.flush_cost_ns += time.thread_time_ns() - began
+
+    def _rank_json(self) -> str:
+        """The text of rank.json when it has to be written again, else nothing; on one line, which is quickly made."""
+        now = time.monotonic()
+        with self._lock:
+            if self._changed or now - self._costs_noted >= COSTS_S:
+                self._changed = False
+                self._costs_noted = now
+                self._note_costs()
+                return json.dumps(self._rank, default=str) + "\n"
+        return ""
+
+    def _note_costs(self) -> None:
+        costs = dict(self.costs()) if self.costs is not None else {}
+        for name, cost in costs.pop("collectors", {}).items():
+            self._rank["collectors"].setdefault(name, {"status": "armed", "reason": None}).update(cost)
+        self._rank.update(costs)
 
     def close(self, ended: str, reason: str | None) -> None:
         """Write the rest and how the process ended; the writer thread stops."""
@@ -164,10 +181,11 @@ def _variable(name: str, default: int) -> int:
         return default
 
 
-def _line(filename: str, obj: Mapping[str, Any]) -> str:
-    if filename == rundir.LOG:
-        return f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {obj['message']}\n"
+def _line(filename: str, obj: Mapping[str, Any] | Callable[[], Mapping[str, Any]]) -> str:
     try:
-        return json.dumps(obj, default=str, separators=(",", ":")) + "\n"
-    except (TypeError, ValueError):
+        made = obj() if callable(obj) else obj
+        if filename == rundir.LOG:
+            return f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {made['message']}\n"
+        return _encode(made) + "\n"
+    except Exception:  # what cannot be written costs its own line alone
         return ""

@@ -1,7 +1,8 @@
 """How long did a step and its parts take, on the host and on the device, without ever waiting for the device?
 
 The host clock is perf_counter_ns. On the device a step lies between two CUDA events on the compute stream, recorded at
-its boundaries and read steps later, once `query()` says that they have happened.
+its boundaries and read steps later, once `query()` says that they have happened. A launch-bound step pays for every
+event, so they are recorded on a sample of the steps only.
 """
 
 from __future__ import annotations
@@ -9,81 +10,101 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
-__all__ = ["RING", "DeviceTimer", "OpenStep", "SettlingSteps"]
+__all__ = ["RING", "DeviceTimer", "Fetched", "OpenStep", "SettlingSteps", "next_sampled"]
 
 RING = 256
-"""CUDA events that exist at a time; a step takes 1 and 2 a fetch, so a queue of SETTLING steps fits."""
+"""CUDA events that exist at a time; a sampled step takes 1 to 2 and 2 a fetch, so a queue of SETTLING steps fits."""
 SETTLING = 32
 """Steps whose device times may be outstanding; the oldest is written without them when there are more."""
+FIRST_SAMPLED = 8
+"""The first steps are all sampled: a run may end soon."""
+STRIDE = 4
 
-_STALLS = ("checkpoint", "evaluation", "gc")
-_MEASURED = ("forward", "backward", "optimizer")
+
+def next_sampled(number: int) -> int:
+    """The first step from `number` on that is read on the device: one of every four, where a hash chooses.
+
+    A regular choice would always meet the same one of the loader's workers, which take turns; one of every four rather
+    than each with a chance of a quarter keeps the means of short windows steady. (Multiplicative hashing: Knuth, The
+    Art of Computer Programming, volume 3, section 6.4.)
+    """
+    if number <= FIRST_SAMPLED:
+        return number
+    chosen = _of_four(number // STRIDE)
+    return chosen if chosen >= number else _of_four(number // STRIDE + 1)
+
+
+def _of_four(block: int) -> int:
+    return STRIDE * block + ((block * 0x9E3779B1) >> 30) % STRIDE
+
+
+class Fetched(Protocol):
+    """What fetches of one loader in a row have come to; times in ns."""
+
+    waited: int
+    count: int
+    tokens: int
+    queue: int | None
+    events: list[tuple[Any, Any]] | None
+    """Before and after each fetch, on a sampled step."""
+    events_lost: bool
 
 
 class OpenStep:
     """The step that is running: what has been added up since its first boundary; times in ns."""
 
-    __slots__ = (
-        "data_wait",
-        "event",
-        "events_lost",
-        "fetch_events",
-        "fetches",
-        "last_mark",
-        "micro",
-        "number",
-        "parts",
-        "phase",
-        "queue",
-        "regions",
-        "start",
-        "tokens",
-    )
+    # What most steps never change is not set by each of them: training waits for every line here.
+    micro = forward = backward = optimizer = 0
+    stalls: dict[str, int] | None = None
+    regions: dict[str, int] | None = None
+    fetched: list[Fetched] | None = None
+    last_mark: int | None = None
+    """End of the last fetch, backward or optimizer step, once there was a fetch."""
+    sampled = False
+    event: Any = None
+    """At its beginning; where it is sampled and there is a device."""
+    end_event: Any = None
+    keeps_end = False
+    """Whether the event at the end is this step's alone: the next one has no use for it."""
+    record: dict[str, Any]
+    """The line of steps.jsonl as far as it is known at the end of the step: `line` adds the rest."""
 
-    def __init__(self, number: int, start: int, phase: str, event: Any = None) -> None:
+    def __init__(self, number: int, start: int, phase: str) -> None:
         self.number = number
         self.start = start  # perf_counter_ns
         self.phase = phase  # at its beginning
-        self.micro = 0
-        self.data_wait = 0
-        self.fetches = 0
-        self.tokens = 0
-        self.queue: int | None = None
-        self.parts: dict[str, int] = {}
-        self.regions: dict[str, int] = {}
-        self.last_mark: int | None = None  # end of the last fetch, backward or optimizer step, once there was a fetch
-        self.event = event
-        self.fetch_events: list[tuple[Any, Any]] = []
-        self.events_lost = False
 
-    def add(self, part: str, duration: int) -> None:
-        """Add `duration` ns to a named part."""
-        self.parts[part] = self.parts.get(part, 0) + duration
+    def stall(self, name: str) -> int:
+        """The ns of a named stall so far."""
+        return 0 if self.stalls is None else self.stalls.get(name, 0)
 
-    def record(self, end: int, unix_offset: int, phase: str) -> dict[str, Any]:
-        """The line of steps.jsonl, without device times. What was not measured is not there; a stall of 0 neither."""
-        record: dict[str, Any] = {
-            "n": self.number,
-            "t": self.start + unix_offset,
-            "wall": end - self.start,
-            "phase": phase,
-            "micro": self.micro,
-        }
-        if self.tokens:
-            record["tokens"] = self.tokens
-        if self.fetches:
-            record["data_wait"] = self.data_wait
-        if self.queue is not None:
-            record["queue"] = self.queue
-        for part in _MEASURED:
-            if part in self.parts:
-                record[part] = self.parts[part]
-        for part in _STALLS:
-            if self.parts.get(part, 0) > 0:
-                record[part] = self.parts[part]
-        if self.regions:
+    def add_stall(self, name: str, duration: int) -> None:
+        """Add `duration` ns to a named stall."""
+        if self.stalls is None:
+            self.stalls = {}
+        self.stalls[name] = self.stalls.get(name, 0) + duration
+
+    def line(self) -> dict[str, Any]:
+        """The whole line of a step that has ended. What was not measured is not there; a stall of 0 neither."""
+        record, fetched = self.record, self.fetched
+        if fetched is not None:
+            record["data_wait"] = sum([group.waited for group in fetched])
+            tokens = sum([group.tokens for group in fetched])
+            if tokens:
+                record["tokens"] = tokens
+            queue = next((group.queue for group in fetched if group.queue is not None), None)
+            if queue is not None:
+                record["queue"] = queue
+            self.fetched = None  # groups know their step: nothing is left for the garbage collector to find
+        for part in ("forward", "backward", "optimizer"):
+            duration = getattr(self, part)
+            if duration:
+                record[part] = duration
+        record.update((name, duration) for name, duration in (self.stalls or {}).items() if duration > 0)
+        if self.regions is not None:
             record["regions"] = self.regions
         return record
 
@@ -91,10 +112,20 @@ class OpenStep:
 class DeviceTimer:
     """A bounded set of CUDA events on the current stream of one device."""
 
-    def __init__(self, make: Callable[[], Any], stream: Callable[[], Any], capturing: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Any],
+        stream: Callable[[], Any],
+        capturing: Callable[[], bool],
+        which_stream: Callable[[], Any] | None = None,
+    ) -> None:
+        """`which_stream` is a quick way to see whether `stream` would answer the same as before."""
         self._make = make
-        self._stream = stream
+        self._find_stream = stream
         self._capturing = capturing
+        self._which_stream = which_stream
+        self._stream: Any = None
+        self._stream_is: Any = None
         self._free: deque[Any] = deque()
         self._made = 0
         self.dropped = 0
@@ -107,14 +138,22 @@ class DeviceTimer:
         if device is None or device.type != "cuda" or not torch.cuda.is_initialized():
             return None
         index = torch.cuda.current_device() if device.index is None else device.index
+        # The private names are what the public ones call, without the Python around them; the first answers what
+        # torch.cuda.current_stream makes its object of.
+        private: Any = torch._C
+        which = getattr(private, "_cuda_getCurrentStream", None)
         return cls(
-            lambda: torch.cuda.Event(enable_timing=True),
+            _event_maker(torch),
             lambda: torch.cuda.current_stream(index),
-            torch.cuda.is_current_stream_capturing,
+            getattr(private, "_cuda_isCurrentStreamCapturing", torch.cuda.is_current_stream_capturing),
+            None if which is None else partial(which, index),
         )
 
-    def mark(self) -> Any:
-        """An event recorded now; None while a CUDA graph is captured, or when too many are outstanding."""
+    def mark(self, *, ask: bool = True) -> Any:
+        """An event recorded now; None while a CUDA graph is captured, or when too many are outstanding.
+
+        With `ask` off the caller knows that no graph is captured.
+        """
         if self._free:
             event = self._free.popleft()
         elif self._made < RING:
@@ -123,15 +162,29 @@ class DeviceTimer:
         else:
             self.dropped += 1
             return None
-        if self._capturing():
+        if ask and self._capturing():
             self._free.append(event)
             return None
-        event.record(self._stream())
+        which = self._which_stream
+        now = None if which is None else which()
+        if now is None or now != self._stream_is:
+            self._stream, self._stream_is = self._find_stream(), now
+        event.record(self._stream)
         return event
 
     def release(self, *events: Any) -> None:
         """These events have been read, or are not needed."""
         self._free.extend(event for event in events if event is not None)
+
+
+def _event_maker(torch: Any) -> Callable[[], Any]:
+    """Events of the class below torch.cuda.Event, which has the same methods in C; where it will do."""
+    try:
+        make = partial(torch._C._CudaEventBase, enable_timing=True)
+        make()
+    except (AttributeError, TypeError):
+        return partial(torch.cuda.Event, enable_timing=True)
+    return make
 
 
 class SettlingSteps:
@@ -140,16 +193,18 @@ class SettlingSteps:
     Called by the training thread at boundaries, and by the one that ends the session.
     """
 
-    def __init__(self, write: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, write: Callable[[OpenStep], None]) -> None:
         self._write = write
-        self._waiting: deque[tuple[dict[str, Any], OpenStep, Any]] = deque()
+        self.waiting: deque[OpenStep] = deque()
         self._lock = threading.Lock()
 
-    def add(self, record: dict[str, Any], step: OpenStep, end_event: Any, timer: DeviceTimer | None) -> None:
-        """A step has ended; `end_event` is the event of the boundary, which the next step keeps."""
+    def add(self, step: OpenStep, timer: DeviceTimer | None) -> None:
+        """A step has ended; `timer` is the one of its events."""
         with self._lock:
-            self._waiting.append((record, step, end_event))
-            self._settle(timer, all_of_them=False)
+            self.waiting.append(step)
+            # What was recorded just now has not happened yet: a step is asked for at the next boundary.
+            if len(self.waiting) > 1 or step.end_event is None:
+                self._settle(timer, all_of_them=False)
 
     def finish(self, timer: DeviceTimer | None) -> None:
         """Write every step; the ones that the device has not reached go without device times."""
@@ -157,20 +212,19 @@ class SettlingSteps:
             self._settle(timer, all_of_them=True)
 
     def _settle(self, timer: DeviceTimer | None, *, all_of_them: bool) -> None:
-        while self._waiting:
-            record, step, end_event = self._waiting[0]
-            timed = timer is not None and step.event is not None and end_event is not None
-            reached = timed and _happened(end_event)
-            if timed and not reached and not all_of_them and len(self._waiting) <= SETTLING:
+        while self.waiting:
+            step = self.waiting[0]
+            timed = timer is not None and step.event is not None and step.end_event is not None
+            reached = timed and _happened(step.end_event)
+            if timed and not reached and not all_of_them and len(self.waiting) <= SETTLING:
                 return
-            self._waiting.popleft()
+            self.waiting.popleft()
             if reached:
-                _read(record, step, end_event)
-            if (
-                timer is not None
-            ):  # also when not reached: recording an event again is defined, its old time is not wanted
+                _read(step)
+            if timer is not None and step.event is not None:
+                # Also when not reached: recording an event again is defined, its old time is not wanted.
                 timer.release(step.event, *_own_events(step))
-            self._write(record)
+            self._write(step)
 
 
 def _happened(event: Any) -> bool:
@@ -180,12 +234,13 @@ def _happened(event: Any) -> bool:
         return False
 
 
-def _read(record: dict[str, Any], step: OpenStep, end_event: Any) -> None:
+def _read(step: OpenStep) -> None:
     """Add the device times; an event on another stream may not have happened yet, then its value stays unknown."""
+    record = step.record
     try:
-        record["device"] = _elapsed(step.event, end_event)
-        if step.fetches and not step.events_lost:
-            record["data_wait_exposed"] = sum(_elapsed(before, after) for before, after in step.fetch_events)
+        record["device"] = _elapsed(step.event, step.end_event)
+        if step.fetched is not None and not any([group.events_lost for group in step.fetched]):
+            record["data_wait_exposed"] = sum([_elapsed(before, after) for before, after in _pairs(step)])
     except (RuntimeError, ValueError):
         record.pop("device", None)
 
@@ -194,6 +249,11 @@ def _elapsed(start: Any, end: Any) -> int:
     return max(0, round(float(start.elapsed_time(end)) * 1e6))  # CUDA answers in float milliseconds
 
 
+def _pairs(step: OpenStep) -> list[tuple[Any, Any]]:
+    return [pair for group in step.fetched or () for pair in group.events or ()]
+
+
 def _own_events(step: OpenStep) -> list[Any]:
-    """Events of the step's fetches; the first fetch may share the boundary's."""
-    return [event for pair in step.fetch_events for event in pair if event is not step.event]
+    """Events of the step's fetches, the first of which may share the boundary's, and of its end if only it needs it."""
+    events = [event for pair in _pairs(step) for event in pair if event is not step.event]
+    return [*events, step.end_event] if step.keeps_end else events

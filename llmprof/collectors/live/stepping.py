@@ -29,7 +29,8 @@ class StepDetector:
         self._stepped: set[int] = set()
         self._events = 0  # optimizer steps in the open step; all those inside one backward are one
         self._since_fetch = 0
-        self._in_backward = False
+        self.in_backward = False
+        """Set when a backward begins; to be cleared when it has ended."""
         self._fused = False
         self._closed_by_fetch = 0
         self._closed_by_backward = 0
@@ -46,9 +47,9 @@ class StepDetector:
         self._since_fetch = 0
         if not self._stepped or self.explicit or not (self.has_loader or self._cycle_complete()):
             return False
-        self._closed_by_fetch += 1
-        if self._closed_by_fetch >= FETCHING_STEPS:
-            self.has_loader = True
+        if not self.has_loader:
+            self._closed_by_fetch += 1
+            self.has_loader = self._closed_by_fetch >= FETCHING_STEPS
         self.close()
         return True
 
@@ -59,18 +60,14 @@ class StepDetector:
             self._closed_by_fetch = 0
             self._closed_by_backward += 1
             self.close()
-        self._in_backward = True
+        self.in_backward = True
         self._fused = False
         return closes
-
-    def backward_end(self) -> None:
-        """That backward has ended."""
-        self._in_backward = False
 
     def optimizer_step(self, key: int) -> None:
         """An optimizer has stepped, or its scaler has decided to skip the step."""
         self._stepped.add(key)
-        if self._in_backward:
+        if self.in_backward:
             if self._fused:
                 return
             self._fused = True

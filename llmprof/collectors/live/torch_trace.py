@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from llmprof.collectors.live.collector import NEVER
 from llmprof.collectors.live.profiler_session import ProfilerSession, Teardown, cuda_in_use, refusal
 from llmprof.timeline.rundir import BURST, TRACE, TRACE_SHAPES, write_json_atomic
 
@@ -79,12 +80,14 @@ class TorchTrace:
     name = "torch_trace"
 
     def __init__(self) -> None:
+        self.next_step = 0  # at every step, until the burst is over
         self._burst: _Burst | None = None
 
     def start(self, session: Session) -> None:
         """Read the options; a given step (`burst_at`) is the plan, else rank 0 makes one and the others wait for it."""
         if _count(session.options, "trace_steps", TRACE_STEPS) == 0:
             session.set_collector(self.name, "absent", "tracing was switched off (trace_steps is 0)")
+            self.next_step = NEVER
             return
         self._burst = _Burst(session, self.name)
 
@@ -93,6 +96,8 @@ class TorchTrace:
         burst = self._burst
         if burst is not None and not burst.done:
             burst.boundary(record)
+            if burst.done:
+                self.next_step = NEVER
 
     def stop(self) -> None:
         """The run ends: keep what a recording in progress has."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from llmprof.analyzers.facts.step_times import step_facts
+from llmprof.analyzers.facts.step_times import exposed_wait_ns, step_facts
 from llmprof.analyzers.facts.windows import windows_of
 from llmprof.timeline.steps import StepPhase, StepTimes
 from llmprof.timeline.timeline import RankTimeline
@@ -84,3 +86,18 @@ def test_a_long_history_is_thinned() -> None:
 
 def test_nothing_known_is_none() -> None:
     assert step_facts(RankTimeline(rank=0, events=None), None) is None
+
+
+def test_the_exposed_wait_uses_the_hosts_wait_of_all_steps() -> None:
+    found = times((StepPhase.BASELINE, 4, 40))
+    waited = np.array([10, 20, 30, 40]) * MS
+    exposed = np.array([-1, 10, 15, -1]) * MS
+    exposed[exposed < 0] = -1
+    both = replace(found, parts={"data_wait": waited, "data_wait_exposed": exposed})
+    assert exposed_wait_ns(both) == pytest.approx(25 * MS * 0.5)
+
+
+def test_without_a_reading_the_exposed_wait_is_unknown() -> None:
+    found = times((StepPhase.BASELINE, 4, 40))
+    assert exposed_wait_ns(found) is None
+    assert exposed_wait_ns(replace(found, parts={"data_wait_exposed": np.full(4, -1)})) is None

@@ -13,12 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llmprof.collectors.files import json_text
+from llmprof.collectors.files import streams
 from llmprof.collectors.files.kineto import read_kineto
 from llmprof.errors import InputError, LlmprofError, NotFoundError, UnknownFormatError, UnreadableError
 from llmprof.timeline.events import Kind
 from tests.scenarios.builder import TraceBuilder
 from tests.scenarios.files import events_of, kernel_of, small, written
+
+pytestmark = pytest.mark.usefixtures("reader")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_a_cut_gzip_keeps_the_events_before_the_cut(tmp_path: Path) -> None:
 
 
 def test_damaged_gzip_keeps_the_events_before_the_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_text, "BLOCK_BYTES", 4096)
+    monkeypatch.setattr(streams, "BLOCK_BYTES", 4096)
     path = many().write_kineto(tmp_path / "t.json.gz")
     data = bytearray(path.read_bytes())
     data[len(data) // 2 :] = os.urandom(len(data) - len(data) // 2)
@@ -197,7 +199,7 @@ UNUSABLE: dict[str, tuple[bytes, type[LlmprofError], str]] = {
         UnreadableError,
         "possible start",
     ),
-    "deep nesting": (b"[" * 200_000, UnreadableError, "too deeply"),
+    "deep nesting": (b"[" * 200_000, UnreadableError, "is cut short before"),
 }
 
 
@@ -222,7 +224,7 @@ def test_missing_file_folder_and_unreadable_file(tmp_path: Path) -> None:
 
 
 def test_a_gzip_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_text, "MAX_INFLATED_BYTES", 1 << 20)
+    monkeypatch.setattr(streams, "MAX_INFLATED_BYTES", 1 << 20)
     path = tmp_path / "t.json.gz"
     path.write_bytes(gzip.compress(b"[" + b" " * (8 << 20)))
     with pytest.raises(UnreadableError, match="inflates to more than"):
@@ -245,3 +247,16 @@ def test_any_damage_gives_a_timeline_or_a_clear_error(tmp_path: Path, data: st.D
     else:
         assert len(events) > 0
         assert (events.dur >= 0).all()
+
+
+def test_the_quality_record_says_what_is_missing(tmp_path: Path) -> None:
+    quality = read_kineto(small().write_kineto(tmp_path / "t.json")).quality
+    assert (quality.has_flows, quality.marked_steps, quality.collective_arguments_share) == (False, 2, None)
+    assert (quality.clock_quantum_ns, quality.overlapping_rows, quality.repaired_events) == (1_000, 0, 0)
+
+    def enrich(document: dict[str, Any]) -> None:
+        flow = {"ph": "s", "id": 1, "name": "ac2g", "ts": 1, "pid": 1, "tid": 1}
+        document["traceEvents"] += [{**flow, "cat": "fwdbwd"}, {**flow, "cat": ["ac2g"]}]
+        document["traceEvents"].append({**flow, "cat": "async_cpu_to_gpu"})
+
+    assert read_kineto(written(tmp_path / "t.json", enrich)).quality.has_flows

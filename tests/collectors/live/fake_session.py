@@ -23,9 +23,7 @@ class FakeSession:
         self.host = "testhost"
         self.run_dir = run
         self.rank_dir = run / "ranks" / f"r{rank:05d}"
-        self.node_dir = run / "nodes" / "testhost"
-        for folder in (self.rank_dir, self.node_dir):
-            folder.mkdir(parents=True, exist_ok=True)
+        self.rank_dir.mkdir(parents=True, exist_ok=True)
         self.options = dict(options or {})
         self.phase = "baseline"
         self.current_step = 0

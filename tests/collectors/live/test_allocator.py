@@ -42,9 +42,24 @@ def run(tmp_path, steps: int, **options: int) -> FakeSession:
     return session
 
 
-def test_a_line_every_ten_steps_and_one_at_the_end(tmp_path, cuda):
-    session = run(tmp_path, 26)
-    assert [(name, line["n"]) for name, line in session.lines] == [("allocator.jsonl", n) for n in (0, 10, 20, 25)]
+def test_a_line_every_fifty_steps_and_one_at_the_end(tmp_path, cuda):
+    session = FakeSession(tmp_path)
+    allocator = Allocator()
+    allocator.start(session)
+    for n in range(127):
+        session.current_step = n + 1
+        if n >= allocator.next_step:
+            allocator.on_step({"n": n, "phase": "baseline"})
+    allocator.stop()
+    assert [(name, line["n"]) for name, line in session.lines] == [("allocator.jsonl", n) for n in (0, 50, 100, 126)]
+
+
+def test_nothing_is_read_between_traced_steps(tmp_path, cuda):
+    session, allocator = FakeSession(tmp_path), Allocator()
+    allocator.start(session)
+    for n, phase in enumerate(("baseline", "unsteady", "traced", "unsteady", "after")):  # called at each change
+        allocator.on_step({"n": n, "phase": phase})
+    assert [line["n"] for _, line in session.lines] == [0, 1, 3, 4]
 
 
 def test_the_counters_are_the_allocator_s(tmp_path, cuda):

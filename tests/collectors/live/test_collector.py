@@ -36,4 +36,4 @@ def test_the_default_collectors_exist() -> None:
     told: list[tuple[str, str]] = []
     made = collector.discover(lambda name, reason: told.append((name, reason)))
     assert told == []
-    assert {one.name for one in made} == {"configuration", "allocator", "host", "nvml", "torch_trace"}
+    assert {one.name for one in made} == {"configuration", "allocator", "telemetry", "torch_trace"}

@@ -18,8 +18,8 @@ from torch import Tensor, nn  # noqa: E402
 from torch.utils.data import DataLoader, Dataset  # noqa: E402
 
 from llmprof.collectors.live import crew, injection  # noqa: E402
-from llmprof.collectors.live.data_wait import DataWait, token_count  # noqa: E402
-from llmprof.collectors.live.recorder import WARMUP_AT_MOST, WARMUP_STEPS  # noqa: E402
+from llmprof.collectors.live.data_wait import DataWait  # noqa: E402
+from llmprof.collectors.live.warmup import WARMUP_AT_MOST, WARMUP_STEPS  # noqa: E402
 from tests.collectors.live.conftest import Recorded, read  # noqa: E402
 from tests.collectors.live.training_loops import loader, loss, model, sgd  # noqa: E402
 
@@ -119,22 +119,6 @@ def test_warm_up_ends_when_steps_are_steady_and_in_any_case(record: Record) -> N
     first = phases.index("baseline")
     assert WARMUP_STEPS <= first <= WARMUP_AT_MOST
     assert phases == ["warmup"] * first + ["baseline"] * (len(phases) - first)
-
-
-@pytest.mark.parametrize(
-    ("batch", "tokens"),
-    [
-        ({"input_ids": torch.zeros(4, 16, dtype=torch.long), "labels": torch.zeros(4)}, 64),
-        ({"mask": torch.zeros(2, 2, dtype=torch.long), "input_ids": torch.zeros(4, 16, dtype=torch.long)}, 64),
-        ([torch.zeros(2, 3), [torch.zeros(2, 5, dtype=torch.int32)]], 10),
-        (torch.zeros(2, 3, 8, 8), 0),
-        (torch.zeros(2, 3), 0),
-        (torch.zeros(7, dtype=torch.long), 0),
-        ("text", 0),
-    ],
-)
-def test_tokens_are_the_first_integer_matrix_of_a_batch(batch: Any, tokens: int) -> None:
-    assert token_count(batch) == tokens
 
 
 def weights_after(record: Record | None) -> Tensor:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from llmprof.collectors.live.step_timer import RING, SETTLING, DeviceTimer, OpenStep, SettlingSteps
+import numpy as np
+import pytest
+
+from llmprof.collectors.live.step_timer import RING, SETTLING, DeviceTimer, OpenStep, SettlingSteps, next_sampled
 
 
 class Device:
@@ -36,17 +39,32 @@ class Event:
         return end.at - self.at
 
 
+class Fetches:
+    """What a group of fetches has come to."""
+
+    waited, count, tokens, queue, events_lost = 1, 1, 0, None, False
+
+    def __init__(self, *events: tuple[Any, Any]) -> None:
+        self.events = list(events)
+
+
+def ended(number: int, start: int, end: int) -> OpenStep:
+    step = OpenStep(number, start, "baseline")
+    step.record = {"n": number, "wall": end - start}
+    return step
+
+
 def run_steps(device: Device, timer: DeviceTimer, settling: SettlingSteps, count: int, first: int = 0) -> None:
-    """Steps of 10 ms whose first fetch keeps the stream idle for 2 ms."""
+    """Steps of 10 ms, all sampled, whose first fetch keeps the stream idle for 2 ms."""
     event = timer.mark()
     for number in range(first, first + count):
-        step = OpenStep(number, int(device.clock_ms * 1e6), "baseline", event)
+        step = ended(number, 0, 10)
+        step.sampled, step.event = True, event
         device.clock_ms += 2
-        step.fetches = 1
-        step.fetch_events.append((step.event, timer.mark()))
+        step.fetched = [Fetches((event, timer.mark()))]
         device.clock_ms += 8
-        event = timer.mark()
-        settling.add(step.record(int(device.clock_ms * 1e6), 0, "baseline"), step, event, timer)
+        event = step.end_event = timer.mark()
+        settling.add(step, timer)
 
 
 def test_steps_are_written_in_order_once_the_device_has_reached_their_end() -> None:
@@ -56,22 +74,47 @@ def test_steps_are_written_in_order_once_the_device_has_reached_their_end() -> N
     assert written == []
     device.reached_ms = 25
     run_steps(device, timer, settling, 1, first=3)
-    assert [record["n"] for record in written] == [0, 1]
+    assert [step.number for step in written] == [0, 1]
     device.reached_ms = 1e9
     settling.finish(timer)
-    assert [record["n"] for record in written] == [0, 1, 2, 3]
-    assert {record["device"] for record in written} == {10_000_000}
-    assert {record["data_wait_exposed"] for record in written} == {2_000_000}
+    assert [step.number for step in written] == [0, 1, 2, 3]
+    assert {step.record["device"] for step in written} == {10_000_000}
+    assert {step.record["data_wait_exposed"] for step in written} == {2_000_000}
 
 
 def test_a_device_that_is_far_behind_costs_the_device_times_not_the_steps() -> None:
     device, written = Device(), []
     timer, settling = device.timer(), SettlingSteps(written.append)
     run_steps(device, timer, settling, SETTLING + 5)
-    assert [record["n"] for record in written] == list(range(5))
+    assert [step.number for step in written] == list(range(5))
     settling.finish(timer)
     assert len(written) == SETTLING + 5
-    assert not any("device" in record for record in written)
+    assert not any("device" in step.record for step in written)
+
+
+def test_a_step_without_events_waits_for_the_one_before_it() -> None:
+    device, written = Device(), []
+    timer, settling = device.timer(), SettlingSteps(written.append)
+    run_steps(device, timer, settling, 1)
+    settling.add(ended(1, 10, 20), timer)
+    assert written == []
+    device.reached_ms = 1e9
+    settling.add(ended(2, 20, 30), timer)
+    assert [step.number for step in written] == [0, 1, 2]
+    assert ["device" in step.record for step in written] == [True, False, False]
+
+
+def test_an_event_that_ends_one_step_only_is_used_again() -> None:
+    device, written = Device(), []
+    timer, settling = device.timer(), SettlingSteps(written.append)
+    device.reached_ms = 1e12
+    for number in range(10 * RING):
+        step = ended(number, 0, 10)
+        step.sampled, step.event, step.end_event, step.keeps_end = True, timer.mark(), timer.mark(), True
+        settling.add(step, timer)
+    settling.finish(timer)
+    assert len(written) == 10 * RING
+    assert timer.dropped == 0
 
 
 def test_events_are_used_again() -> None:
@@ -79,6 +122,7 @@ def test_events_are_used_again() -> None:
     timer, settling = device.timer(), SettlingSteps(written.append)
     device.reached_ms = 1e12
     run_steps(device, timer, settling, 10 * RING)
+    settling.finish(timer)
     assert len(written) == 10 * RING
     assert timer.dropped == 0
 
@@ -99,21 +143,76 @@ def test_nothing_is_recorded_while_a_graph_is_captured() -> None:
     assert timer.mark() is not None
 
 
+def test_the_stream_is_looked_up_again_only_when_it_has_changed() -> None:
+    device, current, found = Device(), ["a"], []
+    recorded = []
+
+    class Recording(Event):
+        def record(self, stream: Any) -> None:
+            recorded.append(stream)
+
+    def stream() -> str:
+        found.append(current[0])
+        return current[0].upper()
+
+    timer = DeviceTimer(lambda: Recording(device), stream, lambda: False, lambda: current[0])
+    for name in "aabba":
+        current[0] = name
+        timer.mark()
+    assert recorded == ["A", "A", "B", "B", "A"]
+    assert found == ["a", "b", "a"]
+
+
 def test_a_fetch_without_its_events_leaves_the_exposed_wait_unknown() -> None:
     device, written = Device(), []
     timer, settling = device.timer(), SettlingSteps(written.append)
     device.reached_ms = 1e9
-    step = OpenStep(0, 0, "baseline", timer.mark())
-    step.fetches, step.events_lost = 2, True
+    step = ended(0, 0, 5)
+    step.sampled, step.event = True, timer.mark()
+    step.fetched = [Fetches((step.event, timer.mark())), Fetches()]
+    step.fetched[1].events_lost = True
     device.clock_ms = 5
-    settling.add(step.record(5, 0, "baseline"), step, timer.mark(), timer)
-    assert written[0]["device"] == 5_000_000
-    assert "data_wait_exposed" not in written[0]
+    step.end_event = timer.mark()
+    settling.add(step, timer)
+    settling.finish(timer)
+    assert written[0].record["device"] == 5_000_000
+    assert "data_wait_exposed" not in written[0].record
 
 
 def test_what_was_not_measured_is_not_there() -> None:
-    record = OpenStep(4, 100, "warmup").record(350, 1_000, "warmup")
-    assert record == {"n": 4, "t": 1_100, "wall": 250, "phase": "warmup", "micro": 0}
+    assert ended(4, 100, 350).line() == {"n": 4, "wall": 250}
+
+
+def test_a_line_holds_what_was_added_up() -> None:
+    step = ended(4, 100, 350)
+    step.forward, step.optimizer = 5, 6
+    step.fetched = [Fetches(), Fetches()]
+    step.fetched[0].tokens, step.fetched[1].queue = 12, 0
+    step.add_stall("checkpoint", 30)
+    step.add_stall("checkpoint", 30)
+    step.add_stall("evaluation", 0)
+    assert step.line() == {
+        "n": 4, "wall": 250, "data_wait": 2, "tokens": 12, "queue": 0, "forward": 5, "optimizer": 6, "checkpoint": 60
+    }  # fmt: skip
+
+
+def sampled(first: int, last: int) -> list[int]:
+    found = [next_sampled(first)]
+    while found[-1] < last:
+        found.append(next_sampled(found[-1] + 1))
+    return [number for number in found if number < last]
+
+
+def test_the_first_steps_are_all_sampled_then_one_of_every_four() -> None:
+    assert sampled(0, 9) == list(range(9))
+    assert [number // 4 for number in sampled(12, 400)] == list(range(3, 100))
+
+
+@pytest.mark.parametrize("workers", range(2, 17))
+def test_loader_workers_that_take_turns_are_met_alike(workers: int) -> None:
+    turns = np.bincount(np.array(sampled(12, 4012)) % workers, minlength=workers)
+    assert turns.min() > 0.8 * turns.mean()
+    assert turns.max() < 1.2 * turns.mean()
 
 
 def test_there_is_no_device_timer_without_a_cuda_device() -> None:

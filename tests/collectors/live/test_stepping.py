@@ -43,7 +43,7 @@ def test_an_optimizer_that_is_retired_holds_back_a_loop_without_loader_only_for_
     closed = 0
     for step in range(100):
         closed += detector.backward()
-        detector.backward_end()
+        detector.in_backward = False
         detector.optimizer_step(1)
         if step < 10:
             detector.optimizer_step(2)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from llmprof.collectors.live import torch_trace
+from llmprof.collectors.live.collector import NEVER
 from llmprof.collectors.live.torch_trace import TorchTrace
 from tests.collectors.live.fake_session import FakeSession
 
@@ -253,3 +254,15 @@ class TestOtherRanks:
         session.train(TorchTrace(), 16, lambda n: time.sleep(0.002) or step(n))
         assert not (session.rank_dir / "trace.json").exists()
         assert "announced no burst" in session.events[0]["reason"]
+
+
+def test_once_the_burst_is_over_no_step_is_asked_for(tmp_path, step):
+    trace = TorchTrace()
+    FakeSession(tmp_path, options={"burst_at": 3}).train(trace, 14, step)
+    assert trace.next_step == NEVER
+
+
+def test_switched_off_it_asks_for_no_step(tmp_path, step):
+    trace = TorchTrace()
+    FakeSession(tmp_path, options={"trace_steps": 0}).train(trace, 3, step)
+    assert trace.next_step == NEVER

@@ -1,19 +1,18 @@
-"""Device telemetry: what a GPU refuses stays empty, and nothing is sampled twice on a node."""
+"""Device telemetry: what a GPU answers is written, what it refuses stays empty."""
 
 from __future__ import annotations
 
 import csv
 import json
 import sys
-import time
 import types
 from pathlib import Path
 
 import pytest
 
-from llmprof.collectors.live import nvml as module
-from llmprof.collectors.live.nvml import COLUMNS, DeviceTelemetry
-from tests.collectors.live.fake_session import FakeSession
+from llmprof.collectors.telemetry import device as module
+from llmprof.collectors.telemetry.device import COLUMNS, DeviceTelemetry
+from llmprof.errors import NotFoundError
 
 
 class NVMLError(Exception):
@@ -55,34 +54,25 @@ def stub(*, gpus: int = 1, gpm: bool = False) -> types.ModuleType:
     return nvml
 
 
-def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: types.ModuleType, **session: int) -> FakeSession:
-    """Sample until three rounds are written."""
+def record(folder: Path, monkeypatch: pytest.MonkeyPatch, library: types.ModuleType) -> list[dict[str, str]]:
+    """The lines of eight samples."""
     monkeypatch.setitem(sys.modules, "pynvml", library)
-    monkeypatch.setattr(module, "INTERVAL_S", 0.001)
-    fake = FakeSession(tmp_path, **session)
-    collector = DeviceTelemetry()
-    collector.start(fake)
-    deadline = time.monotonic() + 5
-    while len(rows(fake)) < 8 and collector._thread is not None and time.monotonic() < deadline:
-        time.sleep(0.005)
-    collector.stop()
-    return fake
-
-
-def rows(session: FakeSession) -> list[dict[str, str]]:
-    path = session.node_dir / "device.csv"
-    return list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
+    telemetry = DeviceTelemetry(folder)
+    for _ in range(8):
+        telemetry.sample([(0, 1)])
+    telemetry.close()
+    return list(csv.DictReader((folder / "device.csv").read_text().splitlines()))
 
 
 def test_what_the_device_answers_is_written_also_when_it_is_zero(tmp_path, monkeypatch):
-    row = rows(record(tmp_path, monkeypatch, stub()))[0]
+    row = record(tmp_path, monkeypatch, stub())[0]
     assert (row["gpu"], row["power_w"], row["temp_c"]) == ("0", "123.5", "0")
     assert (row["mem_used_bytes"], row["mem_total_bytes"]) == (str(5 << 30), str(80 << 30))
 
 
 def test_what_the_device_refuses_stays_empty(tmp_path, monkeypatch):
     refused = set(COLUMNS) - {"t_ns", "gpu", "power_w", "temp_c", "mem_used_bytes", "mem_total_bytes"}
-    for row in rows(record(tmp_path, monkeypatch, stub())):
+    for row in record(tmp_path, monkeypatch, stub()):
         assert {row[column] for column in refused} == {""}
 
 
@@ -94,39 +84,31 @@ def test_a_field_refused_again_and_again_is_not_asked_for_any_more(tmp_path, mon
         raise NVMLError("Not Supported")
 
     library.nvmlDeviceGetCurrentClocksThrottleReasons = refuse
-    session = record(tmp_path, monkeypatch, library)
-    assert len(rows(session)) >= 8
+    assert len(record(tmp_path, monkeypatch, library)) == 8
     assert len(asked) == 3
 
 
 def test_gpm_metrics_are_percent_and_one_refused_metric_is_empty(tmp_path, monkeypatch):
-    row = rows(record(tmp_path, monkeypatch, stub(gpm=True)))[0]
+    row = record(tmp_path, monkeypatch, stub(gpm=True))[0]
     assert (row["sm_active"], row["sm_occupancy"], row["tensor_active"], row["dram_active"]) == ("20", "30", "", "100")
 
 
 def test_every_gpu_that_nvml_shows_is_sampled_and_named(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    session = record(tmp_path, monkeypatch, stub(gpus=2))
-    assert {row["gpu"] for row in rows(session)} == {"0", "1"}
-    known = json.loads((session.node_dir / "devices.json").read_text())
+    assert [row["gpu"] for row in record(tmp_path, monkeypatch, stub(gpus=2))] == ["0", "1"] * 8
+    known = json.loads((tmp_path / "devices.json").read_text())
     assert [(entry["gpu"], entry["uuid"], entry["name"]) for entry in known] == [(0, "GPU-0", None), (1, "GPU-1", None)]
 
 
-def test_only_local_rank_0_samples(tmp_path, monkeypatch):
-    session = record(tmp_path, monkeypatch, stub(), rank=1, local_rank=1, world_size=2)
-    assert rows(session) == []
-    assert session.statuses == {}
+def test_a_second_sampler_appends_to_the_same_table(tmp_path, monkeypatch):
+    record(tmp_path, monkeypatch, stub())
+    assert len(record(tmp_path, monkeypatch, stub())) == 16
 
 
-def test_without_a_driver_the_collector_is_absent_and_says_why(tmp_path, monkeypatch):
-    library = stub()
-
-    def fail() -> None:
-        raise NVMLError("Driver Not Loaded")
-
-    library.nvmlInit = fail
-    session = record(tmp_path, monkeypatch, library)
-    assert session.statuses["nvml"] == ("absent", "no device telemetry: NVMLError: Driver Not Loaded")
+def test_without_a_gpu_there_is_no_file(tmp_path, monkeypatch):
+    with pytest.raises(NotFoundError, match="NVML shows no GPU"):
+        record(tmp_path, monkeypatch, stub(gpus=0))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_real_library_has_every_name_that_is_used():

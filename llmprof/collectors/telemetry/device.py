@@ -1,4 +1,4 @@
-"""What do the GPUs of this node report about themselves? NVML and GPM samples, five a second, from one rank a node.
+"""What do the GPUs of this node report about themselves? NVML and GPM samples of all GPUs that NVML shows.
 
 Every field is asked for on its own: one that the device refuses stays empty in device.csv, which means unknown.
 """
@@ -6,20 +6,17 @@ Every field is asked for on its own: one that the device refuses stays empty in 
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from llmprof.collectors.live.collector import StepRecord
-    from llmprof.collectors.live.session import Session
+from llmprof.errors import NotFoundError
+from llmprof.timeline.rundir import write_text_atomic
 
 __all__ = ["COLUMNS", "DeviceTelemetry"]
 
-INTERVAL_S = 0.2
 SLOW_EVERY = 10
 """Fields that hardly change are read every tenth time."""
 GIVE_UP_AFTER = 3
@@ -56,56 +53,31 @@ COLUMNS = ("t_ns", "gpu", *FAST, *SLOW, *GPM)
 
 
 class DeviceTelemetry:
-    """Samples of all GPUs that NVML shows, taken by local rank 0 in a thread; `devices.json` says which is which."""
+    """Lines of device.csv; `devices.json` beside it says which GPU is which."""
 
-    name = "nvml"
+    def __init__(self, folder: Path) -> None:
+        """Open NVML. Raises NotFoundError where it shows no GPU, and whatever pynvml does where there is no driver."""
+        nvml = import_module("pynvml")
+        nvml.nvmlInit()
+        self._gpus = [_Gpu(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
+        if not self._gpus:
+            raise NotFoundError("NVML shows no GPU")
+        write_text_atomic(folder / "devices.json", json.dumps([gpu.identity() for gpu in self._gpus]) + "\n")
+        self._file = (folder / "device.csv").open("a", encoding="ascii")
+        if self._file.tell() == 0:
+            self._file.write(",".join(COLUMNS) + "\n")
+        self._turn = 0
 
-    def __init__(self) -> None:
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+    def sample(self, ranks: Iterable[tuple[int, int]]) -> None:
+        """One line a GPU, whichever ranks use it."""
+        slow = self._turn % SLOW_EVERY == 0
+        self._turn += 1
+        self._file.write("".join(gpu.row(slow=slow) for gpu in self._gpus))
+        self._file.flush()
 
-    def start(self, session: Session) -> None:
-        """Open NVML and begin sampling; says why not where there is no GPU or no library."""
-        if session.local_rank != 0:
-            return
-        try:
-            nvml = import_module("pynvml")
-            nvml.nvmlInit()
-            gpus = [_Gpu(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
-        except Exception as error:
-            session.set_collector(self.name, "absent", f"no device telemetry: {type(error).__name__}: {error}")
-            return
-        if not gpus:
-            session.set_collector(self.name, "absent", "no device telemetry: NVML shows no GPU")
-            return
-        folder = session.node_dir
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "devices.json").write_text(json.dumps([gpu.identity() for gpu in gpus]), "utf-8")
-        self._thread = threading.Thread(
-            target=self._sample, args=(gpus, folder / "device.csv"), name="llmprof-nvml", daemon=True
-        )
-        self._thread.start()
-
-    def on_step(self, record: StepRecord) -> None:
-        """Nothing: the thread has its own clock."""
-
-    def stop(self) -> None:
-        """End the thread. NVML stays open: others in this process may use it."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(timeout=1.0)
-
-    def _sample(self, gpus: list[_Gpu], path: Path) -> None:
-        turn = 0
-        with path.open("a", encoding="ascii") as file:
-            if file.tell() == 0:
-                file.write(",".join(COLUMNS) + "\n")
-            while not self._stopping.is_set():
-                for gpu in gpus:
-                    file.write(gpu.row(slow=turn % SLOW_EVERY == 0))
-                file.flush()
-                turn += 1
-                self._stopping.wait(INTERVAL_S)
+    def close(self) -> None:
+        """Close the file. NVML stays open: this process may use it elsewhere."""
+        self._file.close()
 
 
 class _Gpu:

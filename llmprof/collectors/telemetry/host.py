@@ -1,20 +1,16 @@
-"""How busy is the host? CPU, memory and disk of this rank and its children, once a second, from /proc."""
+"""How busy is the host? CPU, memory and disk of every rank of this node with its children, from /proc."""
 
 from __future__ import annotations
 
 import os
-import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from llmprof.collectors.live.collector import StepRecord
-    from llmprof.collectors.live.session import Session
+from llmprof.errors import NotFoundError
 
-__all__ = ["COLUMNS", "HostTelemetry", "ProcessTree"]
+__all__ = ["COLUMNS", "HostTelemetry", "ProcessTree", "started"]
 
-INTERVAL_S = 1.0
 COLUMNS = (
     "t_ns",
     "rank",
@@ -31,46 +27,57 @@ PROC = Path("/proc")
 
 
 class HostTelemetry:
-    """One line a second in nodes/HOST/host.csv for every rank of the node."""
+    """Lines of host.csv."""
 
-    name = "host"
-
-    def __init__(self) -> None:
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self, session: Session) -> None:
-        """Begin sampling; says why not where there is no /proc."""
+    def __init__(self, folder: Path) -> None:
+        """Raises NotFoundError where there is no /proc."""
         if not (PROC / "self" / "stat").exists():
-            session.set_collector(self.name, "absent", "no host telemetry: this system has no /proc")
-            return
-        session.node_dir.mkdir(parents=True, exist_ok=True)
-        self._thread = threading.Thread(
-            target=self._sample, args=(session.node_dir / "host.csv", session.rank), name="llmprof-host", daemon=True
-        )
-        self._thread.start()
+            raise NotFoundError("this system has no /proc")
+        # A restarted job's sampler may write as well: one unbuffered append a sample, which the kernel keeps whole.
+        self._file = (folder / "host.csv").open("ab", buffering=0)
+        if self._file.tell() == 0:
+            self._file.write((",".join(COLUMNS) + "\n").encode())
+        self._trees: dict[tuple[int, int], ProcessTree] = {}
 
-    def on_step(self, record: StepRecord) -> None:
-        """Nothing: the thread has its own clock."""
+    def sample(self, ranks: Iterable[tuple[int, int]]) -> None:
+        """One line for each (rank, process id) that was there in the last call too: it is about the time between."""
+        known, self._trees = self._trees, {}
+        lines = []
+        for rank, pid in ranks:
+            tree = self._trees[rank, pid] = known.get((rank, pid)) or ProcessTree(pid)
+            sample = tree.sample() if (rank, pid) in known else None
+            if sample is not None and sample["processes"]:
+                cells = {"t_ns": time.time_ns(), "rank": rank, **sample, **_node()}
+                lines.append(",".join("" if cells.get(name) is None else f"{cells[name]}" for name in COLUMNS) + "\n")
+        if lines:
+            self._file.write("".join(lines).encode())
 
-    def stop(self) -> None:
-        """End the thread."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(timeout=1.0)
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
-    def _sample(self, path: Path, rank: int) -> None:
-        tree = ProcessTree(os.getpid())
-        # Ranks of a node share the file: one unbuffered append a line, which the kernel keeps whole.
-        with path.open("ab", buffering=0) as file:
-            if file.tell() == 0:
-                file.write((",".join(COLUMNS) + "\n").encode())
-            ended = False
-            while not ended:
-                ended = self._stopping.wait(INTERVAL_S)  # the end is sampled too: a short run has one line at least
-                cells = {"t_ns": time.time_ns(), "rank": rank, **tree.sample(), **_node()}
-                line = ",".join("" if cells.get(name) is None else f"{cells[name]}" for name in COLUMNS)
-                file.write((line + "\n").encode())
+
+def started(pid: int) -> int | None:
+    """When a process began, in clock ticks since boot: tells it from a later one of the same id; None when it is gone.
+
+    0 for a living process where there is no /proc.
+    """
+    if not PROC.is_dir():
+        try:
+            os.kill(pid, 0)
+        except OSError:
+            return None
+        return 0
+    try:
+        fields = _stat(pid)
+        return None if fields[0] in (b"Z", b"X") else int(fields[19])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _stat(pid: int) -> list[bytes]:
+    """The fields of /proc/PID/stat from the state on: the command name before it may hold spaces and brackets."""
+    return (PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
 
 
 class ProcessTree:
@@ -112,11 +119,13 @@ class ProcessTree:
         seen: dict[int, tuple[int, int | None, int | None]] = {}
         rss = threads = 0
         waiting = [self._root]
+        own = os.getpid() if self._root != os.getpid() else None
         while waiting:
             pid = waiting.pop()
+            if pid == own:  # a sampler that a rank started is no part of the training
+                continue
             try:
-                # The command name may hold spaces and brackets; fields after its last bracket are fixed (proc(5)).
-                fields = (PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
+                fields = _stat(pid)  # numbered from the state on: proc(5) counts 3 more
                 ticks, count, pages = int(fields[11]) + int(fields[12]), int(fields[17]), int(fields[21])
             except (OSError, ValueError, IndexError):
                 continue
