@@ -85,10 +85,6 @@ STALL_NAMES = {
     "evaluation": "evaluation",
     "gc": "garbage collection",
     "compile": "compile",
-    "checkpoint": "checkpoint",
-    "evaluation": "evaluation",
-    "gc": "garbage collection",
-    "compile": "compile",
     "plan_build": "operator planning",
 }
 
