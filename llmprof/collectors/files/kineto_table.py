@@ -25,7 +25,6 @@ from llmprof.timeline.events import (
     StringTable,
     link_launches,
 )
-from llmprof.timeline.intervals import Int64
 
 __all__ = [
     "IMPOSSIBLE",
@@ -46,6 +45,16 @@ ON_STREAM = frozenset((*DEVICE_KINDS, Kind.GPU_ANNOTATION))
 IMPOSSIBLE = "an impossible start or duration"
 
 _SYNC_LABEL = "cuda_sync"
+
+_KINDS = {
+    "ts": np.int64,
+    "dur": np.int64,
+    "kind": np.uint8,
+    "lane": np.int32,
+    "name": np.int32,
+    "correlation": np.int64,
+    "external": np.int64,
+}
 
 LaneKey = tuple[int, "int | str", "int | str", str]
 """Device, process, thread, label."""
@@ -109,36 +118,22 @@ def sort(
 
     `columns` is emptied on the way, so that no column is in memory twice for longer than it takes.
     """
-    ts, dur, kind = columns.pop("ts"), columns.pop("dur"), columns.pop("kind")
-    count = ts.size
-    order = _order(ts, dur, implausible(ts, dur, kind))
-    origin = int(ts[order[0]]) if order.size else 0
-    ts = ts[order]
-    ts -= origin
-    dur = dur[order].astype(np.int64, copy=False)
-    kind = kind[order]
-    taken = {name: columns.pop(name)[order] for name in ("lane", "name", "correlation", "external")}
-    place = np.full(count, NONE, dtype=np.int32)
+    order = _order(columns)
+    place = np.full(columns["ts"].size, NONE, dtype=np.int32)
     place[order] = np.arange(order.size, dtype=np.int32)
-    del order
-    correlation = taken["correlation"].astype(np.int64, copy=False)
-    events = EventTable(
-        ts=ts,
-        dur=dur,
-        kind=kind,
-        lane=taken["lane"].astype(np.int32, copy=False),
-        name=taken["name"].astype(np.int32, copy=False),
-        correlation=correlation,
-        launch=link_launches(kind, correlation),
-        external=taken["external"].astype(np.int64, copy=False),
-        strings=strings,
-        **sides(place),
-    )
-    return events, origin
+    tables = sides(place)
+    del place
+    sorted_columns = {name: columns.pop(name)[order].astype(kind, copy=False) for name, kind in _KINDS.items()}
+    origin = int(sorted_columns["ts"][0]) if order.size else 0
+    sorted_columns["ts"] -= origin
+    launch = link_launches(sorted_columns["kind"], sorted_columns["correlation"])
+    return EventTable(**sorted_columns, launch=launch, strings=strings, **tables), origin
 
 
-def _order(ts: Int64, dur: npt.NDArray[Any], wrong: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
-    """The rows that are not wrong by start, longer first, then as in the file: one sort, then one of equal starts."""
+def _order(columns: Mapping[str, npt.NDArray[Any]]) -> Int32:
+    """The rows that can be true by start, longer first, then as in the file: one sort, then one of equal starts."""
+    ts, dur = columns["ts"], columns["dur"]
+    wrong = implausible(ts, dur, columns["kind"])
     order = np.argsort(ts, kind="stable").astype(np.int32)
     if wrong.any():
         order = order[~wrong[order]]

@@ -214,8 +214,8 @@ class _SideColumns:
         return shapes, calls
 
     def tables(self, place: Places) -> Sides:
-        """The side tables, by sorted row."""
-        columns = self._columns
+        """The side tables, by sorted row; to be asked for once."""
+        columns, self._columns = self._columns, {}
         rows = place[columns["row"]]
         order = np.argsort(rows, kind="stable")
         order = order[rows[order] != NONE]
