@@ -204,7 +204,7 @@ def _parse_scanned(stream: ByteStream, *, guess: bool) -> KinetoTrace:
     walk = ScanWalk(stream, guess=guess)
     walk.walk()
     collector = ScannedRows(walk.parts)
-    damaged = walk.damaged + sum(part.damaged for part in walk.parts)
+    damaged = walk.damaged + collector.damaged + sum(part.damaged for part in walk.parts)
     repaired = collector.mended + sum(part.repaired for part in walk.parts)
     return _trace(stream, walk, collector, damaged, repaired, ())
 

@@ -56,6 +56,7 @@ class ScannedRows:
         }
         self.dropped = Counter({why: count for why, slot in reasons.items() if (count := self._sum(slot))})
         self.trace_events = self._sum(slots.OBJECTS)
+        self.damaged = self._sum(slots.NO_EVENTS)
         self.flows = self._sum(slots.FLOWS)
         self.mended = self._sum(slots.MENDED)
 

@@ -15,7 +15,7 @@ from llmprof.collectors.files import scanner_slots as slots
 from llmprof.collectors.files.scanner_events import read_event
 from llmprof.collectors.files.scanner_memory import byte, get, jit, njit, put, put8, put32, word
 from llmprof.collectors.files.scanner_tables import FIRST, FULL, ITEMS, RECORD_FIELDS, intern, record_id
-from llmprof.collectors.files.scanner_values import INCOMPLETE, NO_INTEGER, prefix
+from llmprof.collectors.files.scanner_values import INCOMPLETE, NO_INTEGER, prefix, skip_value
 from llmprof.timeline.events import NONE, Kind
 
 __all__ = ["scan"]
@@ -253,15 +253,20 @@ def scan(s, i, hi):  # type: ignore[no-untyped-def]
         put(s, slots.POS, i)
         if i >= hi:
             return slots.STOP_END
-        if byte(i) != _OPEN:
-            put(s, slots.POS, i + 1 if byte(i) == _CLOSE else i)
-            return slots.STOP_CLOSED if byte(i) == _CLOSE else slots.STOP_ODD
+        if byte(i) == _CLOSE:
+            put(s, slots.POS, i + 1)
+            return slots.STOP_CLOSED
         if get(s, slots.ROWS) >= get(s, slots.ROOM):
             return slots.STOP_FULL
-        end = read_event(i + 1, hi, s)
+        is_event = byte(i) == _OPEN
+        end = read_event(i + 1, hi, s) if is_event else skip_value(i, hi, s)
         if end < 0:
             return slots.STOP_INCOMPLETE if end == INCOMPLETE else slots.STOP_ODD
-        stop = _take(s)
+        stop = slots.STOP_END
+        if is_event:
+            stop = _take(s)
+        else:
+            _count(s, slots.NO_EVENTS, 1)
         if stop != slots.STOP_END:
             return stop
         i = end

@@ -55,7 +55,7 @@ def _slots(count: int, size: int = 1) -> tuple[np.int64, ...]:
 (RECORD,) = _slots(1, 8)
 
 # Counters: where the scan stands, what the columns hold, and what only ever grows.
-(POS, ROWS, SIDES, OBJECTS, MENDED, NO_START, NO_DURATION, NEGATIVE, FLOWS) = _slots(9)
+(POS, ROWS, SIDES, OBJECTS, MENDED, NO_START, NO_DURATION, NEGATIVE, FLOWS, NO_EVENTS) = _slots(10)
 
 # Addresses and sizes.
 (SELF, BASE, ROOM, SCRATCH, SCRATCH_SIZE, CATEGORIES, CATEGORY_COUNT, KEYS) = _slots(8)
