@@ -37,7 +37,7 @@ def test_colour_changes_no_character(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in SAMPLES if name != "hostile"])
 def test_an_ascii_only_stdout_can_take_it(name: str) -> None:
-    render_plain(dataclasses.replace(SAMPLES[name](), findings=()), report_path=PATH).encode("ascii")
+    assert render_plain(dataclasses.replace(SAMPLES[name](), findings=()), report_path=PATH).isascii()
 
 
 def test_micro_seconds_in_evidence_are_ascii() -> None:

@@ -80,7 +80,7 @@ def test_as_many_collectives_as_parameters_are_by_hand() -> None:
     environment = Environment(optimizers=(OptimizerSettings(parameter_tensors=60),))
     collectives = make_collectives(count=61, exposed_ms=20.0)
     found = evaluate(make_facts(100, communication=20.0, collectives=collectives, environment=environment))
-    fix(found, "wrap-ddp")
+    assert "wrap-ddp" in {one.id for one in found.recommendations}
 
 
 def test_sharded_models_are_not_told_to_tune_ddp() -> None:
