@@ -2,21 +2,28 @@
 
     python benchmarks/always_on.py                     # a launch-bound small GPT: the worst case
     python benchmarks/always_on.py --shape compute
+    traceml run benchmarks/always_on.py --args --recorder traceml-auto      # a peer (PyPI: traceml-ai) on the same loop
+    traceml run benchmarks/always_on.py --args --recorder traceml-manual
 
-Blocks of steps run in the order off, hooks, off, all: `hooks` is the step detector with its timers and per-step
-readings, `all` adds the process that samples the node's telemetry (device, host). Each block is compared with the mean
-of the off blocks beside it, so slow drift of the machine cancels. Printed is the mean difference as a share of the
-step with a 95 % bootstrap interval, next to what the recorder itself reports as its cost. No step is traced here.
+Every second block of steps is recorded: hooks, collectors and the process that samples the node's telemetry, which is
+stopped (SIGSTOP) during the others. Each recorded block is compared with the mean of the two beside it, so that slow
+drift of the machine cancels. Printed are the mean difference as a share of the step with a 95 % bootstrap interval,
+the same for the CPU time of the training thread, what each hook says that it costs, and what starting and stopping
+take. No step is traced here.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import random
+import signal
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,105 +33,180 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "examples")]
 
 SHAPES = {"host": (24, 256, 4, 128), "compute": (12, 768, 16, 1024), "small": (2, 64, 4, 64)}
-MODES = ("off", "hooks", "off", "all")
 SETTLE = 5
-"""First steps of a block that are not timed: the sampling process is started and stopped there."""
-START_S = 2.0
-"""Until the sampling process has loaded and opened the devices."""
+"""First steps of a block that are not timed."""
+WARM_UP = 60
+
+Block = tuple[bool, float, float]
+"""Whether it was recorded; seconds a step; CPU seconds of the training thread a step."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=SHAPES, default="host")
-    parser.add_argument("--blocks", type=int, default=41)
+    parser.add_argument("--recorder", choices=RECORDERS, default="llmprof")
+    parser.add_argument("--blocks", type=int, default=81)
     parser.add_argument("--steps", type=int, default=50, help="steps a block")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        blocks, reported = measure(args, Path(folder))
-    base = statistics.median(time for mode, time in blocks if mode == "off")
-    print(f"{args.shape}: {len(blocks)} blocks of {args.steps} steps, {base * 1e3:.3f} ms a step without recording")
-    for mode in ("hooks", "all"):
-        extra = differences(blocks, mode)
-        low, high = interval(extra)
-        mean = statistics.mean(extra)
-        shares = f"{mean / base:+.3%}   95 % {low / base:+.3%} to {high / base:+.3%}"
-        print(f"  {mode:6} {mean * 1e6:+8.1f} us a step   {shares}")
-    print(f"  reported by the recorder itself: {reported / 1e3:.1f} us a step")
+    training = Training(args.shape)
+    recorder = RECORDERS[args.recorder](training)
+    for _ in range(WARM_UP):
+        training.step()
+    blocks = [run(training, recorder, index % 2 == 1, args.steps) for index in range(args.blocks)]
+    recorder.close()
+    report(args, blocks)
+    recorder.report()
 
 
-def measure(args: argparse.Namespace, folder: Path) -> tuple[list[tuple[str, float]], float]:
-    """(mode, seconds a step) of every block, and the recorder's own account in ns a step."""
-    from train_gpt import GPT, Text
+class Training:
+    """A small GPT and its loop; one call of `step` is one step."""
 
-    from llmprof.collectors.live import injection
+    def __init__(self, shape: str) -> None:
+        from train_gpt import GPT, Text
 
-    layers, width, batch, length = SHAPES[args.shape]
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = GPT(layers, width, length).to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
-    loader = torch.utils.data.DataLoader(Text(length, 10_000_000, 0.0), batch_size=batch, num_workers=2)
-    batches = iter(loader)
-    recorder = injection.record(lambda: folder, {"trace_steps": 0}).recorder
+        layers, width, batch, length = SHAPES[shape]
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model: Any = GPT(layers, width, length).to(self.device)
+        self.optimizer: Any = torch.optim.AdamW(self.model.parameters(), lr=3e-4)
+        data = Text(length, 10_000_000, 0.0)
+        self.loader: Any = torch.utils.data.DataLoader(data, batch_size=batch, num_workers=2)
+        self.batches: Any = None
+        self.loss: Callable[[Any], Any] = lambda loss: loss
+        self.bracket: Callable[[], Any] = contextlib.nullcontext
 
-    def step() -> None:
-        ids, targets = (part.to(device) for part in next(batches))
-        with torch.autocast(device.type, torch.bfloat16):
-            loss = model(ids, targets)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
+    def step(self) -> None:
+        if self.batches is None:
+            self.batches = iter(self.loader)
+        batch = next(self.batches)
+        with self.bracket():
+            ids, targets = (part.to(self.device) for part in batch)
+            with torch.autocast(self.device.type, torch.bfloat16):
+                loss = self.model(ids, targets)
+            self.loss(loss).backward()
+            self.optimizer.step()
+            self.optimizer.zero_grad()
 
-    for _ in range(40):
-        step()
-    switch = Switch(recorder)
-    blocks = []
-    for index in range(args.blocks):
-        mode = MODES[index % len(MODES)]
-        switch.set(mode)
-        for _ in range(SETTLE):
-            step()
-        wait(device)
+    def wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def run(training: Training, recorder: Any, recorded: bool, steps: int) -> Block:
+    """Time one block."""
+    recorder.switch(recorded)
+    for _ in range(SETTLE):
+        training.step()
+    training.wait()
+    cpu, begin = time.thread_time(), time.perf_counter()
+    for _ in range(steps):
+        training.step()
+    training.wait()
+    return recorded, (time.perf_counter() - begin) / steps, (time.thread_time() - cpu) / steps
+
+
+class Llmprof:
+    """This project's recorder, without its burst."""
+
+    def __init__(self, training: Training) -> None:
+        from llmprof.collectors.live import injection
+
+        self._folder = tempfile.TemporaryDirectory()
         begin = time.perf_counter()
-        for _ in range(args.steps):
-            step()
-        wait(device)
-        blocks.append((mode, (time.perf_counter() - begin) / args.steps))
-    recorder.stop()
-    return blocks, float(recorder.session._rank["overhead_ns_per_step"] or 0)
+        self._injection = injection.record(lambda: Path(self._folder.name), {"trace_steps": 0})
+        self._recorder: Any = self._injection.recorder
+        self._start_s = time.perf_counter() - begin
+
+    def switch(self, on: bool) -> None:
+        """Turn hooks and sampling on or off, as nothing but this benchmark has to."""
+        for hook in self._recorder.hooks.values():
+            hook.armed = on and hook.reason is None
+        for one, _ in self._recorder._crew._collectors:
+            process = getattr(one, "_process", None)
+            if one.name == "telemetry" and process is not None:
+                os.kill(process.pid, signal.SIGCONT if on else signal.SIGSTOP)
+
+    def close(self) -> None:
+        self.switch(True)
+        self._costs = self._recorder.session.costs()
+        self._steps = self._recorder.session.current_step
+        begin = time.perf_counter()
+        self._injection.stop()
+        self._stop_s = time.perf_counter() - begin
+
+    def report(self) -> None:
+        print(f"  reported by the recorder itself: {self._costs.get('overhead_ns_per_step', 0) / 1e3:.1f} us a step")
+        for name, cost in sorted(self._costs["collectors"].items(), key=lambda item: -item[1]["cost_ns"]):
+            if cost["calls"]:
+                each = cost["cost_ns"] / cost["calls"] / 1e3
+                print(f"    {name:14} {each:8.1f} us a call, {cost['calls'] / self._steps:6.2f} calls a step")
+        print(f"  installing {self._start_s * 1e3:.1f} ms, stopping {self._stop_s * 1e3:.1f} ms")
 
 
-class Switch:
-    """Turns the recorder's hooks and the sampling process on and off, as nothing but this benchmark has to."""
+class TraceML:
+    """A peer: its step bracket in every second block. Its sampling threads run all the time."""
 
-    def __init__(self, recorder: Any) -> None:
-        self._recorder = recorder
-        self._hooks = list(recorder.hooks.values())
-        [self._telemetry] = [one for one, _ in recorder._crew._collectors if one.name == "telemetry"]
-        self._sampling = True
+    mode = "auto"
 
-    def set(self, mode: str) -> None:
-        """Go over to another mode."""
-        for hook in self._hooks:
-            hook.armed = mode != "off"
-        if mode == "all" and not self._sampling:
-            self._telemetry.start(self._recorder.session)
-            time.sleep(START_S)
-        elif mode != "all" and self._sampling:
-            self._telemetry.stop()
-        self._sampling = mode == "all"
+    def __init__(self, training: Training) -> None:
+        import traceml_ai as traceml
+
+        begin = time.perf_counter()
+        traceml.init(mode=self.mode)
+        self._start_s = time.perf_counter() - begin
+        self._training = training
+        self._traceml: Any = traceml
+        self._plain = (training.optimizer.step, training.model.forward)
+        if self.mode == "manual":
+            training.batches = traceml.wrap_dataloader_fetch(iter(training.loader))
+            traceml.wrap_forward(training.model)
+            traceml.wrap_optimizer(training.optimizer)
+        self._wrapped = (training.optimizer.step, training.model.forward)
+
+    def switch(self, on: bool) -> None:
+        training = self._training
+        training.bracket = (lambda: self._traceml.trace_step(training.model)) if on else contextlib.nullcontext
+        if self.mode == "manual":
+            training.optimizer.step, training.model.forward = self._wrapped if on else self._plain
+            training.loss = self._traceml.wrap_backward if on else (lambda loss: loss)
+
+    def close(self) -> None:
+        self.switch(False)
+
+    def report(self) -> None:
+        print(f"  init {self._start_s * 1e3:.1f} ms")
 
 
-def wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+class TraceMLManual(TraceML):
+    """The same with every phase wrapped by hand."""
+
+    mode = "manual"
 
 
-def differences(blocks: list[tuple[str, float]], mode: str) -> list[float]:
-    """Each block of `mode` minus the mean of the off blocks before and after it."""
+RECORDERS: dict[str, Any] = {"llmprof": Llmprof, "traceml-auto": TraceML, "traceml-manual": TraceMLManual}
+
+
+def report(args: argparse.Namespace, blocks: list[Block]) -> None:
+    """Print the differences and their intervals."""
+    recorded = sum(one[0] for one in blocks) * args.steps
+    base = statistics.median(one[1] for one in blocks if not one[0])
+    print(f"{args.recorder}, {args.shape}: {recorded} steps recorded and {len(blocks) * args.steps - recorded} not, in turns")
+    print(f"  {base * 1e3:.3f} ms a step without recording")
+    for column, name in ((1, "step"), (2, "CPU of its thread")):
+        extra = differences(blocks, column)
+        low, high = interval(extra)
+        mean, middle = statistics.mean(extra), statistics.median(extra)
+        print(
+            f"  {name:18} {mean * 1e6:+8.1f} us   {mean / base:+.3%}   95 % {low / base:+.3%} to {high / base:+.3%}"
+            f"   median {middle / base:+.3%}"
+        )
+
+
+def differences(blocks: list[Block], column: int) -> list[float]:
+    """Each recorded block minus the mean of the blocks before and after it."""
     return [
-        time - (blocks[i - 1][1] + blocks[i + 1][1]) / 2
-        for i, (name, time) in enumerate(blocks)
-        if name == mode and 0 < i < len(blocks) - 1
+        blocks[i][column] - (blocks[i - 1][column] + blocks[i + 1][column]) / 2
+        for i in range(1, len(blocks) - 1)
+        if blocks[i][0]
     ]
 
 

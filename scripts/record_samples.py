@@ -118,7 +118,8 @@ def unpack(archives: list[Path]) -> None:
             tar.extractall(SAMPLES, filter="data")
     entries = []
     for name, (gpus, bound, planted, options) in CASES.items():
-        files = sorted(path for path in (SAMPLES / name).rglob("*") if path.is_file())
+        inside = (path for path in (SAMPLES / name).rglob("*") if path.is_file())
+        files = sorted(path for path in inside if path.relative_to(SAMPLES / name).parts[0] != "derived")
         if not files:
             continue
         digests = {p.relative_to(SAMPLES).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
