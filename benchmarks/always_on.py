@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -62,19 +63,20 @@ class Training:
     """A small GPT and its loop; one call of `step` is one step."""
 
     def __init__(self, shape: str) -> None:
-        from train_gpt import GPT, Text
+        train_gpt: Any = import_module("train_gpt")
 
         layers, width, batch, length = SHAPES[shape]
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model: Any = GPT(layers, width, length).to(self.device)
+        self.model: Any = train_gpt.GPT(layers, width, length).to(self.device)
         self.optimizer: Any = torch.optim.AdamW(self.model.parameters(), lr=3e-4)
-        data = Text(length, 10_000_000, 0.0)
+        data = train_gpt.Text(length, 10_000_000, 0.0)
         self.loader: Any = torch.utils.data.DataLoader(data, batch_size=batch, num_workers=2)
         self.batches: Any = None
         self.loss: Callable[[Any], Any] = lambda loss: loss
         self.bracket: Callable[[], Any] = contextlib.nullcontext
 
     def step(self) -> None:
+        """Fetch, forward, backward, optimizer."""
         if self.batches is None:
             self.batches = iter(self.loader)
         batch = next(self.batches)
@@ -87,6 +89,7 @@ class Training:
             self.optimizer.zero_grad()
 
     def wait(self) -> None:
+        """Until the device has done what was launched."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
@@ -105,7 +108,7 @@ def run(training: Training, recorder: Any, recorded: bool, steps: int) -> Block:
 
 
 class Llmprof:
-    """This project's recorder, without its burst."""
+    """The recorder of `llmprof run`, without its burst."""
 
     def __init__(self, training: Training) -> None:
         from llmprof.collectors.live import injection
@@ -126,6 +129,7 @@ class Llmprof:
                 os.kill(process.pid, signal.SIGCONT if on else signal.SIGSTOP)
 
     def close(self) -> None:
+        """End the recording."""
         self.switch(True)
         self._costs = self._recorder.session.costs()
         self._steps = self._recorder.session.current_step
@@ -134,6 +138,7 @@ class Llmprof:
         self._stop_s = time.perf_counter() - begin
 
     def report(self) -> None:
+        """Print what is known besides the difference."""
         print(f"  reported by the recorder itself: {self._costs.get('overhead_ns_per_step', 0) / 1e3:.1f} us a step")
         for name, cost in sorted(self._costs["collectors"].items(), key=lambda item: -item[1]["cost_ns"]):
             if cost["calls"]:
@@ -148,7 +153,7 @@ class TraceML:
     mode = "auto"
 
     def __init__(self, training: Training) -> None:
-        import traceml_ai as traceml
+        traceml: Any = import_module("traceml_ai")
 
         begin = time.perf_counter()
         traceml.init(mode=self.mode)
@@ -163,6 +168,7 @@ class TraceML:
         self._wrapped = (training.optimizer.step, training.model.forward)
 
     def switch(self, on: bool) -> None:
+        """Use the bracket and the wrappers, or not."""
         training = self._training
         training.bracket = (lambda: self._traceml.trace_step(training.model)) if on else contextlib.nullcontext
         if self.mode == "manual":
@@ -170,9 +176,11 @@ class TraceML:
             training.loss = self._traceml.wrap_backward if on else (lambda loss: loss)
 
     def close(self) -> None:
+        """End the recording."""
         self.switch(False)
 
     def report(self) -> None:
+        """Print what is known besides the difference."""
         print(f"  init {self._start_s * 1e3:.1f} ms")
 
 
@@ -189,7 +197,8 @@ def report(args: argparse.Namespace, blocks: list[Block]) -> None:
     """Print the differences and their intervals."""
     recorded = sum(one[0] for one in blocks) * args.steps
     base = statistics.median(one[1] for one in blocks if not one[0])
-    print(f"{args.recorder}, {args.shape}: {recorded} steps recorded and {len(blocks) * args.steps - recorded} not, in turns")
+    plain = len(blocks) * args.steps - recorded
+    print(f"{args.recorder}, {args.shape}: {recorded} steps recorded and {plain} not, in turns")
     print(f"  {base * 1e3:.3f} ms a step without recording")
     for column, name in ((1, "step"), (2, "CPU of its thread")):
         extra = differences(blocks, column)
