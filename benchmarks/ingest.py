@@ -6,8 +6,8 @@
 
 The recording is repeated with shifted times, correlations and operator ids until the file is as large as asked for
 (MB of JSON). Readers take turns, so that a busy moment of the machine meets all of them. Printed are medians over the
-turns: wall time and CPU time of the whole process, imports included, and its peak memory. llmprof is warm: its scanner
-is compiled, and what it kept of an earlier look is only used in the row that says so.
+turns: wall time and CPU time of the whole process, imports included, and its peak memory. Each row of llmprof is a
+first look, with nothing compiled or kept beforehand, but for the one that says otherwise.
 
 Holistic Trace Analysis (HTA) is installed from PyPI (`traceinsight`, with pandas 2) into a venv in the working folder
 unless --hta-python names an interpreter that has it. TraceLens is not on PyPI (the package of that name is another
@@ -163,7 +163,7 @@ def measure(readers: list[Reader], path: Path, args: argparse.Namespace) -> dict
     shutil.rmtree(kept, ignore_errors=True)
     for reader in readers:
         if not reader.peer:
-            run(reader, path, kept if reader.keeps else args.work / "none")  # compiles, fills the page cache, keeps
+            run(reader, path, kept if reader.keeps else args.work / "none")  # fills the page cache, keeps
     for turn in range(max(args.repeats, args.peer_repeats)):
         for reader in readers:
             if turn < (args.peer_repeats if reader.peer else args.repeats):

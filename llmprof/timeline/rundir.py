@@ -19,10 +19,13 @@ __all__ = [
     "ALLOCATOR",
     "BOOTSTRAP",
     "BURST",
+    "END",
     "EVENTS",
+    "LOADS",
     "LOG",
     "NSYS",
     "NSYS_EXPORT",
+    "OUT_OF_MEMORY",
     "RANK",
     "RUN",
     "SCHEMA",
@@ -30,12 +33,17 @@ __all__ = [
     "TRACE",
     "TRACE_SHAPES",
     "TRIGGER",
+    "TRIGGER_ANSWER",
+    "WRAPPERS",
     "claim_rank_dir",
+    "claim_wrapper_file",
     "create",
     "node_dir",
     "rank_dirs",
     "read_json",
     "read_json_lines",
+    "trace_files",
+    "wrapper_files",
     "write_json_atomic",
     "write_text_atomic",
 ]
@@ -46,16 +54,21 @@ SCHEMA = 1
 RUN = "run.json"
 BURST = "burst.json"
 TRIGGER = "trigger.json"
+TRIGGER_ANSWER = "trigger_answer.json"
 BOOTSTRAP = "bootstrap"
 RANK = "rank.json"
+END = "end.json"
 STEPS = "steps.jsonl"
 EVENTS = "events.jsonl"
 ALLOCATOR = "allocator.jsonl"
+OUT_OF_MEMORY = "oom.json"
+LOADS = "loads.jsonl"
 TRACE = "trace.json"
 TRACE_SHAPES = "trace_shapes.json"
 LOG = "log.txt"
 NSYS = "nsys.nsys-rep"
 NSYS_EXPORT = "nsys.sqlite"
+WRAPPERS = "wrappers"
 
 _RANKS = "ranks"
 _NODES = "nodes"
@@ -102,9 +115,42 @@ def rank_dirs(run: Path) -> list[tuple[int, int, Path]]:
     return sorted(entry for entry in found if entry[2].is_dir())
 
 
+def trace_files(burst: int) -> tuple[str, str]:
+    """Names of part A and part B of a burst in a rank's folder; bursts are counted from 0."""
+    if burst == 0:
+        return TRACE, TRACE_SHAPES
+    return f"{Path(TRACE).stem}.{burst}.json", f"{Path(TRACE_SHAPES).stem}.{burst}.json"
+
+
 def node_dir(run: Path, host: str) -> Path:
     """The folder of one node's telemetry; it may not exist yet."""
-    return run / _NODES / (re.sub(r"[^A-Za-z0-9._-]", "_", host).lstrip(".") or "host")
+    return run / _NODES / _node_name(host)
+
+
+def claim_wrapper_file(run: Path, host: str) -> Path:
+    """Make the file of one `llmprof run` process: HOST.json, for a second one on the same host HOST.1.json, and so on.
+
+    Raises OSError when nothing can be written.
+    """
+    (run / WRAPPERS).mkdir(exist_ok=True)
+    attempt = 0
+    while True:
+        path = run / WRAPPERS / (f"{_node_name(host)}.{attempt}.json" if attempt else f"{_node_name(host)}.json")
+        try:
+            path.open("x").close()
+        except FileExistsError:
+            attempt += 1
+            continue
+        return path
+
+
+def wrapper_files(run: Path) -> list[Path]:
+    """The files of all `llmprof run` processes that have recorded into this directory; one may still be empty."""
+    return sorted((run / WRAPPERS).glob("[!.]*.json"))
+
+
+def _node_name(host: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "_", host).lstrip(".") or "host"
 
 
 def write_json_atomic(path: Path, value: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from llmprof.timeline.environment import Environment
 from llmprof.timeline.events import EventTable, Lane
+from llmprof.timeline.loading import BatchLoads
 from llmprof.timeline.memory import AllocatorStats
 from llmprof.timeline.steps import NO_STEPS, StepMarks, StepTimes
 from llmprof.timeline.telemetry import Series
@@ -15,7 +16,7 @@ from llmprof.timeline.telemetry import Series
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Quality", "RankTimeline", "Timeline"]
+__all__ = ["Quality", "RankTimeline", "ShapedSteps", "Timeline"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,8 @@ class Quality:
     """Rows left out because they could not be read or cannot be true (negative or impossible durations)."""
     truncated: bool = False
     """The file ended early; everything before the cut is kept."""
+    cut_in_events: bool = False
+    """It ended inside its events. Those are not in order of time, so whole threads may be missing."""
     has_shapes: bool = False
     has_operators: bool = False
     has_sync_events: bool = False
@@ -48,6 +51,14 @@ class Quality:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ShapedSteps:
+    """Steps that were traced once more for the input shapes of their operators; no time is taken from them."""
+
+    events: EventTable
+    marks: StepMarks
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankTimeline:
     """One rank: what was traced (`events`, `marks`) and what was measured without a profiler (`times`)."""
@@ -59,7 +70,10 @@ class RankTimeline:
     origin_ns: int = 0
     """Unix ns of ts == 0 in `events` and `marks`."""
     marks: StepMarks = NO_STEPS
+    shaped: ShapedSteps | None = None
     times: StepTimes | None = None
+    loads: BatchLoads | None = None
+    """Batches as the loader's workers measured them; None without workers."""
     telemetry: Sequence[Series] = ()
     memory: AllocatorStats | None = None
     environment: Environment = field(default_factory=Environment)
@@ -104,6 +118,8 @@ class Timeline:
     paths: tuple[str, ...]
     world_size: int | None = None
     warnings: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """Names of files that should have been a rank and could not be read."""
 
     def rank(self, number: int) -> RankTimeline:
         """The timeline of one rank; KeyError when it was not recorded."""

@@ -6,28 +6,35 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from llmprof.collectors.files.joining import join_snapshots, read_snapshots, snapshots_among
 from llmprof.collectors.files.kineto import KinetoTrace, parse_kineto
+from llmprof.collectors.files.remote import remote_traces
 from llmprof.collectors.files.streams import STANDARD_INPUT, is_remote
+from llmprof.collectors.files.trace_folder import traces_in
+from llmprof.collectors.files.trace_ranks import in_order, world_size_of
 from llmprof.errors import InputError, NotFoundError, UnknownFormatError, UnreadableError
-from llmprof.timeline.timeline import RankTimeline, Timeline
+from llmprof.timeline.timeline import Timeline
 
 __all__ = ["load"]
 
-TRACE_SUFFIXES = (".json", ".json.gz", ".json.zst")
 
-
-def load(paths: str | Path | Sequence[str | Path]) -> Timeline:
+def load(paths: str | Path | Sequence[str | Path], *, ranks: Sequence[int] = (), burst: int | None = None) -> Timeline:
     """The timeline of a run directory, of a folder of traces, or of one or more trace files (one a rank).
 
-    A trace may also be an fsspec URL (`s3://…`), or `-` for standard input.
+    Memory snapshots (torch.cuda.memory._dump_snapshot) among them join the ranks, or stand alone. A trace may also be
+    an fsspec URL (`s3://…`), or `-` for standard input.
 
-    The rank of a file is what it says (distributedInfo), else the number in its name (`rank0`, `rank-0`, `r00000`),
-    else its place among the files.
+    The rank of a file is the one in `ranks` (in the order of the files), else what it says (distributedInfo), else the
+    number in its name (`rank0`, `rank-0`, `r00000`), else its place among the files. Of a folder that the profiler's
+    TensorBoard handler filled, the latest trace of each worker is read.
+
+    `burst` is the number of the burst of a run directory that is read, by default the latest complete one.
 
     Raises InputError when the paths do not fit together, NotFoundError, UnknownFormatError or UnreadableError when one
     of them cannot be used. In a folder, files that are no traces are passed over with a warning.
     """
     given = [paths] if isinstance(paths, str | Path) else list(paths)
+    given = [one for path in given for one in (remote_traces(str(path)) if is_remote(path) else [path])]
     streams = [str(path) for path in given if str(path) == STANDARD_INPUT or is_remote(path)]
     chosen = [Path(path) for path in given if str(path) not in streams]
     if not given:
@@ -35,29 +42,40 @@ def load(paths: str | Path | Sequence[str | Path]) -> Timeline:
     for path in chosen:
         if not os.path.exists(path):  # unlike Path.exists, False for a path that may not be looked at
             raise NotFoundError(f"{path} does not exist; check the path.")
-    if any(_is_run_directory(path) for path in chosen):
-        return _read_run([*chosen, *map(Path, streams)])
-    reports = _nsys_reports(chosen)
+    reports = [] if any(map(_is_run_directory, chosen)) else _nsys_reports(chosen)
+    if ranks and (reports or any(map(_is_run_directory, chosen))):
+        raise InputError("--ranks is for PyTorch profiler traces; a run directory and Nsight Systems know their ranks.")
+    if any(map(_is_run_directory, chosen)):
+        return _read_run([*chosen, *map(Path, streams)], burst)
+    if burst is not None:
+        raise InputError(f"{given[0]} is no run directory, only those have bursts; leave --burst out.")
     if reports and streams:
         raise InputError(f"{reports[0]} is an Nsight Systems report and {streams[0]} is not; give reports of one kind.")
     if reports:
         from llmprof.collectors.files.nsys import read_nsys
 
         return read_nsys(reports)
-    traces = [parse_kineto(address) for address in streams]
     warnings: list[str] = []
-    for path in chosen:
-        if path.is_dir():
-            traces += _parse_folder(path, warnings)
+    left_out: list[str] = []
+    traces: list[KinetoTrace] = []
+    found: list[Path] = []
+    pickled = snapshots_among(chosen)
+    snapshots = read_snapshots(pickled, warnings)
+    for place in given:
+        if str(place) in streams or not Path(place).is_dir():
+            traces += [] if Path(place) in pickled else [parse_kineto(place)]
         else:
-            traces.append(parse_kineto(path))
-    ranks = _in_order(traces, warnings)
+            inside = _parse_folder(Path(place), warnings, left_out, alone=not snapshots)
+            found += [trace.path for trace in inside]
+            traces += inside
+    timelines = join_snapshots(in_order(traces, warnings, found=found, ranks=ranks), snapshots, warnings)
     return Timeline(
-        ranks=ranks,
-        kind="kineto",
+        ranks=timelines,
+        kind="kineto" if traces else "snapshot",
         paths=tuple(str(path) for path in given),
-        world_size=_world_size(ranks, warnings),
+        world_size=world_size_of(timelines, warnings),
         warnings=tuple(warnings),
+        left_out=tuple(left_out),
     )
 
 
@@ -65,7 +83,7 @@ def _is_run_directory(path: Path) -> bool:
     return path.is_dir() and ((path / "run.json").is_file() or (path / "ranks").is_dir())
 
 
-def _read_run(paths: Sequence[Path]) -> Timeline:
+def _read_run(paths: Sequence[Path], burst: int | None) -> Timeline:
     if len(paths) > 1:
         run = next(filter(_is_run_directory, paths))
         raise InputError(f"{run} is a run directory and has to be given alone; drop the other paths.")
@@ -73,7 +91,7 @@ def _read_run(paths: Sequence[Path]) -> Timeline:
     from llmprof.collectors.files.run_directory import read_run_directory
 
     report = report_in_run(paths[0])
-    return read_run_directory(paths[0]) if report is None else read_nsys_run(paths[0], report)
+    return read_run_directory(paths[0], burst=burst) if report is None else read_nsys_run(paths[0], report)
 
 
 def _nsys_reports(paths: Sequence[Path]) -> list[Path]:
@@ -96,12 +114,16 @@ def _nsys_reports(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def _parse_folder(folder: Path, warnings: list[str]) -> list[KinetoTrace]:
-    """The traces directly in a folder; NotFoundError or the file's own error when there is none."""
+def _parse_folder(folder: Path, warnings: list[str], left_out: list[str], *, alone: bool) -> list[KinetoTrace]:
+    """The traces of a folder; an error, or the file's own, when there is none and it is `alone`."""
     try:
-        files = sorted(path for path in folder.iterdir() if path.name.endswith(TRACE_SUFFIXES) and path.is_file())
+        runs = [path for path in folder.iterdir() if _is_run_directory(path)]
     except OSError as error:
         raise UnreadableError(f"{folder} cannot be listed ({error.strerror}); check its permissions.") from error
+    if runs:
+        newest = max(runs, key=lambda run: run.stat().st_mtime_ns)
+        raise InputError(f"{folder} holds {len(runs)} run directories; give one of them, the newest is {newest}.")
+    files = traces_in(folder, warnings)
     traces: list[KinetoTrace] = []
     damaged: UnreadableError | None = None
     for path in files:
@@ -111,8 +133,9 @@ def _parse_folder(folder: Path, warnings: list[str]) -> list[KinetoTrace]:
             warnings.append(f"{path.name} is no trace and was passed over.")
         except UnreadableError as error:
             damaged = damaged or error
+            left_out.append(path.name)
             warnings.append(f"passed over: {error}")
-    if traces:
+    if traces or not alone:
         return traces
     if damaged is not None:
         raise damaged
@@ -120,34 +143,3 @@ def _parse_folder(folder: Path, warnings: list[str]) -> list[KinetoTrace]:
         f"{folder} holds no trace (*.json, *.json.gz, *.json.zst) and is no run directory; give a trace file or a "
         "folder of them."
     )
-
-
-def _in_order(traces: Sequence[KinetoTrace], warnings: list[str]) -> tuple[RankTimeline, ...]:
-    """The timelines, ascending by rank; InputError when two files claim one rank."""
-    claimed: dict[int, KinetoTrace] = {}
-    unclaimed: list[KinetoTrace] = []
-    for trace in traces:
-        rank = trace.claimed_rank
-        if rank is None:
-            unclaimed.append(trace)
-        elif rank in claimed:
-            raise InputError(
-                f"{claimed[rank].path} and {trace.path} both say they are rank {rank}; give the traces of one run, one "
-                "file a rank."
-            )
-        else:
-            claimed[rank] = trace
-    free = (number for number in range(len(traces)) if number not in claimed)
-    for rank, trace in zip(free, unclaimed, strict=False):
-        claimed[rank] = trace
-        if len(traces) > 1:
-            warnings.append(f"nothing says which rank {trace.path.name} is; it is taken as rank {rank}.")
-    return tuple(claimed[rank].timeline(rank) for rank in sorted(claimed))
-
-
-def _world_size(ranks: Sequence[RankTimeline], warnings: list[str]) -> int | None:
-    """The number of ranks in the job as the files say; the largest, with a warning, where they disagree."""
-    sizes = sorted({size for rank in ranks if (size := rank.environment.world_size)})
-    if len(sizes) > 1:
-        warnings.append(f"the files disagree on the number of ranks ({sizes}): they may be of different runs.")
-    return sizes[-1] if sizes else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from typing import Any
 
 __all__ = ["LIST_END", "LIST_KEY", "NEXT_EVENT", "Decoder", "EventWalk"]
@@ -22,8 +23,11 @@ NEXT_EVENT = r'\}\s*(?:,\s*)?(?=\{\s*"(?:ph|name|cat|pid|tid|ts|dur|args)"\s*:)'
 """The next event after a damaged one. It cannot occur inside a JSON string, where the inner quotes are escaped."""
 LIST_END = r"\}\s*(?=\])"
 _LIST_KEY, _NEXT_EVENT, _LIST_END = re.compile(LIST_KEY), re.compile(NEXT_EVENT), re.compile(LIST_END)
-_BARE_WORD = re.compile(r"(:\s*)[-+]?(?:nan(?:\([a-z]*\))?|inf(?:inity)?|n/a)(?=\s*[,}\]])", re.IGNORECASE)
+_BARE_WORD = re.compile(r"(:\s*)[-+]?(?:nan(?:\([a-z]*\))?|inf(?:inity)?|n/a|1\.#[a-z]+)(?=\s*[,}\]])", re.IGNORECASE)
 _LONE_BACKSLASH = re.compile(r'\\(?!["\\/bfnrt]|u[0-9a-fA-F]{4})')
+_NAME = re.compile(r'("name"\s*:\s*")(.*?)("\s*(?:,\s*"(?:ph|cat|pid|tid|ts|dur|args|id|bp|s)"\s*:|\}\s*$))', re.DOTALL)
+"""The name of an event, up to the quote that another key of an event follows."""
+_BARE_QUOTE = re.compile(r'(?<!\\)((?:\\\\)*)"')
 _LAST_COMMA = re.compile(r",(\s*[}\]])")
 
 
@@ -38,12 +42,16 @@ class Decoder:
         """(text, offset) to (value, offset behind it); ValueError, or RecursionError where it nests too deeply."""
 
     def mended(self, piece: str) -> Any:
-        """The value in `piece` with NaN, lone backslashes and a last comma mended; None when that is not enough."""
+        """The value in `piece` with NaN, lone backslashes, a last comma and quotes in its name mended.
+
+        None when that is not enough.
+        """
         text = _LAST_COMMA.sub(r"\1", _LONE_BACKSLASH.sub(r"\\\\", _BARE_WORD.sub(r"\1null", piece)))
-        try:
-            return self.value(text, 0)[0]
-        except (ValueError, RecursionError):
-            return None
+        quoted = _NAME.sub(lambda found: found[1] + _BARE_QUOTE.sub(r'\1\\"', found[2]) + found[3], text, count=1)
+        for attempt in (text, quoted):
+            with suppress(ValueError, RecursionError):
+                return self.value(attempt, 0)[0]
+        return None
 
 
 class EventWalk:
@@ -56,6 +64,7 @@ class EventWalk:
     damaged     items that were left out
     repaired    items that were mended
     cut_at      the offset where the text ended early or stopped being JSON, None when it was whole
+    followed    whether anything but blanks follows the document
     """
 
     def __init__(self, text: str) -> None:
@@ -69,18 +78,21 @@ class EventWalk:
         self.damaged = 0
         self.repaired = 0
         self.cut_at: int | None = None
+        self.followed = False
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Every item of the event list that is an object, in file order."""
         at = self._skip(_BLANK, 0)
         if self._text[at : at + 1] == "[":
             self.bare = True
-            yield from self._list(at + 1)
+            at = yield from self._list(at + 1)
+            self.followed = self._skip(_BLANK, at) < len(self._text)
             return
         at += 1
         while self.cut_at is None:
             at = self._skip(_SEPARATOR, at)
             if self._text[at : at + 1] == "}":
+                self.followed = self._skip(_BLANK, at + 1) < len(self._text)
                 return
             key, value = None, None
             try:

@@ -30,7 +30,13 @@ from llmprof.collectors.files.json_events import EventWalk
 from llmprof.collectors.files.json_text import decoded
 from llmprof.collectors.files.kineto_rows import RowCollector
 from llmprof.collectors.files.kineto_table import Rows
-from llmprof.collectors.files.quality import clock_quantum, collective_arguments_share, overlapping_rows
+from llmprof.collectors.files.limits import TooMuch
+from llmprof.collectors.files.quality import (
+    clock_quantum,
+    collective_arguments_share,
+    overlapping_rows,
+    unanswered_launches,
+)
 from llmprof.collectors.files.scan_choice import GuessedWrong, plain_limit
 from llmprof.collectors.files.streams import STANDARD_INPUT, ByteStream, is_remote, open_stream
 from llmprof.collectors.files.trace_cache import Kept, TraceCache
@@ -38,7 +44,7 @@ from llmprof.errors import UnknownFormatError, UnreadableError
 from llmprof.timeline.events import DEVICE_KINDS, NONE, EventTable, Kind, Lane
 from llmprof.timeline.steps import NO_STEPS, StepMarks
 from llmprof.timeline.timeline import Quality, RankTimeline
-from llmprof.units import format_count, format_ns
+from llmprof.units import format_count, format_ns, format_percent
 
 if TYPE_CHECKING:
     from llmprof.collectors.files.scan_columns import ScannedRows
@@ -50,6 +56,7 @@ _STEP = re.compile(r"ProfilerStep#(\d{1,12})")
 _RANK_IN_NAME = re.compile(r"(?:^|[^a-z])rank[-_.]?(\d{1,6})(?!\d)|(?:^|[^a-z0-9])r(\d{5})(?!\d)", re.IGNORECASE)
 
 
+FOLLOWED = "what follows the end of the document is ignored"
 _KEPT = ("header", "cut_at", "all_events", "damaged", "repaired", "flows", "notes")
 """Fields of KinetoTrace that are kept with its rows."""
 
@@ -117,6 +124,7 @@ class KinetoTrace:
             unlinked_kernel_share=float(np.mean(events.launch[work] == NONE)) if work.size else None,
             dropped_events=sum(rows.dropped.values()) + self.damaged,
             truncated=self.cut_at is not None,
+            cut_in_events=self.cut_at is not None and not self.all_events,
             has_shapes=bool(events.shapes),
             has_operators=events.rows(Kind.CPU_OP).size > 0,
             has_sync_events=events.rows(Kind.SYNC).size > 0,
@@ -126,15 +134,15 @@ class KinetoTrace:
             collective_arguments_share=collective_arguments_share(events),
             clock_quantum_ns=clock_quantum(events),
             overlapping_rows=overlapping_rows(events),
-            warnings=tuple(f"{self.path.name}: {text}." for text in self._warnings(rows)),
+            warnings=tuple(f"{self.path.name}: {text}." for text in self._warnings(rows, marks)),
         )
 
-    def _warnings(self, rows: Rows) -> Iterator[str]:
+    def _warnings(self, rows: Rows, marks: StepMarks) -> Iterator[str]:
         yield from (*self.notes, *rows.notes)
         if self.repaired:
             yield f"repaired {_events(self.repaired)}"
         if self.cut_at is not None:
-            yield _truncation(rows.events, self.all_events, self.cut_at)
+            yield _truncation(rows.events, marks, self.all_events, self.cut_at)
         if self.damaged:
             yield f"left out {_events(self.damaged)} that could not be read"
         for reason, count in sorted(rows.dropped.items()):
@@ -155,7 +163,7 @@ def read_kineto(path: str | Path, *, rank: int | None = None) -> RankTimeline:
 def parse_kineto(path: str | Path) -> KinetoTrace:
     """Read one file, fsspec URL or, with `-`, standard input; errors as `read_kineto`.
 
-    What is small is read plainly, so that nobody waits for a compiler; so is everything where numba is missing. What
+    What is small is read plainly, so that nobody waits for a compiler; so is everything where llvmlite is missing. What
     takes long is kept for the next time (see trace_cache).
     """
     if str(path) == STANDARD_INPUT or is_remote(path):
@@ -178,7 +186,7 @@ def _parse(path: str | Path, *, guess: bool) -> KinetoTrace:
         if data is None:
             try:
                 trace = _parse_scanned(stream, guess=guess)
-            except ImportError:  # a numba that does not fit this Python
+            except ImportError:  # a llvmlite that does not fit this machine
                 data = stream.head(None) or b""
             else:
                 return trace
@@ -202,7 +210,12 @@ def _parse_scanned(stream: ByteStream, *, guess: bool) -> KinetoTrace:
     from llmprof.collectors.files.scan_walk import ScanWalk
 
     walk = ScanWalk(stream, guess=guess)
-    walk.walk()
+    try:
+        walk.walk()
+    except TooMuch as much:
+        raise UnreadableError(
+            f"{stream.name} holds {much}; if it is a real trace, record fewer steps, or without stacks."
+        ) from None
     collector = ScannedRows(walk.parts)
     damaged = walk.damaged + collector.damaged + sum(part.damaged for part in walk.parts)
     repaired = collector.mended + sum(part.repaired for part in walk.parts)
@@ -227,7 +240,7 @@ def _trace(
         damaged=damaged,
         repaired=repaired,
         flows=collector.flows,
-        notes=(*stream.notes, *notes),
+        notes=(*stream.notes, *notes, *([FOLLOWED] if walk.followed else [])),
     )
 
 
@@ -289,14 +302,18 @@ def _events(count: int) -> str:
     return f"{format_count(count)} event{'' if count == 1 else 's'}"
 
 
-def _truncation(events: EventTable, all_events: bool, cut_at: int) -> str:
+def _truncation(events: EventTable, marks: StepMarks, all_events: bool, cut_at: int) -> str:
+    """What a cut file holds, and what can be known of the rest."""
     if all_events:
         return "the file is cut short after its last event; facts about the run may be missing"
     last = int((events.ts + events.dur).max())
+    lacking = unanswered_launches(events)
+    known = [f"up to place {format_count(cut_at)} of the text"]
+    known += [f"with {format_count(len(marks))} marked step{'' if len(marks) == 1 else 's'}"]
+    known += [] if lacking is None else [f"and {format_percent(lacking)} of the launches lack their device work"]
     return (
-        f"the file is cut short; {_events(len(events))} over {format_ns(last)} kept, up to place "
-        f"{format_count(cut_at)} of the text; how many are missing is unknown, and since a trace file is not in order "
-        "of time, whole threads or all device rows may be"
+        f"the file is cut short; {_events(len(events))} over {format_ns(last)} kept, {', '.join(known)}; how many are "
+        "missing is unknown, and since a trace file is not in order of time, whole threads or all device rows may be"
     )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from llmprof.timeline.events import DEVICE_KINDS, EventTable, Kind, UInt8
+from llmprof.timeline.events import DEVICE_KINDS, NONE, EventTable, Kind, UInt8
 from llmprof.timeline.intervals import Int64
 from llmprof.units import NS_PER_S
 
-__all__ = ["clock_quantum", "collective_arguments_share", "implausible", "overlapping_rows"]
+__all__ = ["clock_quantum", "collective_arguments_share", "implausible", "overlapping_rows", "unanswered_launches"]
 
 LONGEST_NS = 24 * 3600 * NS_PER_S
 """No row lasts longer, and no row starts further from the middle of the recording: profiler windows are minutes."""
@@ -96,3 +96,13 @@ def collective_arguments_share(events: EventTable) -> float | None:
     if rows.size == 0:
         return None
     return sum(row in events.collectives for row in rows.tolist()) / rows.size
+
+
+def unanswered_launches(events: EventTable) -> float | None:
+    """The share of launching calls whose device work is not in the file; None without such calls."""
+    launching = np.array(["Launch" in name for name in events.strings.names], dtype=bool)
+    rows = events.rows_named((Kind.RUNTIME,), launching)
+    if rows.size == 0:
+        return None
+    owners = events.launch[events.rows(*DEVICE_KINDS)]
+    return 1 - float(np.isin(rows, owners[owners != NONE]).mean())

@@ -13,15 +13,19 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from llmprof.collectors.files.run_bursts import burst_warning, chosen_burst, report_of, times_of
+from llmprof.collectors.files.run_endings import Death, deaths, seen_from_outside, with_ending
+from llmprof.collectors.files.run_loads import batch_loads
+from llmprof.collectors.files.run_memory import allocator_stats, out_of_memory, snapshot_in, with_snapshot
 from llmprof.collectors.files.run_telemetry import NodeTelemetry
 from llmprof.errors import LlmprofError, NotEnoughDataError, NotFoundError
 from llmprof.timeline import rundir
-from llmprof.timeline.environment import Device, Environment, LoaderSettings, OptimizerSettings, Parallelism
 from llmprof.timeline.events import NONE
 from llmprof.timeline.intervals import Int64
-from llmprof.timeline.memory import AllocatorStats
+from llmprof.timeline.memory import AllocatorStats, OutOfMemory
 from llmprof.timeline.steps import StepMarks, StepPhase, StepTimes
-from llmprof.timeline.timeline import RankTimeline, Timeline
+from llmprof.timeline.timeline import RankTimeline, ShapedSteps, Timeline
+from llmprof.units import format_bytes
 
 __all__ = ["read_run_directory"]
 
@@ -36,8 +40,11 @@ LIMIT = 1 << 62
 """No time and no count of a run is as large; a number beyond it is damage."""
 
 
-def read_run_directory(path: Path) -> Timeline:
+def read_run_directory(path: Path, *, only: Mapping[Path, int] | None = None, burst: int | None = None) -> Timeline:
     """The timeline of a run directory, one process a rank: of a restarted rank the one with most steps.
+
+    only    folders below ranks/ with their rank, to read nothing else: the ranks can be read one by one
+    burst   the number of the burst that is read; the latest complete one when not given
 
     Raises NotFoundError when there is no such folder, NotEnoughDataError when nothing was recorded in it.
     """
@@ -45,17 +52,25 @@ def read_run_directory(path: Path) -> Timeline:
         raise NotFoundError(f"{path} is no folder; give the run directory that `llmprof run` printed.")
     warnings: list[str] = []
     run = _object(path / rundir.RUN, warnings)
-    processes = [_Process(rank, folder, warnings) for rank, _, folder in rundir.rank_dirs(path)]
+    folders = {folder: rank for rank, _, folder in rundir.rank_dirs(path)} if only is None else only
+    number = chosen_burst(path, burst)
+    processes = [_Process(rank, folder, number, warnings) for folder, rank in folders.items()]
     recorded = [process for process in processes if process.recorded]
     if not recorded:
         raise NotEnoughDataError(_why_nothing(path, run, processes))
     chosen = _one_a_rank(recorded, warnings)
     nodes: dict[str, NodeTelemetry] = {}
+    if len(processes) == 1:
+        processes[0].header = with_ending(processes[0].header, seen_from_outside(run))
     over = run.get("exit_code") is not None
-    ranks = tuple(_timeline(process, path, nodes, over=over, warnings=warnings) for process in chosen)
+    ranks = tuple(
+        _timeline(process, path, nodes, over=over, ended_well=run.get("exit_code") == 0, warnings=warnings)
+        for process in chosen
+    )
+    warnings += deaths([_death_of(process, rank) for process, rank in zip(chosen, ranks, strict=True) if rank.died])
     sizes = [size for process in chosen if (size := _integer(process.header.get("world_size"))) is not None]
     world_size = max(sizes, default=None)
-    if world_size is not None and len(ranks) < world_size:
+    if only is None and world_size is not None and len(ranks) < world_size:
         warnings.append(f"{len(ranks)} of {world_size} ranks were recorded: {[rank.rank for rank in ranks]}.")
     if run.get("exit_code"):
         warnings.append(f"the command ended with exit code {run['exit_code']}.")
@@ -67,21 +82,32 @@ def read_run_directory(path: Path) -> Timeline:
 class _Process:
     """One folder below ranks/: its rank.json and its steps."""
 
-    def __init__(self, rank: int, folder: Path, warnings: list[str]) -> None:
+    def __init__(self, rank: int, folder: Path, burst: int, warnings: list[str]) -> None:
         self.rank = rank
+        self.burst = burst
         self.folder = folder
-        self.header = _object(folder / rundir.RANK, warnings)
-        self.times = _step_times(_lines(folder / rundir.STEPS, warnings))
+        self.end = _object(folder / rundir.END, warnings)
+        self.header = with_ending(_object(folder / rundir.RANK, warnings), self.end)
+        times = _step_times(_lines(folder / rundir.STEPS, warnings))
+        self.times = None if times is None else times_of(times, self.header, burst)
+        self.failure = _object(folder / rundir.OUT_OF_MEMORY, warnings)
 
     @property
     def recorded(self) -> bool:
-        return self.times is not None or self.trace is not None
+        return self.times is not None or self.trace is not None or bool(self.failure)
 
     @property
     def trace(self) -> Path | None:
         """The burst's trace, as it was written or compressed since."""
-        names = (rundir.TRACE, f"{rundir.TRACE}.gz")
-        return next((path for name in names if (path := self.folder / name).is_file()), None)
+        return self._file(rundir.trace_files(self.burst)[0])
+
+    @property
+    def shapes(self) -> Path | None:
+        """The burst's second trace, of names and shapes."""
+        return self._file(rundir.trace_files(self.burst)[1])
+
+    def _file(self, name: str) -> Path | None:
+        return next((path for one in (name, f"{name}.gz") if (path := self.folder / one).is_file()), None)
 
     @property
     def steps(self) -> int:
@@ -104,7 +130,7 @@ def _one_a_rank(processes: Sequence[_Process], warnings: list[str]) -> list[_Pro
 
 
 def _timeline(
-    process: _Process, run: Path, nodes: dict[str, NodeTelemetry], *, over: bool, warnings: list[str]
+    process: _Process, run: Path, nodes: dict[str, NodeTelemetry], *, over: bool, ended_well: bool, warnings: list[str]
 ) -> RankTimeline:
     header = process.header
     host = str(header.get("host") or "")
@@ -113,14 +139,17 @@ def _timeline(
         node = nodes[host] = NodeTelemetry.read(rundir.node_dir(run, host), warnings)
     traced = _traced(process, warnings)
     overhead = header.get("overhead_ns_per_step")
+    completed = None if process.times is None else int(process.times.number[-1])
+    failure = out_of_memory(process.failure, completed=completed, ended_well=ended_well)
     return replace(
         traced,
         times=process.times,
+        loads=batch_loads(_lines(process.folder / rundir.LOADS, warnings)),
         telemetry=node.of_rank(process.rank, _mapping(header.get("device"))),
-        memory=_allocator(process, warnings),
-        environment=_merged(_environment(_mapping(header.get("environment"))), traced.environment),
+        memory=_memory(process, failure, warnings),
+        environment=_merged(node.environment_of(header), traced.environment),
         overhead_ns_per_step=float(overhead) if isinstance(overhead, (int, float)) else None,
-        died=_death(header, over=over),
+        died=_death(header, failure, over=over),
     )
 
 
@@ -133,13 +162,12 @@ def _traced(process: _Process, warnings: list[str]) -> RankTimeline:
 
     rank, path = process.rank, process.trace
     for event in _lines(process.folder / rundir.EVENTS, warnings):
-        kind, reason = event.get("kind"), event.get("reason")
-        if kind == "burst_skipped":
-            warnings.append(f"rank {rank} was not traced: {reason}.")
-        elif kind == "burst_cut_short":
-            warnings.append(f"the trace of rank {rank} is shorter than planned: {reason}.")
-        elif kind == "disarmed":
-            warnings.append(f"on rank {rank} the collector {event.get('collector')} was switched off: {reason}.")
+        warning = burst_warning(event, rank, process.burst)
+        if warning is not None:
+            warnings.append(warning)
+        elif event.get("kind") == "disarmed":
+            name, reason = event.get("collector"), event.get("reason")
+            warnings.append(f"on rank {rank} the collector {name} was switched off: {reason}.")
     if path is None:
         return RankTimeline(rank=rank, events=None)
     try:
@@ -147,14 +175,27 @@ def _traced(process: _Process, warnings: list[str]) -> RankTimeline:
     except LlmprofError as error:
         warnings.append(f"the trace of rank {rank} is left out: {error}")
         return RankTimeline(rank=rank, events=None)
-    return replace(timeline, marks=_marks(timeline, process))
+    return replace(timeline, marks=_marks(timeline, process), shaped=_shaped(process))
+
+
+def _shaped(process: _Process) -> ShapedSteps | None:
+    """The steps with input shapes. Without them FLOPs are not counted, and nothing else is lost."""
+    from llmprof.collectors.files.kineto import read_kineto
+
+    if process.shapes is None:
+        return None
+    try:
+        timeline = read_kineto(process.shapes, rank=process.rank)
+    except LlmprofError:
+        return None
+    return None if timeline.events is None else ShapedSteps(timeline.events, timeline.marks)
 
 
 def _marks(timeline: RankTimeline, process: _Process) -> StepMarks:
     """The annotations of the whole traced steps; where there is none, the traced steps as the loop measured them."""
     marks, times = timeline.marks, process.times
     if len(marks):
-        steps = _mapping(process.header.get("trace")).get("steps")
+        steps = report_of(process.header, process.burst).get("steps")
         whole = (
             np.isin(marks.number, [n for n in steps if _integer(n) is not None]) if isinstance(steps, list) else None
         )
@@ -199,80 +240,17 @@ def _column(rows: Iterable[Record], key: str, absent: int) -> Int64:
     return np.array([absent if value is None else value for value in values], dtype=np.int64)
 
 
-def _allocator(process: _Process, warnings: list[str]) -> AllocatorStats | None:
-    """Levels of the last reading, peaks of the run, and what the counters grew by over the steady steps."""
-    lines = [
-        line for line in _lines(process.folder / rundir.ALLOCATOR, warnings) if _integer(line.get("n")) is not None
-    ]
-    if not lines:
-        return None
-    last = lines[-1]
-    steady = _steady_readings(lines, process.times)
-
-    def growth(key: str) -> int | None:
-        if len(steady) < 2:
-            return None
-        before, after = _integer(steady[0].get(key)), _integer(steady[-1].get(key))
-        return None if before is None or after is None else max(after - before, 0)
-
-    def highest(key: str) -> int | None:
-        return max((value for line in lines if (value := _integer(line.get(key))) is not None), default=None)
-
-    return AllocatorStats(
-        capacity_bytes=_integer(_mapping(process.header.get("memory")).get("capacity_bytes")),
-        peak_allocated_bytes=highest("peak_allocated"),
-        peak_reserved_bytes=highest("peak_reserved"),
-        allocated_bytes=_integer(last.get("allocated")),
-        reserved_bytes=_integer(last.get("reserved")),
-        inactive_split_bytes=_integer(last.get("inactive_split")),
-        retries=growth("retries"),
-        out_of_memory_errors=growth("ooms"),
-        device_allocations=growth("device_alloc"),
-        device_frees=growth("device_free"),
-        measured_steps=int(steady[-1]["n"] - steady[0]["n"]) if len(steady) > 1 else None,
-    )
-
-
-def _steady_readings(lines: Sequence[Record], times: StepTimes | None) -> list[Record]:
-    """From the first reading in the baseline to the last of the run."""
-    baseline = times.number[times.select(StepPhase.BASELINE)] if times is not None else np.empty(0, np.int64)
-    return [line for line in lines if line["n"] >= int(baseline[0])] if baseline.size else []
+def _memory(process: _Process, failure: OutOfMemory | None, warnings: list[str]) -> AllocatorStats | None:
+    """The allocator's counters, the allocation that failed, and a snapshot that lies in the rank's folder."""
+    lines = _lines(process.folder / rundir.ALLOCATOR, warnings)
+    capacity = _integer(_mapping(process.header.get("memory")).get("capacity_bytes"))
+    if capacity is None and failure is not None:
+        capacity = _integer(process.failure.get("capacity"))
+    stats = allocator_stats(lines, process.times, capacity, failure)
+    return with_snapshot(stats, snapshot_in(process.folder, warnings), process.times)
 
 
 # Settings and how it ended
-
-
-def _environment(data: Record) -> Environment:
-    device = _mapping(data.get("device"))
-    capability = device.get("capability")
-    pair = isinstance(capability, list) and len(capability) == 2 and all(_integer(c) is not None for c in capability)
-    variables, sizes = _mapping(data.get("variables")), _mapping(data.get("parameter_bytes"))
-    command = data.get("command")
-    return replace(
-        _plain(Environment, data),
-        device=replace(_plain(Device, device), capability=tuple(capability) if pair and capability else None),
-        parallelism=_plain(Parallelism, _mapping(data.get("parallelism"))),
-        loaders=_plain_each(LoaderSettings, data.get("loaders")),
-        optimizers=_plain_each(OptimizerSettings, data.get("optimizers")),
-        parameter_bytes={str(k): size for k, v in sizes.items() if (size := _integer(v)) is not None},
-        variables={str(name): value for name, value in variables.items() if isinstance(value, str)},
-        command=tuple(str(word) for word in command) if isinstance(command, list) else (),
-    )
-
-
-def _plain(cls: type[T], data: Record) -> T:
-    """`cls` with those fields of `data` that have the declared plain type; the others keep their default."""
-    plain = {"int | None": int, "str | None": str, "bool | None": bool}
-    values = {}
-    for field in fields(cls):  # type: ignore[arg-type]
-        kind = plain.get(str(field.type))
-        if kind is not None and type(data.get(field.name)) is kind:
-            values[field.name] = data[field.name]
-    return cls(**values)
-
-
-def _plain_each(cls: type[T], data: Any) -> tuple[T, ...]:
-    return tuple(_plain(cls, _mapping(entry)) for entry in data) if isinstance(data, list) else ()
 
 
 def _merged(first: T, second: T) -> T:
@@ -280,19 +258,21 @@ def _merged(first: T, second: T) -> T:
     values = {}
     for field in fields(first):  # type: ignore[arg-type]
         mine, other = getattr(first, field.name), getattr(second, field.name)
-        if is_dataclass(mine):
+        if is_dataclass(mine) and is_dataclass(other):
             values[field.name] = _merged(mine, other)
         else:
             values[field.name] = other if mine is None or mine == () or mine == {} else mine
     return replace(first, **values)  # type: ignore[type-var]
 
 
-def _death(header: Record, *, over: bool) -> str | None:
+def _death(header: Record, failure: OutOfMemory | None, *, over: bool) -> str | None:
     """How the process ended when it did not end well; None also while the run still goes on."""
     ended, reason = header.get("ended"), str(header.get("reason") or "")
     message = _mapping(header.get("memory")).get("out_of_memory")
     if message or (ended == "exception" and "out of memory" in reason.lower()):
         return f"out of memory: {message or reason}"
+    if failure is not None and failure.ended_the_run and over:  # caught, or a process that leaves without a word
+        return f"out of memory: {format_bytes(failure.requested_bytes)} could not be allocated"
     if ended == "exception":
         return f"exception: {reason}" if reason else "exception"
     if ended == "signal":
@@ -300,10 +280,15 @@ def _death(header: Record, *, over: bool) -> str | None:
     return "killed" if ended == "running" and over else None
 
 
+def _death_of(process: _Process, rank: RankTimeline) -> Death:
+    step = None if process.times is None else int(process.times.number[-1])
+    return Death(rank=process.rank, how=rank.died or "", step=step, t_ns=_integer(process.end.get("t")))
+
+
 def _why_nothing(path: Path, run: Record, processes: Sequence[_Process]) -> str:
     code = run.get("exit_code")
     if processes:
-        ends = {_death(process.header, over=True) for process in processes} - {None}
+        ends = {_death(process.header, None, over=True) for process in processes} - {None}
         how = f" ({', '.join(sorted(end for end in ends if end))})" if ends else ""
         return (
             f"{path} holds no completed step: {len(processes)} training process(es) ended before the second "

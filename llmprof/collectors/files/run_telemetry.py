@@ -1,35 +1,47 @@
-"""What did the node report about itself? The device.csv and host.csv of a run directory as series of each rank."""
+"""What did the node report about itself? The files in nodes/HOST of a run directory: series of each rank, and the node.
+
+device.csv and host.csv become series; topology.json and devices.json tell which GPU is the rank's.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from llmprof.collectors.files.records import record_of
+from llmprof.timeline.environment import Environment
 from llmprof.timeline.intervals import Int64
 from llmprof.timeline.telemetry import Series
+from llmprof.timeline.topology import Node
 
 __all__ = ["NodeTelemetry"]
 
 UNITS = {
     "cpu_percent": "%",
     "dram_active": "%",
+    "fp16_active": "%",
+    "fp32_active": "%",
+    "fp64_active": "%",
     "gpu_util": "%",
     "mem_mhz": "MHz",
     "mem_util": "%",
+    "power_limit_w": "W",
+    "power_violation_ns": "ns",
     "power_w": "W",
     "sm_active": "%",
     "sm_mhz": "MHz",
     "sm_occupancy": "%",
     "temp_c": "°C",
     "tensor_active": "%",
+    "thermal_violation_ns": "ns",
 }
-"""Columns in bytes say so in their name; every other column is a plain number."""
+"""Columns in bytes, also a second, say so in their name; every other column is a plain number."""
 UNIX_NS = range(10**18, 2**63)
 """From 2001 on."""
 MANY = 1_000_000
@@ -48,7 +60,7 @@ class _Table:
         """One series a column that has a reading in the rows of `key`."""
         rows = np.flatnonzero(self.key == key)
         return [
-            Series(name, "B" if name.endswith("_bytes") else UNITS.get(name, ""), self.t_ns[rows], value[rows], device)
+            Series(name, _unit(name), self.t_ns[rows], value[rows], device)
             for name, value in self.columns.items()
             if not np.isnan(value[rows]).all()
         ]
@@ -61,6 +73,7 @@ class NodeTelemetry:
     devices: _Table | None
     hosts: _Table | None
     identities: tuple[Mapping[str, Any], ...] = ()
+    node: Node | None = None
 
     @classmethod
     def read(cls, folder: Path, warnings: list[str]) -> NodeTelemetry:
@@ -69,7 +82,14 @@ class NodeTelemetry:
             _table(folder / "device.csv", "gpu", warnings),
             _table(folder / "host.csv", "rank", warnings),
             _identities(folder / "devices.json"),
+            _node(folder / "topology.json", warnings),
         )
+
+    def environment_of(self, header: Mapping[str, Any]) -> Environment:
+        """The settings in a rank.json, with this node and the rank's GPU in it."""
+        device = header.get("device")
+        own = self._own_gpu(device) if isinstance(device, Mapping) else None
+        return replace(record_of(Environment, header.get("environment")), node=self.node, gpu_index=own)
 
     def of_rank(self, rank: int, device: Mapping[str, Any]) -> tuple[Series, ...]:
         """The rank's host series and those of its own GPU; of all GPUs where nothing tells which is its own."""
@@ -124,6 +144,22 @@ def _table(path: Path, key: str, warnings: list[str]) -> _Table | None:
         np.array([k for _, k, _ in rows], dtype=np.int64),
         {name: _numbers([row[i] for _, _, row in rows]) for i, name in enumerate(names) if i not in (0, place)},
     )
+
+
+def _unit(column: str) -> str:
+    if column.endswith("_bytes"):
+        return "B"
+    return "B/s" if column.endswith("_bytes_per_s") else UNITS.get(column, "")
+
+
+def _node(path: Path, warnings: list[str]) -> Node | None:
+    try:
+        return record_of(Node, json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError):
+        warnings.append(f"{path} cannot be read; the topology of this node is unknown.")
+        return None
 
 
 def _whole(cell: str) -> int | None:

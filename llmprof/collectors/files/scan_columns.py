@@ -96,14 +96,16 @@ class ScannedRows:
 
     def _column(self, name: str, common: Mapping[int, Ids] | None = None) -> npt.NDArray[Any]:
         """One column of all parts, which lose it; `common` gives for each scanner the common numbers of its own."""
-        pieces = []
+        kinds = {scanner.columns[name].dtype for scanner in self._scanners}
+        column = np.empty(self._count, np.int64 if name == "ts" else np.result_type(*kinds))
+        at = 0
         for part, scanner in self._parts:
             values = scanner.columns[name].part(part.start, part.stop)
-            pieces.append(values if common is None else common[id(scanner)][values])
-        column = np.concatenate(pieces)
+            column[at : at + len(part)] = values if common is None else common[id(scanner)][values]
+            at += len(part)
         for scanner in self._scanners:
             scanner.columns[name].clear()
-        return column.astype(np.int64, copy=False) if name == "ts" else column
+        return column
 
 
 def _joined(scanners: Sequence[ScanState], tables: Sequence[Table], number: Any) -> dict[int, Ids]:

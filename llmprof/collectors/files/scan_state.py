@@ -6,22 +6,28 @@ was seen first, so that what several scanners found can be joined afterwards.
 
 from __future__ import annotations
 
+import mmap
+from bisect import bisect_left, bisect_right
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from llmprof.collectors.files import limits
 from llmprof.collectors.files import scanner_slots as slots
-from llmprof.collectors.files import scanner_tables as tables
 from llmprof.collectors.files.kineto_rows import CATEGORIES
-from llmprof.collectors.files.scanner import scan
-from llmprof.collectors.files.scanner_events import key_words
+from llmprof.collectors.files.scan_code import scanner_code
+from llmprof.collectors.files.scanner_slots import key_words
 from llmprof.timeline.intervals import Int64
+from llmprof.units import format_bytes, format_count
 
 __all__ = ["Growing", "ScanState", "Table"]
 
 ROOM = 1 << 14
 """Rows that are scanned before they are moved out; few enough to stay in the cache of a core."""
+
+BLOCK_BYTES = 1 << 19
+"""Memory of a column that is mapped at a time."""
 
 SCRATCH_BYTES = 1 << 20
 """The arguments of one event that are kept as text; an event with more is read without them."""
@@ -44,40 +50,64 @@ _SIDES: dict[str, tuple[np.int64, type[np.integer[Any]]]] = {
 
 
 class Growing:
-    """A column of integers that grows, in 4 bytes a value as long as they fit."""
+    """A column of integers that grows, in 4 bytes a value as long as they fit.
+
+    Its blocks are mapped one by one, so that their memory goes back to the system at once; what the allocator is given
+    back by a scanning thread, it keeps for that thread.
+    """
 
     def __init__(self, kind: type[np.integer[Any]]) -> None:
-        self._data: npt.NDArray[Any] = np.empty(4 * ROOM, np.uint8 if kind is np.uint8 else np.int32)
+        self._narrow = np.dtype(np.uint8 if kind is np.uint8 else np.int32)
+        self._blocks: list[npt.NDArray[Any]] = []
+        self._starts: list[int] = []
         self._size = 0
 
     def __len__(self) -> int:
         return self._size
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the widest value."""
+        return np.result_type(self._narrow, *{block.dtype for block in self._blocks})
+
     def append(self, values: npt.NDArray[Any]) -> None:
         """Add values at the end."""
-        if values.dtype == np.int64 and self._data.dtype == np.int32 and not _fits(values):
-            self._data = self._data.astype(np.int64)
-        end = self._size + values.size
-        if end > self._data.size:
-            longer = np.empty(2 * self._data.size, self._data.dtype)  # memory that is not yet written costs nothing
-            longer[: self._size] = self._data[: self._size]
-            self._data = longer
-        self._data[self._size : end] = values
-        self._size = end
+        wide = values.dtype == np.int64 and not _fits(values)
+        while values.size:
+            used = self._size - self._starts[-1] if self._blocks else 0
+            if not self._blocks or used == self._blocks[-1].size or (wide and self._blocks[-1].dtype != np.int64):
+                self._begin_block(np.dtype(np.int64) if wide else self._narrow)
+                used = 0
+            count = min(values.size, self._blocks[-1].size - used)
+            self._blocks[-1][used : used + count] = values[:count]
+            self._size += count
+            values = values[count:]
+
+    def _begin_block(self, dtype: np.dtype[Any]) -> None:
+        if self._blocks:
+            self._blocks[-1] = self._blocks[-1][: self._size - self._starts[-1]]
+        self._blocks.append(np.frombuffer(mmap.mmap(-1, BLOCK_BYTES), dtype))
+        self._starts.append(self._size)
 
     def part(self, start: int, stop: int) -> npt.NDArray[Any]:
-        """A view of some values."""
-        return self._data[start:stop]
+        """Some values."""
+        first, last = bisect_right(self._starts, start) - 1, bisect_left(self._starts, stop)
+        pieces = [
+            self._blocks[i][max(0, start - self._starts[i]) : stop - self._starts[i]]
+            for i in range(max(first, 0), last)
+        ]
+        return pieces[0] if len(pieces) == 1 else np.concatenate([*pieces, np.empty(0, self._narrow)])
 
     def clear(self) -> None:
         """Give the memory back."""
-        self._data, self._size = self._data[:0].copy(), 0
+        self.__init__(self._narrow.type)  # type: ignore[misc]
 
 
 class Table:
-    """One hash table of the scanner: byte strings, or records of tables.RECORD_FIELDS integers."""
+    """One hash table of the scanner: byte strings, or records of slots.RECORD_FIELDS integers."""
 
-    def __init__(self, state: Int64, slot: np.int64, *, records: bool = False) -> None:
+    def __init__(self, what: str, state: Int64, slot: np.int64, *, records: bool = False) -> None:
+        self._what = what
         self._state = state
         self._slot = int(slot)
         self._records = records
@@ -88,19 +118,23 @@ class Table:
         self._publish()
 
     def __len__(self) -> int:
-        return int(self._state[self._slot + tables.COUNT])
+        return int(self._state[self._slot + slots.COUNT])
 
     def __getitem__(self, index: int) -> bytes:
         return self._items[self._ends[index] : self._ends[index + 1]].tobytes()
 
     def record(self, index: int) -> list[int]:
         """The fields of one record."""
-        fields: list[int] = self._items[index * tables.RECORD_FIELDS : (index + 1) * tables.RECORD_FIELDS].tolist()
+        fields: list[int] = self._items[index * slots.RECORD_FIELDS : (index + 1) * slots.RECORD_FIELDS].tolist()
         return fields
 
     def grow(self, item_bytes: int) -> None:
-        """Make room for as many items again, and for one of `item_bytes`."""
+        """Make room for as many items again, and for one of `item_bytes`; TooMuch at a limit of `limits`."""
         used = len(self)
+        if used > limits.MOST_DIFFERENT:
+            raise limits.TooMuch(f"more than {format_count(limits.MOST_DIFFERENT)} different {self._what}")
+        if not self._records and self._ends[used] > limits.MOST_TEXT_BYTES:
+            raise limits.TooMuch(f"more than {format_bytes(limits.MOST_TEXT_BYTES)} of different {self._what}")
         if not self._records and self._ends[used] + item_bytes + 64 > self._items.size:
             self._items = _longer(self._items, 2 * self._items.size + item_bytes)
         if 2 * used >= self.first.size:
@@ -110,27 +144,29 @@ class Table:
             self.first = _longer(self.first, 2 * self.first.size)
             self._hashed = np.zeros(2 * self._hashed.size, np.int32)
             self._publish()
-            tables.rehash(_address(self._state), self._slot, int(self._records))
+            scanner_code().rehash(_address(self._state), self._slot, int(self._records))
         self._publish()
 
     def _publish(self) -> None:
         state, slot = self._state, self._slot
         for offset, array in (
-            (tables.ITEMS, self._items),
-            (tables.ENDS, self._ends),
-            (tables.HASHED, self._hashed),
-            (tables.FIRST, self.first),
+            (slots.ITEMS, self._items),
+            (slots.ENDS, self._ends),
+            (slots.HASHED, self._hashed),
+            (slots.FIRST, self.first),
         ):
             state[slot + offset] = _address(array)
-        state[slot + tables.ITEMS_SIZE] = self._items.size
-        state[slot + tables.HASH_SIZE] = self._hashed.size
-        state[slot + tables.CAPACITY] = self.first.size
+        state[slot + slots.ITEMS_SIZE] = self._items.size
+        state[slot + slots.HASH_SIZE] = self._hashed.size
+        state[slot + slots.CAPACITY] = self.first.size
 
 
 class ScanState:
     """One scanner: `scan` bytes, then `move_out` the rows; `len` is how many were moved out."""
 
     def __init__(self) -> None:
+        self._code = scanner_code()
+        self._most_rows = limits.most_rows()
         self._state: Int64 = np.zeros(slots.SLOTS, np.int64)
         self._arrays: dict[str, npt.NDArray[Any]] = {}
         self.columns = {name: Growing(kind) for name, (_, kind) in _COLUMNS.items()}
@@ -148,10 +184,10 @@ class ScanState:
         self._state[slots.SCRATCH_SIZE] = SCRATCH_BYTES
         self._state[slots.CATEGORY_COUNT] = len(CATEGORIES)
         self._state[slots.ROOM] = ROOM
-        self.names = Table(self._state, slots.NAMES)
-        self.words = Table(self._state, slots.WORDS)
-        self.texts = Table(self._state, slots.TEXTS)
-        self.lanes = Table(self._state, slots.LANES, records=True)
+        self.names = Table("names", self._state, slots.NAMES)
+        self.words = Table("names of threads", self._state, slots.WORDS)
+        self.texts = Table("shapes and arguments", self._state, slots.TEXTS)
+        self.lanes = Table("threads and streams", self._state, slots.LANES, records=True)
 
     def scan(self, address: int, start: int, stop: int) -> tuple[int, int]:
         """Scan bytes [start, stop) of the buffer at `address`; why it stopped (a STOP of scanner_slots), and where.
@@ -160,7 +196,7 @@ class ScanState:
         """
         at = address + start
         while True:
-            why = scan(_address(self._state), at, address + stop)
+            why = self._code.scan(_address(self._state), at, address + stop)
             at = int(self._state[slots.POS])
             if why != slots.STOP_GROW:
                 return int(why), at - address
@@ -172,7 +208,7 @@ class ScanState:
         self._state[slots.BASE] = first - int(self._state[slots.ROWS])
 
     def move_out(self) -> None:
-        """Add what was found since the last call to `columns` and `sides`."""
+        """Add what was found since the last call to `columns` and `sides`; TooMuch when that is no longer possible."""
         count, sides = int(self._state[slots.ROWS]), int(self._state[slots.SIDES])
         self._arrays["row"][:sides] += len(self)
         for growing, size in ((self.columns, count), (self.sides, sides)):
@@ -180,6 +216,8 @@ class ScanState:
                 column.append(self._arrays[name][:size])
         self._state[slots.ROWS] = self._state[slots.SIDES] = 0
         self._state[slots.BASE] += count
+        if len(self) > self._most_rows:
+            raise limits.TooMuch(f"more than {format_count(len(self))} events, and no memory for more")
 
     def __len__(self) -> int:
         return len(self.columns["ts"])

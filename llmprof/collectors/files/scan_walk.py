@@ -15,22 +15,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from llmprof.collectors.files import limits
 from llmprof.collectors.files import scanner_slots as slots
 from llmprof.collectors.files.json_events import LIST_KEY, NEXT_EVENT, Decoder
 from llmprof.collectors.files.scan_choice import GuessedWrong
 from llmprof.collectors.files.scan_repair import Repair
 from llmprof.collectors.files.scan_state import ScanState
 from llmprof.collectors.files.scan_window import Window, address_of
-from llmprof.collectors.files.scanner_memory import PAD
+from llmprof.collectors.files.scanner_slots import PAD
 from llmprof.collectors.files.streams import ByteStream
 
 __all__ = ["Part", "ScanWalk", "Scanner"]
-
-LONGEST_ITEM = 64 << 20
-"""Bytes of an event; a longer one is left out."""
-
-LONGEST_VALUE = 16 << 20
-"""Bytes of a value at the top level; a longer one is left out."""
 
 LONGEST_MATCH = 1 << 12
 """Bytes between two events that are still taken for the end of one and the beginning of the next."""
@@ -129,14 +124,16 @@ class ScanWalk:
         self._scanners = [Scanner() for _ in range(THREADS if guess else 1)]
         self.parts: list[Part] = []
         self.header: dict[str, Any] = {}
+        self._kept = 0
         self.found_list = False
         self.bare = False
         self.closed = False
         self.damaged = 0
         self.cut_at: int | None = None
+        self.followed = False
 
     def walk(self) -> None:
-        """Read everything; GuessedWrong when that has to be done again without guesses."""
+        """Read everything; GuessedWrong when that has to be done again without guesses, TooMuch at a limit."""
         window = self._window
         window.fill()
         if window.data.startswith(b"\xef\xbb\xbf"):
@@ -145,10 +142,12 @@ class ScanWalk:
             window.lo += 1
             self.bare = True
             self._list()
-            return
-        window.lo += 1
-        while self.cut_at is None and self._skip(_blanks_and_commas) != b"}":
-            self._key_and_value()
+        else:
+            window.lo += 1
+            while self.cut_at is None and self._skip(_blanks_and_commas) != b"}":
+                self._key_and_value()
+            window.lo += self.cut_at is None
+        self.followed = self.cut_at is None and self._skip(_blanks) != b""
 
     def _skip(self, blanks: re.Pattern[bytes]) -> bytes:
         """Pass over what matches; the byte that follows, empty at the end."""
@@ -169,10 +168,12 @@ class ScanWalk:
             window.lo += 1
             self._list()
             return
-        value = None if key is None else self._value()
+        start = window.place
+        value = None if key is None or self._kept > limits.LONGEST_VALUE else self._value()
         if key is not None and value is not None:
             if isinstance(key[0], str):
                 self.header[key[0]] = value[0]
+                self._kept += window.place - start
             return
         place = window.place
         if self.found_list or not self._find(_list_key):
@@ -193,7 +194,7 @@ class ScanWalk:
                     return (self._decoder.value(data[:end].decode("utf-8", errors="replace"), 0)[0],)
             if size < window.hi - window.lo:
                 size *= 8
-            elif window.hi - window.lo > LONGEST_VALUE or not window.more():
+            elif window.hi - window.lo > limits.LONGEST_VALUE or not window.more():
                 return None
 
     def _find(self, pattern: re.Pattern[bytes]) -> bool:
@@ -221,7 +222,7 @@ class ScanWalk:
             if why == slots.STOP_CLOSED:
                 self.closed = True
                 return
-            if why == slots.STOP_INCOMPLETE and window.hi - window.lo > LONGEST_ITEM:
+            if why == slots.STOP_INCOMPLETE and window.hi - window.lo > limits.LONGEST_ITEM:
                 part.damaged += 1
                 place = window.place
                 if not self._find(_next_item):

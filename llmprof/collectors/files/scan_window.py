@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from llmprof.collectors.files.scanner_memory import PAD
+from llmprof.collectors.files.scanner_slots import PAD
 from llmprof.collectors.files.streams import ByteStream
 
 __all__ = ["Window", "address_of"]

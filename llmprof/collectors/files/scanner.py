@@ -1,9 +1,9 @@
-"""Which rows do these bytes hold? The byte scanner of Kineto traces: numba functions, compiled once and cached.
+"""Which rows do these bytes hold? The byte scanner of Kineto traces: numba functions, which scanner.ll holds compiled.
 
 `scan` reads the items of an event list from memory straight into columns, without a Python object per event. It takes
 what is JSON and, of what is not, the known slips (lone backslashes, nan, a last comma). At an item that it does not
 understand it stops, and the caller reads that one another way. It allocates nothing: when a column or a table is full
-it stops, the caller makes room and calls again.
+it stops, the caller makes room and calls again. After a change of scanner*.py run scripts/build_scanner.py.
 """
 
 # ruff: noqa: SIM109 - comparisons one by one compile to the fastest code
@@ -13,8 +13,9 @@ import numpy as np
 
 from llmprof.collectors.files import scanner_slots as slots
 from llmprof.collectors.files.scanner_events import read_event
-from llmprof.collectors.files.scanner_memory import byte, get, jit, njit, put, put8, put32, word
-from llmprof.collectors.files.scanner_tables import FIRST, FULL, ITEMS, RECORD_FIELDS, intern, record_id
+from llmprof.collectors.files.scanner_memory import byte, get, jit, put, put8, put32
+from llmprof.collectors.files.scanner_slots import FIRST, ITEMS, RECORD_FIELDS, word
+from llmprof.collectors.files.scanner_tables import FULL, intern, record_id
 from llmprof.collectors.files.scanner_values import INCOMPLETE, NO_INTEGER, prefix, skip_value
 from llmprof.timeline.events import NONE, Kind
 
@@ -240,7 +241,7 @@ def _gather(first, last, s):  # type: ignore[no-untyped-def]
     return size
 
 
-@njit("int64(int64, int64, int64)", nogil=True, cache=True)
+@jit
 def scan(s, i, hi):  # type: ignore[no-untyped-def]
     """Read the items of an event list from address `i` to `hi`; gives why it stopped, with the place in slot POS.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from llmprof.collectors.files import scanner_slots as slots
-from llmprof.collectors.files.scanner_memory import byte, get, jit, jit_small, put, word
+from llmprof.collectors.files.scanner_memory import byte, get, jit, jit_small, put
+from llmprof.collectors.files.scanner_slots import word
 from llmprof.collectors.files.scanner_values import (
     INCOMPLETE,
     NO_INTEGER,
@@ -19,7 +20,7 @@ from llmprof.collectors.files.scanner_values import (
     string_end,
 )
 
-__all__ = ["key_words", "read_event"]
+__all__ = ["read_event"]
 
 QUOTE, COMMA, COLON, BRACE, END_BRACE, MINUS, LOWER_N = 34, 44, 58, 123, 125, 45, 110
 
@@ -28,11 +29,6 @@ _TID, _DUR, _NAME, _ARGS = word("tid"), word("dur"), word("name"), word("args")
 _DEVICE, _STREAM, _BYTES = word("device"), word("stream"), word("bytes")
 _CORRELATION, _CORRELATION_END = word("correlation"), word("correlation", 8)
 _EXTERNAL, _OLD_EXTERNAL, _EXTERNAL_END = word("External id"), word("external id"), word("External id", 8)
-
-
-def key_words(text: str) -> list[int]:
-    """A key as the scanner compares it: its length, then four words."""
-    return [len(text), *(int(word(text, at)) for at in (0, 8, 16, 24))]
 
 
 @jit

@@ -1,7 +1,7 @@
 """How does a numba function read and write memory by address? A handful of intrinsics and one jit decorator.
 
-Addresses are int64. Without arrays the compiled scanner keeps no reference counts and compiles in a few seconds.
-Loads of 8 and 32 bytes may begin at any byte, so PAD readable bytes must follow the last one that counts.
+Addresses are int64. Without arrays the compiled scanner keeps no reference counts, and needs
+nothing of numba when it runs.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ from typing import Any
 
 import numba
 import numba.extending
-import numpy as np
 from llvmlite import ir
 from numba import types
 
 __all__ = [
-    "PAD",
     "byte",
     "first_bit",
     "get",
@@ -25,19 +23,13 @@ __all__ = [
     "jit",
     "jit_small",
     "load",
-    "njit",
     "put",
     "put8",
     "put32",
     "quotes",
     "structure",
-    "word",
 ]
 
-PAD = 64
-
-# Typed as Any: the parts are called by compiled code only, with what numba infers.
-njit: Any = numba.njit
 _extend: Any = numba.extending.intrinsic
 
 
@@ -46,21 +38,16 @@ def intrinsic(make: Callable[..., Any]) -> Any:
     return _extend(make)
 
 
-_PART = {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-jit: Callable[..., Any] = njit(**_PART)
-"""For the parts of the scanner. Only the function that uses them is cached on disk, by the time of change of its own
-file: after a change of a part, touch scanner.py."""
+# Typed as Any: the parts are called by compiled code only, with what numba infers.
+_PART: dict[str, Any] = {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+jit: Callable[..., Any] = numba.njit(**_PART)
+"""For the parts of the scanner."""
 
-jit_small: Callable[..., Any] = njit(**_PART, forceinline=True)
+jit_small: Callable[..., Any] = numba.njit(**_PART, forceinline=True)
 """For the smallest parts, which are to become a part of their callers."""
 
 _LANES = 32
 _QUOTE, _BACKSLASH, _OPEN, _CLOSE, _FOLD = 34, 92, 123, 125, 0x20
-
-
-def word(text: str, at: int = 0) -> np.uint64:
-    """Eight bytes of `text` from `at` as the integer that `load` gives, zeros behind its end."""
-    return np.uint64(int.from_bytes(text.encode()[at : at + 8].ljust(8, b"\0"), "little"))
 
 
 def _loader(bits: int, result: Any) -> Callable[..., Any]:

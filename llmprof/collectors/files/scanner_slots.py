@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["DETAILS", "SLOTS"]
+__all__ = ["DETAILS", "PAD", "RECORD_FIELDS", "SLOTS", "key_words", "word"]
+
+PAD = 64
+"""Readable bytes that must follow the last one that counts: loads of 8 and 32 bytes may begin at any byte."""
 
 (STOP_END, STOP_CLOSED, STOP_FULL, STOP_GROW, STOP_INCOMPLETE, STOP_ODD) = (np.int64(k) for k in range(6))
 """Why a scan stopped: at the end of the bytes, behind the list, for want of rows or of room in a table, at an item
@@ -37,6 +40,11 @@ SHAPE_DETAILS, ALL_DETAILS = np.int64(3), np.int64(len(DETAILS))
 
 TABLE = 8
 """Slots that a table takes (see scanner_tables)."""
+ITEMS, ITEMS_SIZE, ENDS, HASHED, HASH_SIZE, FIRST, CAPACITY, COUNT = (np.int64(k) for k in range(TABLE))
+"""Slots of a table, from its own first slot on: the bytes or records; their ends (byte strings only); ids + 1 by hash
+(int32, a power of two at least twice the capacity); where each was seen first; how many fit; how many there are."""
+RECORD_FIELDS = 8
+"""int64 fields of a record; the last one is no part of the key."""
 
 _names = iter(range(1000))
 
@@ -62,3 +70,13 @@ def _slots(count: int, size: int = 1) -> tuple[np.int64, ...]:
 (C_TS, C_DUR, C_KIND, C_LANE, C_NAME, C_CORRELATION, C_EXTERNAL, C_SIDE_ROW, C_SIDE_TAG, C_SIDE_VALUE) = _slots(10)
 (NAMES, WORDS, TEXTS, LANES) = _slots(4, TABLE)
 SLOTS = next(_names)
+
+
+def word(text: str, at: int = 0) -> np.uint64:
+    """Eight bytes of `text` from `at` as the integer that `load` gives, zeros behind its end."""
+    return np.uint64(int.from_bytes(text.encode()[at : at + 8].ljust(8, b"\0"), "little"))
+
+
+def key_words(text: str) -> list[int]:
+    """A key as the scanner compares it: its length, then four words."""
+    return [len(text), *(int(word(text, at)) for at in (0, 8, 16, 24))]

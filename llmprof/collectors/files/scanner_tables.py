@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from llmprof.collectors.files.scanner_memory import byte, get, get32, jit, load, njit, put, put8, put32
+from llmprof.collectors.files.scanner_memory import byte, get, get32, jit, load, put, put8, put32
+from llmprof.collectors.files.scanner_slots import (
+    CAPACITY,
+    COUNT,
+    ENDS,
+    FIRST,
+    HASH_SIZE,
+    HASHED,
+    ITEMS,
+    ITEMS_SIZE,
+    RECORD_FIELDS,
+)
 from llmprof.collectors.files.scanner_values import prefix, same
 
-__all__ = ["FULL", "RECORD_FIELDS", "intern", "record_id", "rehash"]
+__all__ = ["FULL", "intern", "record_id", "rehash"]
 
 FULL = np.int64(-1)
-
-ITEMS, ITEMS_SIZE, ENDS, HASHED, HASH_SIZE, FIRST, CAPACITY, COUNT = (np.int64(k) for k in range(8))
-"""Slots of a table, from its own first slot on: the bytes or records; their ends (byte strings only); ids + 1 by hash
-(int32, a power of two at least twice the capacity); where each was seen first; how many fit; how many there are."""
-
-RECORD_FIELDS = 8
-"""int64 fields of a record; the last one is no part of the key."""
 
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT, _HALF = np.uint64(29), np.uint64(32)
@@ -93,9 +97,9 @@ def record_id(record, s, table, seen):  # type: ignore[no-untyped-def]
     return i
 
 
-@njit(nogil=True, cache=True)
+@jit
 def rehash(s, table, size):  # type: ignore[no-untyped-def]
-    """Enter everything into an emptied hash array again; `size` is the bytes of a record's key, 0 for byte strings."""
+    """Enter all into an emptied hash array again; `size` is 0 for byte strings, 1 for records. Gives the count."""
     hashed, ends, items = get(s, table + HASHED), get(s, table + ENDS), get(s, table + ITEMS)
     last = get(s, table + HASH_SIZE) - 1
     for i in range(get(s, table + COUNT)):
@@ -107,3 +111,4 @@ def rehash(s, table, size):  # type: ignore[no-untyped-def]
         while get32(hashed, at) != 0:
             at = (at + 1) & last
         put32(hashed, at, i + 1)
+    return get(s, table + COUNT)

@@ -20,8 +20,8 @@ from llmprof.collectors.files.scanner_memory import (
     put,
     quotes,
     structure,
-    word,
 )
+from llmprof.collectors.files.scanner_slots import word
 
 __all__ = [
     "INCOMPLETE",

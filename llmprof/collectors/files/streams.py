@@ -15,8 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from llmprof.collectors.files import limits
 from llmprof.errors import InputError, NotFoundError, UnknownFormatError, UnreadableError
-from llmprof.units import format_bytes
+from llmprof.units import format_bytes, format_percent
 
 __all__ = ["STANDARD_INPUT", "ByteStream", "is_remote", "open_stream"]
 
@@ -26,11 +27,6 @@ ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 BLOCK_BYTES = 1 << 15
 """Compressed bytes unpacked at a time; also the most that is lost before a damaged place."""
 
-MAX_RATIO = 200
-MAX_INFLATED_BYTES = 2 << 30
-"""Unpacking stops when the text is longer than this and more than MAX_RATIO times the compressed bytes: real traces
-shrink 10 to 30 times, a file made of zeros 1000 times."""
-
 _KNOWN_STARTS = {
     b"SQLite format 3\x00": "an SQLite database (an Nsight Systems export?)",
     b"PK\x03\x04": "a zip archive",
@@ -39,6 +35,7 @@ _KNOWN_STARTS = {
     b"BZh": "bzip2 data",
     b"\xfd7zXZ\x00": "xz data",
     b"PAR1": "a Parquet file",
+    b"\xff\xfe": "UTF-16 text",
 }
 
 
@@ -99,6 +96,7 @@ class ByteStream:
         """All bytes, when they are fewer than `limit`; else None, and they can be read as if nothing had been."""
         if limit is not None and (self.size or 0) >= limit:
             return None
+        most = limits.most_plain_bytes() if limit is None else limit
         parts = [bytes(self._rest)]
         self._rest = memoryview(b"")
         size = len(parts[0])
@@ -108,6 +106,11 @@ class ByteStream:
                 return b"".join(parts)
             parts.append(piece)
             size += len(piece)
+            if limit is None and size > most:
+                raise UnreadableError(
+                    f"{self.name} is too long for the memory of this machine (more than {format_bytes(size)} of text); "
+                    "install llmprof[fast], which reads it piece by piece."
+                )
         self._rest = memoryview(b"".join(parts))
         return None
 
@@ -130,6 +133,7 @@ class ByteStream:
         gzip = pending.startswith(GZIP_MAGIC)
         what, magic = ("gzip", GZIP_MAGIC) if gzip else ("zstd", ZSTD_MAGIC)
         make, errors = _gzip_engine() if gzip else _zstd_engine(self.name)
+        whole = None if gzip else _zstd_content_size(pending)
         engine, unpacked = make(), 0
         while pending:
             if engine.eof:
@@ -153,7 +157,8 @@ class ByteStream:
             if not pending:
                 pending = self._stored_block()
         if not engine.eof:
-            self._cut(f"its {what} data ends early", unpacked)
+            told = f", after {format_percent(unpacked / whole)} of its text" if whole and unpacked <= whole else ""
+            self._cut(f"its {what} data ends early{told}", unpacked)
         elif not unpacked:
             raise UnreadableError(
                 f"{self.name} is empty inside its {what} wrapping: the recording wrote nothing; record it again."
@@ -169,7 +174,7 @@ class ByteStream:
         self.notes.append(reason)
 
     def _refuse_bomb(self, unpacked: int) -> None:
-        if unpacked > MAX_INFLATED_BYTES and unpacked > MAX_RATIO * self._stored:
+        if unpacked > limits.MAX_INFLATED_BYTES and unpacked > limits.MAX_RATIO * self._stored:
             raise UnreadableError(
                 f"{self.name} inflates to more than {format_bytes(unpacked)} from {format_bytes(self._stored)}, which "
                 "no trace does; unpack it yourself if you trust it."
@@ -259,6 +264,14 @@ def _zstd_engine(name: str) -> tuple[Any, tuple[type[Exception], ...]]:
     except ImportError:
         raise InputError(f"{name} is zstd data; install llmprof[fast], or unpack it (zstd -d), to read it.") from None
     return zstandard.ZstdDecompressor().decompressobj, (zstandard.ZstdError,)
+
+
+def _zstd_content_size(start: bytes) -> int | None:
+    """Bytes of text that the first frame says it holds; None when it does not say, which a stream cannot."""
+    with suppress(Exception):
+        size: int = importlib.import_module("zstandard").frame_content_size(start)
+        return size if size > 0 else None
+    return None
 
 
 def _unreadable(name: str, error: OSError) -> UnreadableError:

@@ -9,9 +9,11 @@ pyarrow nothing is kept.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.util
 import json
 import os
+import sys
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -31,7 +33,8 @@ __all__ = ["Kept", "TraceCache"]
 MAGIC = b"llmprof1"
 HEAD_BYTES = len(MAGIC) + 4
 """The magic, and a checksum of all that follows."""
-BATCH_ROWS = 1 << 18
+READ_BYTES = 1 << 20
+BATCH_ROWS = 1 << 17
 """Rows that are packed at a time."""
 ENDS_BYTES = 1 << 18
 """Bytes at either end of a trace that are hashed."""
@@ -69,8 +72,11 @@ class TraceCache:
     def load(self) -> Kept | None:
         """What is kept of the trace as it is now; None when that is nothing usable."""
         with suppress(Exception):  # a cache may hold anything; nothing that it holds is worth an error
-            data = memoryview(self._place.read_bytes())
-            if bytes(data[:HEAD_BYTES]) == _head(data[HEAD_BYTES:]) and (kept := _unpacked(data, self._key())):
+            with self._place.open("rb") as file:
+                whole = file.read(HEAD_BYTES) == _head(file)
+                file.seek(HEAD_BYTES)
+                kept = _unpacked(file, self._key()) if whole else None
+            if kept is not None:
                 os.utime(self._place)
                 return kept
         return None
@@ -86,8 +92,7 @@ class TraceCache:
                 with partial.open("w+b") as file:
                     file.write(bytes(HEAD_BYTES))
                     _pack(kept, self._key(), file)
-                    file.seek(HEAD_BYTES)
-                    head = _head(file.read())
+                    head = _head(file)
                     file.seek(0)
                     file.write(head)
                 os.replace(partial, self._place)
@@ -117,8 +122,13 @@ def _reader_version() -> str:
     return found.hexdigest()
 
 
-def _head(data: bytes | memoryview) -> bytes:
-    return MAGIC + zlib.crc32(data).to_bytes(4, "little")
+def _head(file: BinaryIO) -> bytes:
+    """What a file has to begin with, given all that follows."""
+    file.seek(HEAD_BYTES)
+    found = 0
+    while block := file.read(READ_BYTES):
+        found = zlib.crc32(block, found)
+    return MAGIC + found.to_bytes(4, "little")
 
 
 def _place_of(trace: Path) -> Path:
@@ -178,9 +188,24 @@ def _pack(kept: Kept, key: str, file: BinaryIO) -> None:
     _write(file, {"text": np.frombuffer(names, np.uint8)})
 
 
+def _arrow() -> Any:
+    """pyarrow; where nobody uses it yet, with the allocator of the system: its own keeps some 20 MB at a first look."""
+    variable = "ARROW_DEFAULT_MEMORY_POOL"
+    ours = "pyarrow" not in sys.modules and variable not in os.environ
+    if ours:
+        os.environ[variable] = "system"
+    try:
+        pa = importlib.import_module("pyarrow")
+        pa.default_memory_pool()  # from now on it is the one
+    finally:
+        if ours:
+            del os.environ[variable]
+    return pa
+
+
 def _write(file: BinaryIO, columns: Arrays, facts: Mapping[str, Any] | None = None) -> None:
     """One stream of integer columns, in 4 bytes a value where they fit; made without pandas, which is slow to load."""
-    import pyarrow as pa
+    pa = _arrow()
 
     kinds = {name: _narrowest(name, values) for name, values in columns.items()}
     rows = len(next(iter(columns.values())))
@@ -216,7 +241,7 @@ def _narrowest(name: str, values: npt.NDArray[Any]) -> np.dtype[Any]:
 
 def _read(source: Any) -> tuple[dict[str, npt.NDArray[Any]], Any]:
     """The columns and the metadata of the stream that comes next, a batch at a time."""
-    import pyarrow as pa
+    pa = _arrow()
 
     with pa.ipc.open_stream(source) as reader:
         metadata = json.loads(reader.schema.metadata[b"llmprof"])
@@ -233,10 +258,7 @@ def _read(source: Any) -> tuple[dict[str, npt.NDArray[Any]], Any]:
     return columns, metadata["facts"]
 
 
-def _unpacked(data: memoryview, key: str) -> Kept | None:
-    import pyarrow as pa
-
-    source = pa.BufferReader(pa.py_buffer(data[HEAD_BYTES:]))
+def _unpacked(source: BinaryIO, key: str) -> Kept | None:
     columns, facts = _read(source)
     if facts["key"] != key:
         return None

@@ -23,8 +23,8 @@ def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(params=["plain", "scanner"])
 def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Read everything with this reader, whatever its size, and always anew."""
-    if request.param == "scanner" and importlib.util.find_spec("numba") is None:
-        pytest.skip("no numba")
+    if request.param == "scanner" and importlib.util.find_spec("llvmlite") is None:
+        pytest.skip("no llvmlite")
     limit = None if request.param == "plain" else 0
     monkeypatch.setattr(kineto, "plain_limit", lambda: limit)
     monkeypatch.setattr(kineto.TraceCache, "load", lambda self: None)

@@ -50,8 +50,8 @@ def test_files_that_say_nothing_are_taken_in_order_with_a_warning(tmp_path: Path
     timeline = load([trace(tmp_path / "a.json", rank=0), trace(tmp_path / "b.json"), trace(tmp_path / "c.json")])
     assert [rank.rank for rank in timeline.ranks] == [0, 1, 2]
     assert timeline.warnings == (
-        "nothing says which rank b.json is; it is taken as rank 1.",
-        "nothing says which rank c.json is; it is taken as rank 2.",
+        "nothing says which rank b.json is; it is taken as rank 1 (--ranks can say it).",
+        "nothing says which rank c.json is; it is taken as rank 2 (--ranks can say it).",
     )
 
 

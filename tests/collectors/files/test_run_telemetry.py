@@ -88,3 +88,47 @@ def test_a_damaged_cell_costs_only_itself(tmp_path):
     power = read(tmp_path)["power_w"]
     assert np.isnan(power.value[0])
     assert power.value[1] == 200
+
+
+class TestTheNode:
+    """topology.json and the rank's place in it."""
+
+    @pytest.fixture
+    def folder(self, tmp_path):
+        gpus = [{"index": 0, "numa_node": 0}, {"index": 1, "numa_node": 1, "sm_mhz_max": 1980}]
+        (tmp_path / "topology.json").write_text(json.dumps({"schema": 1, "gpus": gpus, "cpu_count": 64}))
+        (tmp_path / "devices.json").write_text(json.dumps([{"gpu": 0, "uuid": "GPU-a"}, {"gpu": 1, "uuid": "GPU-b"}]))
+        return tmp_path
+
+    def test_the_environment_of_a_rank_knows_its_gpu(self, folder):
+        header = {"device": {"uuid": "GPU-b"}, "environment": {"host": "node0"}}
+        found = NodeTelemetry.read(folder, []).environment_of(header)
+        assert (found.host, found.gpu_index, found.node.cpu_count) == ("node0", 1, 64)
+        assert found.node.gpu(found.gpu_index).sm_mhz_max == 1980
+
+    def test_a_gpu_that_nothing_tells_is_unknown(self, folder):
+        found = NodeTelemetry.read(folder, []).environment_of({})
+        assert found.gpu_index is None
+        assert found.node is not None
+
+    def test_a_run_without_the_file_has_no_node(self, tmp_path):
+        assert NodeTelemetry.read(tmp_path, []).environment_of({}).node is None
+
+    def test_a_damaged_file_costs_the_topology_and_leaves_a_warning(self, folder):
+        (folder / "topology.json").write_text('{"gpus": [')
+        warnings: list[str] = []
+        assert NodeTelemetry.read(folder, warnings).environment_of({}).node is None
+        assert warnings == [f"{folder / 'topology.json'} cannot be read; the topology of this node is unknown."]
+
+
+def test_traffic_and_counters_have_their_units(tmp_path):
+    (tmp_path / "device.csv").write_text(f"t_ns,gpu,pcie_tx_bytes_per_s,power_violation_ns\n{T0},0,5,6\n")
+    found = read(tmp_path)
+    assert (found["pcie_tx_bytes_per_s"].unit, found["power_violation_ns"].unit) == ("B/s", "ns")
+
+
+def test_every_column_that_is_sampled_is_read_back(tmp_path):
+    from llmprof.collectors.telemetry.device import COLUMNS
+
+    (tmp_path / "device.csv").write_text(f"{','.join(COLUMNS)}\n{T0},0{',1' * (len(COLUMNS) - 2)}\n")
+    assert set(read(tmp_path)) == set(COLUMNS) - {"t_ns", "gpu"}

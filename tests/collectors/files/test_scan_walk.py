@@ -18,9 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-pytest.importorskip("numba")
+pytest.importorskip("llvmlite")
 
-from llmprof.collectors.files import scan_walk, scan_window
+from llmprof.collectors.files import limits, scan_walk, scan_window
 from llmprof.errors import LlmprofError, UnreadableError
 from llmprof.timeline.events import Kind
 from llmprof.timeline.timeline import RankTimeline
@@ -226,7 +226,7 @@ def test_one_endless_item_costs_itself(tmp_path: Path, patch: pytest.MonkeyPatch
     text = path.read_text().replace('{"a": 0}', '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}")
     path.write_text(text)
     patch.setattr(scan_window, "BLOCK_BYTES", 1 << 16)
-    patch.setattr(scan_walk, "LONGEST_ITEM", 1 << 20)
+    patch.setattr(limits, "LONGEST_ITEM", 1 << 20)
     rank = scanned(path, patch, guess=False)
     events = events_of(rank)
     assert [events.named(row) for row in events.rows(Kind.KERNEL)] == ["from before"]
@@ -240,7 +240,7 @@ def test_a_value_beside_the_list_that_is_too_long_is_left_out(tmp_path: Path, pa
     path = tmp_path / "t.json"
     path.write_text(json.dumps(document))
     patch.setattr(scan_window, "BLOCK_BYTES", 1 << 16)
-    patch.setattr(scan_walk, "LONGEST_VALUE", 1 << 18)
+    patch.setattr(limits, "LONGEST_VALUE", 1 << 18)
     rank = scanned(path, patch, guess=False)
     assert len(events_of(rank)) == 6
     assert rank.quality.dropped_events == 1

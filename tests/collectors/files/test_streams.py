@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from llmprof.collectors.files import load, streams
+from llmprof.collectors.files import limits, load, streams
 from llmprof.collectors.files.streams import open_stream
 from llmprof.errors import InputError, NotFoundError, UnreadableError
 from tests.scenarios.files import events_of, small
@@ -80,7 +80,7 @@ def test_zstd_of_one_and_of_several_frames_and_cut(tmp_path: Path) -> None:
     path.write_bytes(pack(DATA)[:-300])
     data, notes, truncated = content(path)
     assert DATA.startswith(data)
-    assert (notes, truncated) == (["its zstd data ends early"], True)
+    assert (notes, truncated) == (["its zstd data ends early, after 14 % of its text"], True)
 
 
 def test_zstd_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def test_a_run_directory_is_given_alone(tmp_path: Path) -> None:
 
 
 def test_a_bomb_is_refused_in_bounded_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "MAX_INFLATED_BYTES", 1 << 20)
+    monkeypatch.setattr(limits, "MAX_INFLATED_BYTES", 1 << 20)
     path = tmp_path / "t.json.gz"
     path.write_bytes(gzip.compress(b"[" + b" " * (16 << 20)))
     with pytest.raises(UnreadableError, match="inflates to more than"):

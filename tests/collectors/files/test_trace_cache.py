@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("numba")
+pytest.importorskip("llvmlite")
 pytest.importorskip("pyarrow")
 
 from llmprof.collectors.files import kineto, scan_choice, trace_cache
