@@ -1,55 +1,94 @@
 """What do the GPUs of this node report about themselves? NVML and GPM samples of all GPUs that NVML shows.
 
-Every field is asked for on its own: one that the device refuses stays empty in device.csv, which means unknown.
+Every question is asked on its own: what the device refuses stays empty in device.csv, which means unknown.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from llmprof.collectors.telemetry.gpm import COLUMNS as GPM
+from llmprof.collectors.telemetry.gpm import Gpm
+from llmprof.collectors.telemetry.nvml import answer, text
+from llmprof.collectors.telemetry.processes import family, others_on
 from llmprof.errors import NotFoundError
 from llmprof.timeline.rundir import write_text_atomic
 
 __all__ = ["COLUMNS", "DeviceTelemetry"]
 
 SLOW_EVERY = 10
-"""Fields that hardly change are read every tenth time."""
+"""What hardly changes is read every tenth time."""
+BLOCKING_EVERY = 50
+"""What blocks (PCIe throughput counts for 20 ms, once a direction) is read every fiftieth time, of one GPU in turn."""
 GIVE_UP_AFTER = 3
-"""A field refused this often in a row is not asked for again."""
+"""A question refused this often in a row is not asked again."""
 
-Reader = Callable[[Any, Any], float | int]
-"""(pynvml, device handle) to a number; raises where the device refuses."""
+Values = Sequence[float | int | None]
+Reader = Callable[[Any, Any], Values]
+"""(pynvml, device handle) to one value a column; raises where the device refuses."""
 
-FAST: Mapping[str, Reader] = {
-    "gpu_util": lambda nvml, gpu: nvml.nvmlDeviceGetUtilizationRates(gpu).gpu,
-    "mem_util": lambda nvml, gpu: nvml.nvmlDeviceGetUtilizationRates(gpu).memory,
-    "mem_used_bytes": lambda nvml, gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).used,
-    "mem_total_bytes": lambda nvml, gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).total,
-    "power_w": lambda nvml, gpu: nvml.nvmlDeviceGetPowerUsage(gpu) / 1000,
-    "temp_c": lambda nvml, gpu: nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU),
-    "sm_mhz": lambda nvml, gpu: nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_SM),
-    "mem_mhz": lambda nvml, gpu: nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_MEM),
-    "throttle_reasons": lambda nvml, gpu: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu),
-}
-SLOW: Mapping[str, Reader] = {
-    "pcie_gen": lambda nvml, gpu: nvml.nvmlDeviceGetCurrPcieLinkGeneration(gpu),
-    "pcie_width": lambda nvml, gpu: nvml.nvmlDeviceGetCurrPcieLinkWidth(gpu),
-    "ecc_uncorrected": lambda nvml, gpu: nvml.nvmlDeviceGetTotalEccErrors(
-        gpu, nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, nvml.NVML_VOLATILE_ECC
+
+def _pair(answered: Any, first: str, second: str) -> Values:
+    return getattr(answered, first), getattr(answered, second)
+
+
+def _reasons(nvml: Any, gpu: Any) -> Values:
+    """By the name of driver 535 and newer; the older name asks the same."""
+    ask = getattr(nvml, "nvmlDeviceGetCurrentClocksEventReasons", None)
+    found = answer(lambda: ask(gpu)) if ask is not None else None
+    return (found if found is not None else nvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu),)
+
+
+def _ecc(kind: str) -> Reader:
+    return lambda nvml, gpu: (nvml.nvmlDeviceGetTotalEccErrors(gpu, getattr(nvml, kind), nvml.NVML_VOLATILE_ECC),)
+
+
+def _violation(policy: str) -> Reader:
+    """How long the clocks were held down for this, since the driver was loaded; misses nothing between samples."""
+    return lambda nvml, gpu: (nvml.nvmlDeviceGetViolationStatus(gpu, getattr(nvml, policy)).violationTime,)
+
+
+# (columns, reader)
+Questions = Sequence[tuple[tuple[str, ...], Reader]]
+FAST: Questions = (
+    (("gpu_util", "mem_util"), lambda nvml, gpu: _pair(nvml.nvmlDeviceGetUtilizationRates(gpu), "gpu", "memory")),
+    (
+        ("mem_used_bytes", "mem_total_bytes"),
+        lambda nvml, gpu: _pair(nvml.nvmlDeviceGetMemoryInfo(gpu), "used", "total"),
     ),
-}
-GPM: Mapping[str, str] = {
-    "sm_active": "NVML_GPM_METRIC_SM_UTIL",
-    "sm_occupancy": "NVML_GPM_METRIC_SM_OCCUPANCY",
-    "tensor_active": "NVML_GPM_METRIC_ANY_TENSOR_UTIL",
-    "dram_active": "NVML_GPM_METRIC_DRAM_BW_UTIL",
-}
-COLUMNS = ("t_ns", "gpu", *FAST, *SLOW, *GPM)
+    (("power_w",), lambda nvml, gpu: (nvml.nvmlDeviceGetPowerUsage(gpu) / 1000,)),
+    (("temp_c",), lambda nvml, gpu: (nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU),)),
+    (("sm_mhz",), lambda nvml, gpu: (nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_SM),)),
+    (("mem_mhz",), lambda nvml, gpu: (nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_MEM),)),
+    (("throttle_reasons",), _reasons),
+)
+SLOW: Questions = (
+    (("pcie_gen",), lambda nvml, gpu: (nvml.nvmlDeviceGetCurrPcieLinkGeneration(gpu),)),
+    (("pcie_width",), lambda nvml, gpu: (nvml.nvmlDeviceGetCurrPcieLinkWidth(gpu),)),
+    (("ecc_uncorrected",), _ecc("NVML_MEMORY_ERROR_TYPE_UNCORRECTED")),
+    (("ecc_corrected",), _ecc("NVML_MEMORY_ERROR_TYPE_CORRECTED")),
+    (("power_limit_w",), lambda nvml, gpu: (nvml.nvmlDeviceGetEnforcedPowerLimit(gpu) / 1000,)),
+    (("power_violation_ns",), _violation("NVML_PERF_POLICY_POWER")),
+    (("thermal_violation_ns",), _violation("NVML_PERF_POLICY_THERMAL")),
+)
+BLOCKING: Questions = (
+    # In KB a second; asked only where GPM does not tell.
+    (
+        ("pcie_tx_bytes_per_s",),
+        lambda nvml, gpu: (nvml.nvmlDeviceGetPcieThroughput(gpu, nvml.NVML_PCIE_UTIL_TX_BYTES) * 1000,),
+    ),
+    (
+        ("pcie_rx_bytes_per_s",),
+        lambda nvml, gpu: (nvml.nvmlDeviceGetPcieThroughput(gpu, nvml.NVML_PCIE_UTIL_RX_BYTES) * 1000,),
+    ),
+)
+OTHERS = ("other_processes", "other_mem_bytes")
+COLUMNS = ("t_ns", "gpu", *(name for names, _ in (*FAST, *SLOW) for name in names), *OTHERS, *GPM)
 
 
 class DeviceTelemetry:
@@ -71,100 +110,85 @@ class DeviceTelemetry:
     def sample(self, ranks: Iterable[tuple[int, int]]) -> None:
         """One line a GPU, whichever ranks use it."""
         slow = self._turn % SLOW_EVERY == 0
+        rounds, rest = divmod(self._turn, BLOCKING_EVERY)
+        blocking = rounds % len(self._gpus) if rest == BLOCKING_EVERY // 2 else None
+        others = self._others([pid for _, pid in ranks]) if slow else {}
         self._turn += 1
-        self._file.write("".join(gpu.row(slow=slow) for gpu in self._gpus))
+        rows = (
+            gpu.row(slow=slow, blocking=place == blocking, others=others.get(place))
+            for place, gpu in enumerate(self._gpus)
+        )
+        self._file.write("".join(rows))
         self._file.flush()
 
     def close(self) -> None:
         """Close the file. NVML stays open: this process may use it elsewhere."""
         self._file.close()
 
+    def _others(self, pids: Sequence[int]) -> dict[int, Values]:
+        """By place the processes beside this run and their memory; empty where it cannot be known."""
+        listed = {place: found for place, gpu in enumerate(self._gpus) if (found := gpu.processes()) is not None}
+        own = family(pids)
+        seen = any(process.pid in own for processes in listed.values() for process in processes)
+        known = {place: others_on(processes, own, ours_seen=seen) for place, processes in listed.items()}
+        return {place: found for place, found in known.items() if found is not None}
+
 
 class _Gpu:
-    """One GPU, and which of its fields it refuses."""
+    """One GPU, and which questions it refuses."""
 
     def __init__(self, nvml: Any, index: int) -> None:
         self._nvml = nvml
         self._index = index
         self._handle = nvml.nvmlDeviceGetHandleByIndex(index)
         self._refusals: dict[str, int] = {}
-        self._gpm = _Gpm.of(nvml, self._handle)
+        self._gpm = Gpm.of(nvml, self._handle)
 
     def identity(self) -> dict[str, Any]:
         """What tells this GPU from others under any CUDA_VISIBLE_DEVICES; None where refused."""
         nvml, gpu = self._nvml, self._handle
         return {
             "gpu": self._index,
-            "uuid": _text(lambda: nvml.nvmlDeviceGetUUID(gpu)),
-            "pci_bus_id": _text(lambda: nvml.nvmlDeviceGetPciInfo(gpu).busId),
-            "name": _text(lambda: nvml.nvmlDeviceGetName(gpu)),
+            "uuid": text(lambda: nvml.nvmlDeviceGetUUID(gpu)),
+            "pci_bus_id": text(lambda: nvml.nvmlDeviceGetPciInfo(gpu).busId),
+            "name": text(lambda: nvml.nvmlDeviceGetName(gpu)),
         }
 
-    def row(self, *, slow: bool) -> str:
+    def processes(self) -> Sequence[Any] | None:
+        """Compute processes on it, each with `pid` and `usedGpuMemory`; None when it refuses."""
+        return answer(lambda: list(self._nvml.nvmlDeviceGetComputeRunningProcesses(self._handle)))
+
+    def row(self, *, slow: bool, blocking: bool, others: Values | None) -> str:
         """One line of device.csv."""
         cells = {"t_ns": str(time.time_ns()), "gpu": str(self._index)}
-        for column, read in {**FAST, **SLOW}.items() if slow else FAST.items():
-            cells[column] = self._ask(column, read)
+        for names, read in (*FAST, *SLOW) if slow else FAST:
+            cells.update(self._ask(names, read))
+        if others is not None:
+            cells.update(zip(OTHERS, map(_cell, others), strict=True))
         if self._gpm is not None:
             try:
                 cells.update(self._gpm.read())
             except Exception:
                 self._gpm = None
+        elif blocking:
+            for names, read in BLOCKING:
+                cells.update(self._ask(names, read))
         return ",".join(cells.get(column, "") for column in COLUMNS) + "\n"
 
-    def _ask(self, column: str, read: Reader) -> str:
-        refused = self._refusals.get(column, 0)
+    def _ask(self, names: tuple[str, ...], read: Reader) -> dict[str, str]:
+        refused = self._refusals.get(names[0], 0)
         if refused >= GIVE_UP_AFTER:
-            return ""
+            return {}
         try:
-            value = read(self._nvml, self._handle)
+            values = read(self._nvml, self._handle)
         except Exception:
-            self._refusals[column] = refused + 1
-            return ""
-        self._refusals[column] = 0
-        return f"{value:g}" if isinstance(value, float) else str(int(value))
+            self._refusals[names[0]] = refused + 1
+            return {}
+        self._refusals[names[0]] = 0
+        return dict(zip(names, map(_cell, values), strict=True))
 
 
-class _Gpm:
-    """GPU performance monitoring: mean activity between two samples, in percent, without a profiler."""
-
-    def __init__(self, nvml: Any, handle: Any) -> None:
-        self._nvml = nvml
-        self._handle = handle
-        self._old, self._new = nvml.nvmlGpmSampleAlloc(), nvml.nvmlGpmSampleAlloc()
-        nvml.nvmlGpmSampleGet(handle, self._new)
-        self._metrics = {column: int(getattr(nvml, constant)) for column, constant in GPM.items()}
-
-    @classmethod
-    def of(cls, nvml: Any, handle: Any) -> _Gpm | None:
-        """None where the device or the library has no GPM (before Hopper, or under MIG)."""
-        try:
-            supported = nvml.nvmlGpmQueryDeviceSupport(handle).isSupportedDevice
-            return cls(nvml, handle) if supported else None
-        except Exception:
-            return None
-
-    def read(self) -> dict[str, str]:
-        """Cells by column since the last call; empty where the metric was refused."""
-        self._old, self._new = self._new, self._old
-        self._nvml.nvmlGpmSampleGet(self._handle, self._new)
-        request = self._nvml.c_nvmlGpmMetricsGet_t()
-        request.version = self._nvml.NVML_GPM_METRICS_GET_VERSION
-        request.numMetrics = len(self._metrics)
-        request.sample1, request.sample2 = self._old, self._new
-        for place, metric in enumerate(self._metrics.values()):
-            request.metrics[place].metricId = metric
-        self._nvml.nvmlGpmMetricsGet(request)
-        answers = [request.metrics[place] for place in range(len(self._metrics))]
-        return {
-            column: "" if answer.nvmlReturn != 0 or answer.value != answer.value else f"{answer.value:g}"
-            for column, answer in zip(self._metrics, answers, strict=True)
-        }
-
-
-def _text(read: Callable[[], Any]) -> str | None:
-    try:
-        value = read()
-    except Exception:
-        return None
-    return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
+def _cell(value: float | int | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(int(value))

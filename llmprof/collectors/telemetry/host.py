@@ -9,7 +9,7 @@ from pathlib import Path
 
 from llmprof.errors import NotFoundError
 
-__all__ = ["COLUMNS", "HostTelemetry", "ProcessTree", "started"]
+__all__ = ["COLUMNS", "HostTelemetry", "ProcessTree", "children", "started"]
 
 COLUMNS = (
     "t_ns",
@@ -132,18 +132,19 @@ class ProcessTree:
             seen[pid] = (ticks, *_storage(pid))
             rss += pages * self._page
             threads += count
-            waiting.extend(_children(pid))
+            waiting.extend(children(pid))
         return seen, rss, threads
 
 
-def _children(pid: int) -> list[int]:
-    children: list[int] = []
+def children(pid: int) -> list[int]:
+    """Process ids of the children of all threads of a process; empty when it is gone."""
+    found: list[int] = []
     try:
         for task in (PROC / str(pid) / "task").iterdir():
-            children += map(int, (task / "children").read_bytes().split())
+            found += map(int, (task / "children").read_bytes().split())
     except (OSError, ValueError):
         pass  # the process has ended meanwhile, or the kernel does not list children
-    return children
+    return found
 
 
 def _storage(pid: int) -> tuple[int | None, int | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from llmprof.collectors.telemetry.endings import watch_ending
 from llmprof.collectors.telemetry.host import started
 from llmprof.errors import LlmprofError
 from llmprof.timeline import rundir
@@ -66,6 +67,7 @@ class NodeRanks:
             )
             _update(process)
             self._processes.append(process)
+            watch_ending(pid, folder)
 
 
 def _update(process: _Process) -> None:

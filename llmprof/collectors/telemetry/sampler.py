@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from llmprof.collectors.telemetry.device import DeviceTelemetry
 from llmprof.collectors.telemetry.host import HostTelemetry, started
 from llmprof.collectors.telemetry.ranks import NodeRanks
+from llmprof.collectors.telemetry.topology import write_topology
 from llmprof.errors import LlmprofError
 from llmprof.timeline import rundir
 
@@ -74,6 +75,7 @@ class _Node:
         self._parts: dict[str, _Part] = {}
         for name in PARTS:
             self._open(name, folder)
+        self._states["topology"] = _topology(folder)
         rundir.write_json_atomic(self._file, self._states)
 
     def _open(self, name: str, folder: Path) -> None:
@@ -99,6 +101,14 @@ class _Node:
         """Close the files."""
         for part in self._parts.values():
             part.close()
+
+
+def _topology(folder: Path) -> dict[str, str | None]:
+    try:
+        write_topology(folder)
+    except Exception as error:
+        return {"status": "absent", "reason": f"no topology: {_words(error)}"}
+    return {"status": "written", "reason": None}
 
 
 def _words(error: Any) -> str:

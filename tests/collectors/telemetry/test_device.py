@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
 import sys
 import types
 from pathlib import Path
@@ -44,7 +46,7 @@ def stub(*, gpus: int = 1, gpm: bool = False) -> types.ModuleType:
 
         class Request:
             def __init__(self) -> None:
-                self.metrics = [types.SimpleNamespace(metricId=0, value=0.0, nvmlReturn=0) for _ in range(8)]
+                self.metrics = [types.SimpleNamespace(metricId=0, value=0.0, nvmlReturn=0) for _ in range(16)]
 
         def get(request: Request) -> None:
             for metric in request.metrics:
@@ -113,7 +115,101 @@ def test_without_a_gpu_there_is_no_file(tmp_path, monkeypatch):
 
 def test_the_real_library_has_every_name_that_is_used():
     nvml = pytest.importorskip("pynvml")
-    used = {*module.GPM.values(), "nvmlDeviceGetCurrentClocksThrottleReasons", "nvmlDeviceGetTotalEccErrors"}
-    used |= {"nvmlGpmQueryDeviceSupport", "nvmlGpmMetricsGet", "c_nvmlGpmMetricsGet_t", "NVML_GPM_METRICS_GET_VERSION"}
-    used |= {"nvmlDeviceGetCurrPcieLinkGeneration", "nvmlDeviceGetCurrPcieLinkWidth", "nvmlDeviceGetPciInfo"}
+    source = "".join(path.read_text() for path in Path(module.__file__).parent.glob("*.py"))
+    used = set(re.findall(r"nvml\.(\w{2,})", source)) | set(re.findall(r'"(NVML_\w+|nvml[A-Z]\w+)"', source))
+    assert len(used) > 40
     assert {name for name in used if not hasattr(nvml, name)} == set()
+
+
+class TestOfAnH200:
+    """Against a library with the answers of an H200."""
+
+    @pytest.fixture
+    def node(self):
+        pytest.importorskip("pynvml")
+        from tests.collectors.telemetry.fake_nvml import Node
+
+        return Node(2)
+
+    @pytest.fixture
+    def rows(self, node, tmp_path, monkeypatch):
+        from tests.collectors.telemetry.fake_nvml import library
+
+        def sample(times: int, ranks: list[tuple[int, int]]) -> list[dict[str, str]]:
+            monkeypatch.setitem(sys.modules, "pynvml", library(node))
+            telemetry = DeviceTelemetry(tmp_path)
+            for _ in range(times):
+                telemetry.sample(ranks)
+            telemetry.close()
+            return list(csv.DictReader((tmp_path / "device.csv").read_text().splitlines()))
+
+        return sample
+
+    def test_every_column_is_filled_in_the_first_sample(self, node, rows):
+        node.processes = {0: [(os.getpid(), 1 << 30), (1, 2 << 30)]}
+        row = rows(1, [(0, os.getpid())])[0]
+        assert {column for column, value in row.items() if value == ""} == set()
+        expected = {
+            "gpu_util": "90",
+            "mem_util": "40",
+            "power_w": "650.5",
+            "sm_mhz": "1755",
+            "throttle_reasons": "36",
+            "pcie_gen": "5",
+            "pcie_width": "8",
+            "ecc_corrected": "3",
+            "ecc_uncorrected": "0",
+            "power_limit_w": "700",
+            "power_violation_ns": "1000",
+            "thermal_violation_ns": "2000",
+            "other_processes": "1",
+            "other_mem_bytes": str(2 << 30),
+            "sm_active": "2",
+            "fp32_active": "12",
+        }
+        assert {name: row[name] for name in expected} == expected
+
+    def test_traffic_is_in_bytes(self, rows):
+        row = rows(1, [(0, 1)])[0]
+        assert float(row["pcie_tx_bytes_per_s"]) == pytest.approx(20 * 2**20, rel=1e-5)
+        assert float(row["nvlink_rx_bytes_per_s"]) == pytest.approx(60 * 2**20, rel=1e-5)
+
+    def test_what_hardly_changes_is_asked_every_tenth_time(self, node, rows):
+        rows(20, [(0, 1)])
+        assert node.calls.count("nvmlDeviceGetPowerUsage") == 40
+        assert node.calls.count("nvmlDeviceGetCurrPcieLinkWidth") == 4
+
+    def test_one_question_fills_two_columns(self, node, rows):
+        rows(1, [(0, 1)])
+        assert node.calls.count("nvmlDeviceGetUtilizationRates") == 2  # one a GPU
+
+    def test_with_gpm_nothing_blocks(self, node, rows):
+        rows(120, [(0, 1)])
+        assert "nvmlDeviceGetPcieThroughput" not in node.calls
+
+    def test_without_gpm_pcie_traffic_is_asked_seldom_and_of_one_gpu_at_a_time(self, node, rows):
+        node.refused = frozenset({"nvmlGpmQueryDeviceSupport"})
+        found = rows(100, [(0, 1)])
+        asked = [row for row in found if row["pcie_tx_bytes_per_s"]]
+        assert [row["gpu"] for row in asked] == ["0", "1"]
+        assert (asked[0]["pcie_tx_bytes_per_s"], asked[0]["pcie_rx_bytes_per_s"]) == ("1000000", "2000000")
+
+    def test_processes_of_other_containers_are_unknown_not_zero(self, node, rows):
+        node.processes = {0: [(999_999_999, 1 << 30)]}
+        first, second = rows(1, [(0, os.getpid())])
+        assert first["other_processes"] == ""
+        assert second["other_processes"] == "0"  # an empty GPU is empty in any container
+
+    def test_the_older_name_of_the_event_reasons(self, node, rows, monkeypatch):
+        from tests.collectors.telemetry import fake_nvml
+
+        node.refused = frozenset({"nvmlDeviceGetCurrentClocksEventReasons"})
+        answers = fake_nvml._answers(node)
+        older = {**answers, "nvmlDeviceGetCurrentClocksThrottleReasons": lambda gpu: 0x8}
+        monkeypatch.setattr(fake_nvml, "_answers", lambda node: older)
+        assert rows(1, [(0, 1)])[0]["throttle_reasons"] == "8"
+
+    def test_under_mig_only_what_is_refused_is_unknown(self, node, rows):
+        node.refused = frozenset({"nvmlDeviceGetUtilizationRates", "nvmlGpmQueryDeviceSupport"})
+        row = rows(1, [(0, 1)])[0]
+        assert (row["gpu_util"], row["sm_active"], row["power_w"]) == ("", "", "650.5")

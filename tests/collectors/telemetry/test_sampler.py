@@ -75,6 +75,9 @@ def files(run: Path) -> list[str]:
     return sorted(os.listdir(folder)) if folder.is_dir() else []
 
 
+TOPOLOGY = {"topology": {"status": "written", "reason": None}}
+
+
 def states(run: Path) -> dict[str, dict[str, str | None]]:
     return rundir.read_json(rundir.node_dir(run, HOST) / "telemetry.json")
 
@@ -89,9 +92,9 @@ def test_nothing_is_written_before_a_rank_trains(run: Path) -> None:
     assert files(run) == []
     train(run, os.getpid())
     wait_for(lambda: len(rows(run, "host.csv")) >= 3)
-    assert files(run) == ["device.csv", "host.csv", "telemetry.json"]
+    assert files(run) == ["device.csv", "host.csv", "telemetry.json", "topology.json"]
     assert set(rows(run, "device.csv")) == {"0"}
-    assert states(run) == {name: {"status": "armed", "reason": None} for name in ("device", "host")}
+    assert states(run) == {name: {"status": "armed", "reason": None} for name in ("device", "host")} | TOPOLOGY
 
 
 def test_nothing_is_sampled_after_the_last_rank_has_ended(run: Path) -> None:
@@ -118,8 +121,15 @@ def test_what_fails_is_noted_and_the_other_goes_on(
     stopping = threading.Event()
     threading.Timer(0.5, stopping.set).start()
     sampler.sample_node(tmp_path, stopping)
-    assert states(tmp_path) == {"device": state, "host": {"status": "armed", "reason": None}}
+    assert states(tmp_path) == {"device": state, "host": {"status": "armed", "reason": None}} | TOPOLOGY
     assert len(rows(tmp_path, "host.csv")) > 2
+
+
+def test_a_topology_that_cannot_be_read_is_noted_and_the_sampling_goes_on(run, monkeypatch):
+    monkeypatch.setattr(sampler, "write_topology", lambda folder: 1 / 0)
+    train(run, os.getpid())
+    wait_for(lambda: rows(run, "host.csv"))
+    assert states(run)["topology"] == {"status": "absent", "reason": "no topology: ZeroDivisionError: division by zero"}
 
 
 # The process of its own
