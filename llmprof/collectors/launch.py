@@ -8,42 +8,55 @@ killed, the training goes on and keeps recording its steps.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
-import uuid
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
-from llmprof._version import __version__
-from llmprof.errors import InputError, NotFoundError
+from llmprof.collectors.relay import Relay
+from llmprof.collectors.wrappers import Wrapper, exit_code_of
+from llmprof.errors import CommandError, InputError
 from llmprof.timeline import rundir
 
-__all__ = ["SETTINGS", "exit_code_of", "exit_like", "launch"]
+__all__ = ["ARCHIVE", "SETTINGS", "Ended", "exit_like", "launch"]
 
 SETTINGS = "llmprof_run.json"
 """Settings of a run, beside the sitecustomize.py that reads them. A file, because launchers drop variables."""
+ARCHIVE = "llmprof.zip"
+"""The recorder, for a Python that has no llmprof: another environment, a container, another node."""
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_SITECUSTOMIZE = _PACKAGE / "collectors" / "live" / "bootstrap" / "sitecustomize.py"
+_BOOTSTRAP = _PACKAGE / "collectors" / "live" / "bootstrap"
+_RECORDER = ("*.py", "timeline/*.py", "collectors/*.py", "collectors/live/**/*.py", "collectors/telemetry/**/*.py")
 JOIN_S = 0.5
-_FORWARDED = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
-_LEFT_TO_CHILD = ("SIGINT", "SIGQUIT")
-"""The terminal sends these to the whole foreground group, so the child has its own copy."""
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+"""Exit codes of a shell for a command that is not there, and for one that may not be executed (POSIX, 2.8.2)."""
 
 
-def launch(command: Sequence[str], run_dir: Path, options: Mapping[str, Any]) -> int:
-    """Run `command` recorded into `run_dir` (empty, or not there yet) and wait for it, however long it takes.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a command ended."""
 
-    Returns what subprocess does: the exit code, or minus the number of the signal that ended it; see `exit_like`.
-    Raises InputError when the directory cannot be used and NotFoundError when there is no such command.
+    returncode: int
+    """As of subprocess: the exit code, or minus the number of the signal that ended it; see `exit_like`."""
+    elsewhere: tuple[str, ...] | None
+    """Hosts where other wrappers of this run still wait for theirs. None of them: the run is over, and this process
+    the one to diagnose it. None: it is over, and another process diagnoses it."""
+
+
+def launch(command: Sequence[str], run_dir: Path, options: Mapping[str, Any]) -> Ended:
+    """Run `command` recorded into `run_dir` and wait for it, however long it takes.
+
+    The directory is empty, or not there yet, or another node of the same job records into it. Raises InputError when it
+    cannot be used and CommandError when the command cannot be started.
     """
     if not command:
         raise InputError(
@@ -53,39 +66,14 @@ def launch(command: Sequence[str], run_dir: Path, options: Mapping[str, Any]) ->
         raise InputError(
             f"the run directory {run_dir} has a {os.pathsep!r} in its path, which PYTHONPATH cannot carry; rename it."
         )
-    directory = rundir.create(run_dir)
-    record = {
-        "schema": rundir.SCHEMA,
-        "id": uuid.uuid4().hex,
-        "command": list(command),
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "start_unix_ns": time.time_ns(),
-        "end_unix_ns": None,
-        "exit_code": None,
-        "signal": None,
-        "options": dict(options),
-        "llmprof": __version__,
-    }
+    wrapper = Wrapper.enter(run_dir, command, options, lambda folder: _fill_bootstrap(folder, options))
     try:
-        bootstrap = _write_bootstrap(directory, options)
-        rundir.write_json_atomic(directory / rundir.RUN, record)
-    except OSError as error:
-        raise InputError(f"cannot write into {directory} ({error.strerror}); choose another run directory.") from None
-    returncode = _run(command, directory, bootstrap)
-    record.update(
-        end_unix_ns=time.time_ns(),
-        exit_code=exit_code_of(returncode),
-        signal=_signal_name(-returncode) if returncode < 0 else None,
-    )
-    with contextlib.suppress(OSError):  # a full disk must not change the exit code
-        rundir.write_json_atomic(directory / rundir.RUN, record)
-    return returncode
-
-
-def exit_code_of(returncode: int) -> int:
-    """The code that a shell reports: 128 + n for a process that signal n ended."""
-    return 128 - returncode if returncode < 0 else returncode
+        returncode = _run(command, wrapper)
+    except CommandError:
+        wrapper.withdraw()
+        raise
+    elsewhere = wrapper.leave(returncode)
+    return Ended(returncode=returncode, elsewhere=None if elsewhere is None else tuple(elsewhere))
 
 
 def exit_like(returncode: int) -> NoReturn:
@@ -106,20 +94,34 @@ def exit_like(returncode: int) -> NoReturn:
     os._exit(exit_code_of(returncode))
 
 
-def _run(command: Sequence[str], directory: Path, bootstrap: Path) -> int:
+def _run(command: Sequence[str], wrapper: Wrapper) -> int:
+    bootstrap = str(wrapper.directory / rundir.BOOTSTRAP)
     path = os.environ.get("PYTHONPATH")
-    environment = {**os.environ, "PYTHONPATH": f"{bootstrap}{os.pathsep}{path}" if path else str(bootstrap)}
-    with _Relay() as relay:
-        try:
-            child = subprocess.Popen(list(command), env=environment)
-        except OSError as error:
-            shutil.rmtree(bootstrap, ignore_errors=True)
-            (directory / rundir.RUN).unlink(missing_ok=True)
-            message = f"cannot start {command[0]!r} ({error.strerror}); check the name, the path and its permissions."
-            raise NotFoundError(message) from None
+    environment = {**os.environ, "PYTHONPATH": f"{bootstrap}{os.pathsep}{path}" if path else bootstrap}
+    with Relay() as relay:
+        child = _start(list(command), environment)
         relay.attach(child)
-        with _telemetry(directory):
+        with _telemetry(wrapper.directory) if wrapper.has_node_to_itself() else contextlib.nullcontext():
             return child.wait()
+
+
+def _start(command: list[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start the command as a shell does: a script without a first line that names its interpreter is one of sh."""
+    try:
+        try:
+            return subprocess.Popen(command, env=environment)
+        except OSError as error:
+            script = shutil.which(command[0])
+            if error.errno != errno.ENOEXEC or script is None:
+                raise
+            return subprocess.Popen(["/bin/sh", script, *command[1:]], env=environment)
+    except OSError as error:
+        # subprocess says ENOENT of a missing interpreter and of a missing working directory, too.
+        code = NOT_FOUND if isinstance(error, (FileNotFoundError, NotADirectoryError)) else NOT_EXECUTABLE
+        message = f"cannot start {command[0]!r} ({error.strerror}); check the name, the path and its permissions."
+        raise CommandError(message, code) from None
+    except ValueError as error:
+        raise CommandError(f"cannot start {command[0]!r} ({error}); write the command anew.", NOT_EXECUTABLE) from None
 
 
 @contextlib.contextmanager
@@ -149,70 +151,12 @@ def _telemetry(directory: Path) -> Iterator[None]:
             thread.join(JOIN_S)
 
 
-class _Relay:
-    """Signals while the child runs: INT and QUIT are left to it, TERM, HUP, USR1 and USR2 are passed on.
-
-    Handlers, not SIG_IGN: an ignored signal would stay ignored in the child, a handled one is reset there. A signal
-    that was ignored already (nohup) stays so, for both.
-    """
-
-    def __init__(self) -> None:
-        self._child: subprocess.Popen[bytes] | None = None
-        self._early: list[int] = []
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> _Relay:
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in self._wanted():
-                if signal.getsignal(number) not in (signal.SIG_IGN, None):
-                    self._before[number] = signal.signal(number, handler)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def attach(self, child: subprocess.Popen[bytes]) -> None:
-        """Pass on from now; also what came while the child was being started."""
-        self._child = child
-        while self._early:
-            child.send_signal(self._early.pop(0))
-
-    def _wanted(self) -> Iterator[tuple[int, Any]]:
-        for names, handler in ((_LEFT_TO_CHILD, _nothing), (_FORWARDED, self._forward)):
-            for name in names:
-                if hasattr(signal, name):
-                    yield getattr(signal, name), handler
-
-    def _forward(self, number: int, frame: FrameType | None) -> None:
-        if self._child is None:
-            self._early.append(number)
-        else:
-            with contextlib.suppress(OSError):
-                self._child.send_signal(number)
-
-
-def _nothing(number: int, frame: FrameType | None) -> None:
-    """The handler of a signal that the child gets from the terminal itself."""
-
-
-def _write_bootstrap(directory: Path, options: Mapping[str, Any]) -> Path:
-    """The folder that goes on PYTHONPATH: a copy of sitecustomize.py and the settings of this run."""
-    folder = directory / rundir.BOOTSTRAP
-    folder.mkdir()
-    shutil.copyfile(_SITECUSTOMIZE, folder / _SITECUSTOMIZE.name)
-    settings = {
-        "schema": rundir.SCHEMA,
-        "run_dir": str(directory),
-        "package": str(_PACKAGE),
-        "options": dict(options),
-    }
-    rundir.write_json_atomic(folder / SETTINGS, settings)
-    return folder
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"  # real-time signals have no name
+def _fill_bootstrap(folder: Path, options: Mapping[str, Any]) -> None:
+    """What goes on PYTHONPATH: the code that Python looks for there, the recorder, and the settings of this run."""
+    for file in _BOOTSTRAP.glob("*.py"):
+        shutil.copyfile(file, folder / file.name)
+    with zipfile.ZipFile(folder / ARCHIVE, "w") as archive:
+        for pattern in _RECORDER:
+            for file in _PACKAGE.glob(pattern):
+                archive.write(file, Path("llmprof") / file.relative_to(_PACKAGE))
+    rundir.write_json_atomic(folder / SETTINGS, {"schema": rundir.SCHEMA, "options": dict(options)})

@@ -36,6 +36,8 @@ def wrapped(command: Sequence[str], run_dir: Path) -> list[str]:
             "nsys is not on PATH; install Nsight Systems (developer.nvidia.com/nsight-systems, or `apt-get install "
             "nsight-systems` from NVIDIA's or Debian's non-free repository), or run without --nsys."
         )
+    if (run_dir / rundir.BOOTSTRAP).is_dir():
+        raise InputError(f"{run_dir} holds a run already, and nsys records one node a folder; choose a new one.")
     target = os.path.abspath(run_dir / Path(rundir.NSYS).stem)
     if "%" in target:
         raise InputError(f"the run directory {run_dir} has a '%' in its path, which nsys fills in; choose another.")

@@ -15,8 +15,9 @@ from textwrap import dedent
 
 import pytest
 
-from llmprof.collectors.launch import exit_code_of, launch
-from llmprof.errors import InputError, NotFoundError
+from llmprof.collectors.launch import launch
+from llmprof.collectors.wrappers import exit_code_of
+from llmprof.errors import CommandError, InputError
 from llmprof.timeline import rundir
 from tests.collectors.live.conftest import read
 
@@ -28,7 +29,7 @@ import sys
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
 from llmprof.collectors.launch import exit_like, launch
-exit_like(launch(sys.argv[2:], Path(sys.argv[1]), {{"trace_steps": 0}}))
+exit_like(launch(sys.argv[2:], Path(sys.argv[1]), {{"trace_steps": 0}}).returncode)
 """
 
 
@@ -62,7 +63,7 @@ def wait_for(condition: object, seconds: float = 60) -> None:
 # Exit codes and signals
 
 
-@pytest.mark.parametrize("code", [0, 3, 255])
+@pytest.mark.parametrize("code", [0, 3, 77, 255])
 def test_leaves_with_the_exit_code_of_the_command(tmp_path: Path, code: int) -> None:
     assert run(tmp_path, "sh", "-c", f"exit {code}").returncode == code
     assert rundir.read_json(tmp_path / "run" / rundir.RUN)["exit_code"] == code
@@ -83,16 +84,64 @@ def test_exit_code_of_a_signal_is_that_of_the_shell() -> None:
     assert (exit_code_of(-15), exit_code_of(-9), exit_code_of(4)) == (143, 137, 4)
 
 
-@pytest.mark.parametrize("name", ["TERM", "USR1", "USR2", "HUP"])
-def test_passes_signals_on_and_waits_for_the_command(tmp_path: Path, name: str) -> None:
-    script = f"trap 'sleep 0.3; echo saved; exit 7' {name}; touch ready; while :; do sleep 0.05; done"
+COUNT = """
+import os, signal, sys, time
+seen = []
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+    signal.signal(number, lambda number, _: seen.append(number))
+print("ready", flush=True)
+while not seen:
+    time.sleep(0.01)
+time.sleep(0.3)  # a second copy would come now
+print(*[signal.Signals(number).name for number in seen])
+sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize("whole_group", [False, True])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"])
+def test_a_signal_arrives_once_whoever_sent_it(tmp_path: Path, name: str, whole_group: bool) -> None:
+    command = wrapped(tmp_path / "run", [PYTHON, "-c", COUNT])
     process = subprocess.Popen(
-        wrapped(tmp_path / "run", ["sh", "-c", script]), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE
+        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True, start_new_session=True
     )
-    wait_for((tmp_path / "ready").exists)
-    process.send_signal(getattr(signal, f"SIG{name}"))
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    (os.killpg if whole_group else os.kill)(process.pid, getattr(signal, name))
     output, _ = process.communicate(timeout=30)
-    assert (output, process.returncode) == (b"saved\n", 7)
+    assert (output, process.returncode) == (f"{name}\n", 7)
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="no /proc")
+def test_wrapper_and_command_stop_and_continue_together(tmp_path: Path) -> None:
+    code = "import os, time; print(os.getpid(), flush=True); time.sleep(2)"
+    process = subprocess.Popen(
+        wrapped(tmp_path / "run", [PYTHON, "-c", code]),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=os.setpgrp,
+    )
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    os.killpg(process.pid, signal.SIGTSTP)
+    wait_for(lambda: (state_of(process.pid), state_of(child)) == ("T", "T"))
+    os.killpg(process.pid, signal.SIGCONT)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_no_process_of_ours_outlives_a_killed_wrapper(tmp_path: Path) -> None:
+    """The witness of signals has the wrapper's command line, and would be found by it."""
+    mark = f"mark-{os.getpid()}"
+    process = subprocess.Popen(wrapped(tmp_path / mark, ["sleep", "2"]), env=environment())
+    wait_for(lambda: (tmp_path / mark / "wrappers").exists())
+    process.kill()
+    process.wait()
+    wait_for(lambda: not subprocess.run(["pgrep", "-f", mark], capture_output=True, check=False).stdout)
 
 
 def in_terminal(tmp_path: Path, command: Sequence[str], keys: bytes = b"", after: bytes = b"ready") -> tuple[str, int]:
@@ -140,6 +189,19 @@ def test_ctrl_c_reaches_the_command_once_and_the_wrapper_waits(tmp_path: Path) -
     assert "Traceback" not in shown
 
 
+def test_ctrl_z_and_fg_are_those_of_the_command_alone(tmp_path: Path) -> None:
+    code = "import sys, time; print('ready', flush=True); time.sleep(1); sys.exit(5)"
+    for name, command in (
+        ("plain", [PYTHON, "-c", code]),
+        ("recorded", wrapped(tmp_path / "run", [PYTHON, "-c", code])),
+    ):
+        script = '"$@"; echo stopped $?; fg >/dev/null; echo done $?'
+        shown, status = in_terminal(
+            tmp_path, ["/bin/bash", "--norc", "-m", "-c", script, "bash", *command], keys=b"\x1a"
+        )
+        assert ("stopped 148" in shown, "done 5" in shown, status) == (True, True, 0), (name, shown)
+
+
 def test_an_ignored_interrupt_stays_ignored(tmp_path: Path) -> None:
     code = "import signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
     command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *wrapped(tmp_path / "run", [PYTHON, "-c", code])]
@@ -149,10 +211,24 @@ def test_an_ignored_interrupt_stays_ignored(tmp_path: Path) -> None:
 # Errors and the run directory
 
 
-def test_a_command_that_does_not_exist_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="no-such-command"):
-        launch(["no-such-command"], tmp_path / "run", {})
+@pytest.mark.parametrize(("command", "code"), [("no-such-command", 127), ("/tmp", 126), ("./plain-file", 126)])
+def test_a_command_that_cannot_start_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, code: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plain-file").touch()
+    with pytest.raises(CommandError, match=command) as raised:
+        launch([command], tmp_path / "run", {})
+    assert raised.value.exit_code == code
+    assert subprocess.run(["bash", "-c", command], capture_output=True, check=False).returncode == code
     assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_script_that_names_no_interpreter_is_run_by_sh(tmp_path: Path) -> None:
+    (tmp_path / "go").write_text("echo $0 $1; exit 4\n")
+    (tmp_path / "go").chmod(0o755)
+    done = run(tmp_path, "./go", "a b")
+    assert (done.stdout, done.returncode) == ("./go a b\n", 4)
 
 
 def test_no_command_is_an_input_error(tmp_path: Path) -> None:
@@ -165,16 +241,42 @@ def test_a_folder_that_pythonpath_cannot_carry_is_an_input_error(tmp_path: Path)
         launch(["true"], tmp_path / "12:30", {})
 
 
+LOOK = """
+import os, resource, signal, sys, threading
+for name, value in sorted(os.environ.items()):
+    print("variable", name, value)
+print("path", sys.path)
+print("flags", sys.flags)
+print("sitecustomize", sys.modules.get("sitecustomize"))
+print("handlers", [signal.getsignal(number) for number in sorted(signal.valid_signals())])
+print("mask", signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+print("open", sorted(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else None)
+print("limits", [resource.getrlimit(number) for number in range(10)])
+print("where", os.getcwd(), os.getsid(0), os.getpgrp(), os.nice(0), os.umask(0))
+print("threads", threading.active_count())
+"""
+
+
 def test_only_pythonpath_is_changed(tmp_path: Path) -> None:
-    code = "import os; print('\\n'.join(sorted(f'{k}={v}' for k, v in os.environ.items())))"
     env = environment(PYTHONPATH="/somewhere")
-    plain = subprocess.run(
-        [PYTHON, "-c", code], env=env, capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    command = wrapped(tmp_path / "run", [PYTHON, "-c", code])
-    seen = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert set(seen) - set(plain) == {f"PYTHONPATH={tmp_path / 'run' / 'bootstrap'}:/somewhere"}
-    assert set(plain) - set(seen) == {"PYTHONPATH=/somewhere"}
+    plain = subprocess.run([PYTHON, "-c", LOOK], env=env, cwd=tmp_path, capture_output=True, text=True, check=True)
+    command = wrapped(tmp_path / "run", [PYTHON, "-c", LOOK])
+    seen = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=True)
+    before, after = plain.stdout.splitlines(), seen.stdout.splitlines()
+    assert len(before) == len(after)
+    assert [pair for pair in zip(before, after, strict=True) if pair[0] != pair[1]] == [
+        ("variable PYTHONPATH /somewhere", f"variable PYTHONPATH {tmp_path / 'run' / 'bootstrap'}:/somewhere")
+    ]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="no /proc")
+def test_the_wrapper_opens_no_port(tmp_path: Path) -> None:
+    process = subprocess.Popen(wrapped(tmp_path / "run", ["sleep", "1"]), env=environment())
+    wait_for(lambda: (tmp_path / "run" / "wrappers").exists())
+    time.sleep(0.3)
+    descriptors = [os.readlink(path) for path in Path(f"/proc/{process.pid}/fd").iterdir()]
+    assert process.wait() == 0
+    assert descriptors and not [target for target in descriptors if target.startswith("socket:")]
 
 
 # Recording. Importing torch is most of the time of these tests, so each run shows several things.

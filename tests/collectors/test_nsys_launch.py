@@ -39,3 +39,11 @@ def test_the_report_is_where_nsys_was_told(tmp_path: Path) -> None:
     assert report_of(tmp_path) is None
     (tmp_path / "nsys.nsys-rep").touch()
     assert report_of(tmp_path) == tmp_path / "nsys.nsys-rep"
+
+
+def test_a_folder_that_another_node_records_into_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_nsys.install(tmp_path / "bin", None)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    (tmp_path / "run" / "bootstrap").mkdir(parents=True)
+    with pytest.raises(InputError, match="one node a folder"):
+        wrapped(["python"], tmp_path / "run")

@@ -1,163 +1,24 @@
-"""Which Python processes of a recorded command get the recorder, and when? Copied into each run directory.
+"""Where does every Python of a recorded command pass by, and how is it left as if nothing had been there?
 
-Python imports the first `sitecustomize` on its path at every start. This one waits until the process has imported
-torch, hands over to llmprof.collectors.live.injection, and imports the sitecustomize that it hides. It needs nothing
-but the standard library, and whatever goes wrong here, the process goes on as if it were not there.
+Python imports the first `sitecustomize` on its path at every start; this one is copied into each run directory. It has
+to be valid, and silent, in any Python that a command may start, also one from before type annotations: what decides
+about recording is in llmprof_bootstrap.py, beside it, and the sitecustomize that this one hides is imported at the end.
 """
 
-from __future__ import annotations
-
-import contextlib
-import importlib.machinery
-import importlib.util
 import os
 import sys
-from collections.abc import Callable, Sequence
-from types import ModuleType
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-SETTINGS = os.path.join(HERE, "llmprof_run.json")
-MARK = "_llmprof_bootstrap"
-
-# Helpers that never train; a process that is not listed here stays silent until its first optimizer step anyway.
-PROGRAMS = {"pip", "pip3", "conda", "mamba", "uv", "ninja", "nvcc", "llmprof"}
-MODULES = (
-    "pip",
-    "conda",
-    "ninja",
-    "llmprof",
-    "ipykernel",
-    "ipykernel_launcher",
-    "torch._inductor.compile_worker",
-)
-CODE = (
-    "from multiprocessing.resource_tracker",
-    "from multiprocessing.forkserver",
-    "from multiprocessing.semaphore_tracker",
-    "from torch._inductor",
-    "from joblib.externals.loky",
-)
-SPAWNED = "from multiprocessing.spawn import spawn_main"
-
-
-def is_helper(arguments: Sequence[str]) -> bool:
-    """Whether a Python with this command line (sys.orig_argv) is a helper and no training process."""
-    first, value = _what_runs(arguments)
-    if first == "-c":
-        return any(sign in value for sign in CODE)
-    if first == "-m":
-        return any(value == name or value.startswith(name + ".") for name in MODULES)
-    folder, name = os.path.split(value)
-    return name in PROGRAMS or (os.path.basename(folder) == "compile_worker" and name == "__main__.py")
-
-
-def is_spawned(arguments: Sequence[str]) -> bool:
-    """Whether multiprocessing spawned it: a DataLoader worker, or a rank of torch.multiprocessing.spawn."""
-    first, value = _what_runs(arguments)
-    return first == "-c" and value.startswith(SPAWNED)
-
-
-def _what_runs(arguments: Sequence[str]) -> tuple[str, str]:
-    """('-m', module), ('-c', code) or ('', script) of a Python command line."""
-    rest = list(arguments[1:])
-    while rest:
-        word = rest.pop(0)
-        if word[:1] != "-" or word == "-":
-            return "", word
-        if word == "--check-hash-based-pycs":
-            del rest[:1]
-        for place, letter in enumerate((word[:2] != "--" and word[1:]) or "", 2):
-            value = word[place:] or (rest[0] if rest else "")  # joined (-mpkg) or the next word
-            if letter in "mc":
-                return "-" + letter, value
-            if letter in "WX":
-                del rest[: word[place:] == ""]
-                break
-    return "", ""
-
-
-class TorchFinder:
-    """First on sys.meta_path until torch is imported: runs `then` right after torch's own code has run."""
-
-    def __init__(self, then: Callable[[], None]) -> None:
-        self.then = then
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        """Torch as the other finders find it, with a loader that tells when it has finished; None for all else."""
-        if name != "torch":
-            return None
-        for finder in list(sys.meta_path):
-            find = None if finder is self else getattr(finder, "find_spec", None)
-            spec: importlib.machinery.ModuleSpec | None = find(name, path, target) if find else None
-            if spec is not None:
-                self._watch(spec)
-                return spec
-        return None
-
-    def _watch(self, spec: importlib.machinery.ModuleSpec) -> None:
-        loader = spec.loader
-        execute = getattr(loader, "exec_module", None)
-        if execute is None:
-            return
-
-        def exec_module(module: ModuleType) -> None:
-            execute(module)
-            if self in sys.meta_path:
-                sys.meta_path.remove(self)
-                self.then()
-
-        with contextlib.suppress(AttributeError):  # a loader with slots: not recorded
-            loader.exec_module = exec_module  # type: ignore[union-attr, method-assign]
-
-
-def start_recorder() -> None:
-    """Load llmprof, from where `llmprof run` was started if this interpreter has none, and install the recorder."""
-    try:
-        import json  # not at the start of every Python process
-
-        with open(SETTINGS, encoding="utf-8") as file:
-            settings = json.load(file)
-        if importlib.util.find_spec("llmprof") is None:
-            _load_package("llmprof", settings["package"])
-        from llmprof.collectors.live.injection import install
-
-        install(settings, late=is_spawned(sys.orig_argv))
-    except Exception:
-        pass
-
-
-def _load_package(name: str, folder: str) -> None:
-    """Import one package from its folder, without putting its neighbours (another environment) on sys.path."""
-    spec = importlib.util.spec_from_file_location(
-        name, os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
-    )
-    if spec is not None and spec.loader is not None:
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-
-
-def _begin() -> None:
-    try:
-        sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != HERE]
-        if getattr(sys, MARK, None) is None and not is_helper(sys.orig_argv):
-            setattr(sys, MARK, os.getpid())  # a recorded run inside a recorded run: the inner one records
-            sys.meta_path.insert(0, TorchFinder(start_recorder))
-    except Exception:
-        pass
-
-
-def _import_hidden() -> None:
-    """Import the sitecustomize that this one hides; what it raises is reported by Python, as without us."""
-    spec = importlib.machinery.PathFinder.find_spec("sitecustomize")
-    if spec is not None and spec.loader is not None:
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["sitecustomize"] = module
-        spec.loader.exec_module(module)
-
-
+_here = os.path.dirname(os.path.abspath(__file__))
 if __name__ == "sitecustomize":
-    _begin()
-    _import_hidden()
+    try:
+        if sys.version_info >= (3, 10):  # noqa: UP036 - also read by older ones
+            __import__("llmprof_bootstrap").begin()
+        else:
+            with open(os.path.join(_here, "not-recorded.txt"), "w") as _file:
+                _file.write(sys.executable + " is Python " + sys.version.split()[0] + ", and the recorder needs 3.10")
+    except Exception:  # the process goes on without the recorder
+        pass
+    sys.path[:] = [_entry for _entry in sys.path if os.path.abspath(_entry or ".") != _here]
+    # Out of the way for the hidden one. Where there is none, Python meets the ImportError that it would meet alone.
+    del sys.modules["sitecustomize"]
+    __import__("sitecustomize")
