@@ -123,7 +123,8 @@ class Llmprof:
         """Turn hooks and sampling on or off, as nothing but this benchmark has to."""
         for hook in self._recorder.hooks.values():
             hook.armed = on and hook.reason is None
-        for one, _ in self._recorder._crew._collectors:
+        crew = getattr(self._recorder, "_crew", None) or self._recorder._finished.crew
+        for one, _ in crew._collectors:
             process = getattr(one, "_process", None)
             if one.name == "telemetry" and process is not None:
                 os.kill(process.pid, signal.SIGCONT if on else signal.SIGSTOP)
@@ -144,6 +145,9 @@ class Llmprof:
             if cost["calls"]:
                 each = cost["cost_ns"] / cost["calls"] / 1e3
                 print(f"    {name:14} {each:8.1f} us a call, {cost['calls'] / self._steps:6.2f} calls a step")
+        for hook in self._recorder.hooks.values():
+            if hook.reason is not None:
+                print(f"    {hook.name} was switched off: {hook.reason}")
         print(f"  installing {self._start_s * 1e3:.1f} ms, stopping {self._stop_s * 1e3:.1f} ms")
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
+from time import perf_counter_ns
 from types import TracebackType
 from typing import Any
 
@@ -23,7 +24,7 @@ __all__ = ["phase", "profile", "step", "wrap"]
 
 
 class profile(contextlib.ContextDecorator):
-    """Record the training inside a `with` block or a decorated function, then diagnose it.
+    """Record the training in a `with` block, in a decorated function or from `start()` to `stop()`, then diagnose it.
 
     `out` is the run directory, by default a new one under llmprof-runs/. A folder that holds a run already is not
     touched: `runs/x` becomes `runs/x-2`. On several nodes give an `out` on a shared file system. `diagnose=False` only
@@ -45,6 +46,14 @@ class profile(contextlib.ContextDecorator):
             return found.recorder.session.run_dir
         return self._place.directory if self._place is not None else None
 
+    def start(self) -> profile:
+        """Begin to record, where no block can be put around it (cells of a notebook)."""
+        return self.__enter__()
+
+    def stop(self, error: BaseException | None = None) -> None:
+        """End the recording, with the exception that ended the training if there was one, and diagnose it."""
+        self.__exit__(None if error is None else type(error), error, None)
+
     def __enter__(self) -> profile:
         self._own = None
         if current() is None:
@@ -60,12 +69,12 @@ class profile(contextlib.ContextDecorator):
     ) -> None:
         own, self._own = self._own, None
         if own is None or self._place is None:
-            joined = _recorder()
+            joined = _recording()
             if joined is not None:
-                joined.infer_steps()
+                joined.marks.script_is_silent()
             return
         with contextlib.suppress(Exception):
-            own.stop(error)
+            own.stop(error or SystemExit())  # it ends here; what Python has printed before is another matter
             recorded = own.recorder.session is not None
             self._place.finish(0 if error is None else 1)
             if self._diagnose and recorded and not isinstance(error, KeyboardInterrupt):
@@ -86,31 +95,31 @@ class profile(contextlib.ContextDecorator):
 
 def step() -> None:
     """A training step ends here. Once this has been called, it alone says where steps end."""
-    recorder = _recorder()
-    if recorder is not None:
-        recorder.hooks["optimizer"].run(recorder.explicit_step)
+    found = _recording()
+    if found is not None:
+        found.recorder.hooks["optimizer"].run(found.marks.script_step)
 
 
 @contextlib.contextmanager
 def phase(name: str) -> Iterator[None]:
     """Name a part of a step; `evaluation` and `checkpoint` are stalls, other names are kept as `regions` of it."""
-    recorder = _recorder()
-    token = recorder.region_begins(name) if recorder is not None else None
+    found = _recording()
+    region = found.marks.region_begins(name) if found is not None else None
     try:
         yield
     finally:
-        if recorder is not None and token is not None:
-            recorder.hooks["optimizer"].run(recorder.region_ends, token)
+        if found is not None and region is not None:
+            found.recorder.hooks["optimizer"].run(found.marks.region_ends, region)
 
 
 def wrap(loader: Any) -> Any:
     """A loader that is no torch DataLoader, with its waiting measured; a DataLoader is measured as it is."""
-    recorder = _recorder()
-    if recorder is None or "loader" not in recorder.hooks:
+    found = _recording()
+    if found is None or "loader" not in found.recorder.hooks:
         return loader
     from torch.utils.data import DataLoader
 
-    return loader if isinstance(loader, DataLoader) else _Wrapped(loader, recorder)
+    return loader if isinstance(loader, DataLoader) else _Wrapped(loader, found.recorder)
 
 
 class _Wrapped:
@@ -122,8 +131,9 @@ class _Wrapped:
         self._next = around(recorder.hooks["loader"], _Batches.take, recorder.fetch_begins, recorder.fetch_ends)
 
     def __iter__(self) -> _Batches:
+        began = perf_counter_ns()
         batches = _Batches(iter(self._loader), self._next)
-        self._recorder.iterator_ends(self, 0, batches, None)
+        self._recorder.loaders.iterator_ends((self, began), perf_counter_ns(), batches, None)
         return batches
 
     def __len__(self) -> int:
@@ -151,6 +161,5 @@ class _Batches:
         return next(self._inner)
 
 
-def _recorder() -> Recorder | None:
-    found = current() if "torch" in sys.modules else None
-    return found.recorder if found is not None else None
+def _recording() -> Injection | None:
+    return current() if "torch" in sys.modules else None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from time import perf_counter_ns
 from typing import Any
 
@@ -15,13 +16,13 @@ from llmprof.collectors.live.collector import (
     StepRecord,
     discover,
 )
-from llmprof.collectors.live.hooks import Hook
+from llmprof.collectors.live.hooks import Apart, Hook
 from llmprof.collectors.live.session import Session
 
 __all__ = ["Crew"]
 
 COST_STEPS = 4
-"""Steps that a cost is the mean of: among as many there is one that is sampled on the device, and dearer."""
+"""Steps, at least, that a cost is the mean of: among as many there is one that is sampled on the device, and dearer."""
 COSTS = 256
 """Last costs, all of baseline steps, that the reported one is made of."""
 
@@ -29,52 +30,87 @@ COSTS = 256
 class Crew:
     """The collectors of one session; one that raises, or disarms itself, is not called again."""
 
-    def __init__(self, session: Session, hooks: Sequence[Hook]) -> None:
+    def __init__(self, session: Session, hooks: Sequence[Hook], apart: Apart) -> None:
         """Start every collector; `hooks` are those of torch, inside which the collectors are called."""
+        self.due = 0
+        """The number of the step that `on_step` has to be called for next; for earlier ones if their phase is new."""
+        self.phase = self._cost_phase = session.phase
+        """Of the step that the collectors were shown last."""
         self._session = session
         self._hooks = hooks
+        self._apart = apart
         self._collectors: list[tuple[Collector, Hook]] = []
-        self._cost_before = 0
+        self._began = perf_counter_ns()
+        self._cost_before = self._cost_steps = 0
         self._costs: deque[int] = deque(maxlen=COSTS)
-        self._phase = self._cost_phase = session.phase
         for hook in hooks:
             if hook.armed:
                 session.set_collector(hook.name, "armed")
             else:  # it failed before there was anywhere to say so
                 session.disarm(hook.name, hook.reason or "unknown")
         for collector in discover(lambda name, reason: session.set_collector(name, "absent", reason)):
-            hook = Hook(collector.name, session.disarm)
+            hook = Hook(collector.name, session.disarm, apart)
             session.set_collector(collector.name, "armed")
             hook.run(collector.start, session)
-            hook.cost_ns = hook.calls = 0  # starting is paid for once, in the warm-up
+            hook.cost_ns = hook.calls = hook.watched = 0  # starting is paid for once, in the warm-up
             self._collectors.append((collector, hook))
-        self._eager: list[tuple[Hook, Callable[[StepRecord], None]]] = []
+        self._eager: list[tuple[StepCollector, Hook]] = []
         self._patient: list[tuple[PatientCollector, Hook]] = []
-        self._due = 0
         self._muster()
-        session.costs, session.on_disarm = self.costs, self._muster
+        session.costs, session.on_disarm, session.on_wake = self.costs, self._muster, self._wake
 
     def on_step(self, record: StepRecord) -> None:
-        """A step has ended."""
-        number, phase = record["n"], record["phase"]
-        for hook, on_step in self._eager:  # as hook.run, without the call
-            began = perf_counter_ns()
-            try:
-                on_step(record)
-            except Exception as error:
-                hook.fail(error)
-            hook.calls += 1
-            hook.cost_ns += perf_counter_ns() - began
-        if number >= self._due or phase != self._phase:
-            self._call_patient(record)
-        if number % COST_STEPS == COST_STEPS - 1:
-            self._account(phase)
+        """A step has ended that somebody waits for."""
+        changed, self.phase = record["phase"] != self.phase, record["phase"]
+        due = NEVER
+        for collector, hook in self._eager:
+            hook.run(collector.on_step, record)
+            due = 0
+        for patient, hook in self._patient:
+            if changed or record["n"] >= patient.next_step:
+                hook.run(patient.on_step, record)
+            due = min(due, patient.next_step)
+        self.due = due
+
+    def _wake(self) -> None:
+        self.due = 0
+
+    def account(self, steps: int, phase: str) -> None:
+        """Note what the last steps have cost when they were baseline steps, where nothing is traced; judge it."""
+        cost = sum([hook.cost_ns for hook in self._hooks])
+        self._cost_steps += steps
+        if phase != self._cost_phase:
+            self._cost_before, self._cost_steps, self._cost_phase = cost, 0, phase
+        elif self._cost_steps >= COST_STEPS:
+            if phase == "baseline":
+                self._costs.append((cost - self._cost_before) // self._cost_steps)
+            self._cost_before, self._cost_steps = cost, 0
+        elapsed = perf_counter_ns() - self._began
+        within = 0
+        for _, hook in self._collectors:
+            hook.judge(elapsed)
+            within += hook.cost_ns
+        for hook in self._hooks:
+            hook.judge(elapsed, within)
+
+    def steps_lost(self, reason: str) -> None:
+        """No step is seen any more: tell those who are in the middle of something."""
+        self.due, self._eager, self._patient = NEVER, [], []
+        for collector, _ in self._collectors:
+            self._tell(collector, reason)
 
     def stop(self) -> None:
         """The run ends."""
         for collector, hook in self._collectors:
             if collector.name not in self._session.disarmed:
                 hook.run(collector.stop)
+
+    @staticmethod
+    def _tell(collector: Collector, reason: str) -> None:
+        abandon = getattr(collector, "abandon", None)
+        if abandon is not None:
+            with suppress(Exception):
+                abandon(reason)
 
     def _muster(self) -> None:
         """Sort those that are not disarmed: the eager are called every step, the patient when they want to be."""
@@ -84,34 +120,22 @@ class Crew:
             if isinstance(one, StepCollector) and one.name not in self._session.disarmed
         ]
         self._patient = [(one, hook) for one, hook in steppers if isinstance(one, PatientCollector)]
-        self._eager = [(hook, one.on_step) for one, hook in steppers if not isinstance(one, PatientCollector)]
+        self._eager = [(one, hook) for one, hook in steppers if not isinstance(one, PatientCollector)]
+        for collector, _ in self._collectors:
+            if collector.name in self._session.disarmed:
+                self._tell(collector, "it was switched off")
 
     def costs(self) -> dict[str, Any]:
         """For rank.json: what every hook and collector has cost so far, and all together a step."""
         every = (*self._hooks, *(hook for _, hook in self._collectors))
         found: dict[str, Any] = {
-            "collectors": {hook.name: {"cost_ns": hook.cost_ns, "calls": hook.calls} for hook in every}
+            "collectors": {hook.name: {"cost_ns": hook.cost_ns, "calls": hook.calls} for hook in every},
+            "apart_ns": dict(self._apart.totals),
         }
         if self._costs:
             flushing = self._session.flush_cost_ns // max(self._session.current_step, 1)
             found["overhead_ns_per_step"] = _typical(list(self._costs)) + flushing
         return found
-
-    def _call_patient(self, record: StepRecord) -> None:
-        """Call those whose step has come; at a change of the phase, all."""
-        changed, self._phase = record["phase"] != self._phase, record["phase"]
-        self._due = NEVER
-        for collector, hook in self._patient:
-            if changed or record["n"] >= collector.next_step:
-                hook.run(collector.on_step, record)
-            self._due = min(self._due, collector.next_step)
-
-    def _account(self, phase: str) -> None:
-        """Note what the last steps have cost when they are baseline steps, where nothing is traced."""
-        cost = sum([hook.cost_ns for hook in self._hooks])
-        if phase == self._cost_phase == "baseline":
-            self._costs.append((cost - self._cost_before) // COST_STEPS)
-        self._cost_before, self._cost_phase = cost, phase
 
 
 def _typical(costs: Iterable[int]) -> int:

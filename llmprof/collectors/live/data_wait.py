@@ -2,7 +2,8 @@
 
 Fetches of one loader in a row are a group. A group belongs to training when a backward follows it before another
 loader is asked; what ends its epoch, or gives way to another loader, without a backward was an evaluation. Loaders that
-are fetched in most steps (two loaders zipped together) train as well.
+are fetched in most steps (two loaders zipped together) train as well. An epoch starts where a loader makes an iterator,
+or starts one that it keeps anew; making it, workers and all, and the wait for its first batch is what that costs.
 """
 
 from __future__ import annotations
@@ -42,9 +43,15 @@ class FetchGroup:
     """Fetches of one loader in a row, inside one step, of which one may be under way; times are perf_counter_ns."""
 
     # What most groups never need is not set by each of them.
-    count = waited = tokens = checkpoint_before = 0
+    count = waited = tokens = checkpoint_before = checkpoints = 0
     queue: int | None = None
     exhausted = events_lost = False
+    iterator_ns: int | None = None
+    """What making the iterator has taken, where the first batch of an epoch is among these."""
+    first_batch_ns: int | None = None
+    """The wait for that batch."""
+    ending_ns = 0
+    """What ending the epoch before has taken, where that was just before."""
     event: Any = None
     """Recorded when the fetch that is under way began."""
     events: list[tuple[Any, Any]] | None = None
@@ -61,12 +68,17 @@ class DataWait:
     """Sorts fetches into training and evaluation and adds them to the step that was open when they blocked."""
 
     def __init__(
-        self, on_training_loader: Callable[[Any], None], on_evaluation: Callable[[OpenStep, int], None]
+        self,
+        on_training_loader: Callable[[Any], None],
+        on_evaluation: Callable[[OpenStep, int], None],
+        on_epoch: Callable[[FetchGroup], None],
     ) -> None:
         self._on_training_loader = on_training_loader
         self._on_evaluation = on_evaluation
+        self._on_epoch = on_epoch
         self._loaders: weakref.WeakKeyDictionary[Any, _Loader] = weakref.WeakKeyDictionary()
         self._owners: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = weakref.WeakKeyDictionary()
+        self._starts: weakref.WeakKeyDictionary[Any, tuple[int, int | None]] = weakref.WeakKeyDictionary()
         self._latest: Callable[[], Any] = _nothing  # the iterator that was asked last, and its loader
         self._latest_loader: _Loader | None = None
         self.group: FetchGroup | None = None
@@ -74,16 +86,18 @@ class DataWait:
         self.fetching = False
         self.timer: DeviceTimer | None = None
 
-    def made_iterator(self, iterator: Any, loader: Any) -> None:
-        """`loader` has made this iterator."""
+    def made_iterator(self, iterator: Any, loader: Any, begin: int, end: int | None) -> None:
+        """`loader` has made this iterator, or started it anew; without `end` that took until it is first asked."""
         self._owners[iterator] = weakref.ref(loader)
+        self._starts[iterator] = begin, end
         self._latest = _nothing
 
     def begin(self, iterator: Any, step: OpenStep, now: int, first: bool) -> FetchGroup:
         """A fetch begins in `step`; `first` when it has just opened the step."""
-        loader = self._latest_loader
+        loader, start = self._latest_loader, None
         if loader is None or self._latest() is not iterator:
             loader = self._loader_of(iterator, step.number)
+            start = self._starts.pop(iterator, None)
         group = self.group
         if group is not None and (
             group.loader is not loader or group.step is not step or (group.exhausted and group.count > 0)
@@ -97,6 +111,11 @@ class DataWait:
                 group.checkpoint_before = step.stall("checkpoint")
         else:
             group.fetch_begin = now
+        if start is not None:
+            group.iterator_ns = (now if start[1] is None else start[1]) - start[0]
+            group.first_batch_ns = None
+            if group.count == 0:
+                group.ending_ns = group.waited
         if step.sampled:
             self._sample(group, iterator, first=first)
         self.fetching = True
@@ -111,8 +130,11 @@ class DataWait:
             group.exhausted = False
             group.count += 1
             group.tokens += group.loader.count_tokens(batch)
+            if group.iterator_ns is not None and group.first_batch_ns is None:
+                group.first_batch_ns = now - group.fetch_begin
         else:
             group.exhausted = True
+            group.checkpoints = group.step.stall("checkpoint") - group.checkpoint_before
         if group.events is not None:
             # Nothing that runs inside next() begins to capture a CUDA graph: that was asked when it began.
             after = self.timer.mark(ask=False) if self.timer is not None and group.event is not None else None
@@ -132,6 +154,8 @@ class DataWait:
                 step.fetched = [group]
             else:
                 step.fetched.append(group)
+            if group.first_batch_ns is not None:
+                self._on_epoch(group)
             return group.end
         trains = has_loader and not (group.exhausted and group.count > 0)
         return group.end if self._settle(group, now=group.end, backward=trains, fetching=False) else None
@@ -168,9 +192,11 @@ class DataWait:
                 if known is None:  # the loader is gone: from now on its iterator stands for it
                     self._latest = _nothing
             step.fetched = [*(step.fetched or ()), group]
+            if group.first_batch_ns is not None:
+                self._on_epoch(group)
             return True
         end = now if fetching and not group.exhausted else group.end
-        checkpoints = step.stall("checkpoint") - group.checkpoint_before
+        checkpoints = group.checkpoints if group.exhausted else step.stall("checkpoint") - group.checkpoint_before
         duration = max(0, end - group.begin - checkpoints)
         step.add_stall("evaluation", duration)
         if group.count:

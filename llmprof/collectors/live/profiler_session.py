@@ -20,7 +20,9 @@ TEARDOWN_CALLS = 8
 class ProfilerSession:
     """One session of torch.profiler whose ProfilerStep annotations carry the run's own step numbers."""
 
-    def __init__(self, *, first_step: int, shapes: bool, cuda: bool, intruded: Callable[[], None]) -> None:
+    def __init__(
+        self, *, first_step: int, shapes: bool, cuda: bool, intruded: Callable[[], None], stacks: bool = False
+    ) -> None:
         profiler: Any = import_module("torch.profiler")
         action, activity = profiler.ProfilerAction, profiler.ProfilerActivity
 
@@ -40,7 +42,7 @@ class ProfilerSession:
                 activities=[activity.CPU, *([activity.CUDA] if cuda else [])],
                 schedule=schedule,
                 record_shapes=shapes,
-                with_stack=False,
+                with_stack=stacks,
                 experimental_config=_experimental_config(cuda and not uses_cuda_graphs()),
             )
 

@@ -15,19 +15,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from llmprof.collectors.live.crew import Crew
 from llmprof.collectors.live.data_wait import DataWait, FetchGroup
-from llmprof.collectors.live.hooks import Hook
-from llmprof.collectors.live.models import find_models
+from llmprof.collectors.live.finished import FinishedSteps
+from llmprof.collectors.live.hooks import Apart, Hook
+from llmprof.collectors.live.loaders import LoaderWatch
+from llmprof.collectors.live.opening import begin_collecting, hide_from_compiler, how_it_ends
 from llmprof.collectors.live.session import Session
-from llmprof.collectors.live.step_timer import DeviceTimer, OpenStep, SettlingSteps, next_sampled
+from llmprof.collectors.live.stalls import Stalls
+from llmprof.collectors.live.step_timer import OpenStep
 from llmprof.collectors.live.stepping import StepDetector
-from llmprof.collectors.live.warmup import WarmUp
-from llmprof.timeline import rundir
+from llmprof.collectors.live.updates import UpdateWatch
 
 __all__ = ["Recorder"]
-
-LONG_GC_NS = 10_000_000
 
 now_ns = time.perf_counter_ns
 get_ident = threading.get_ident
@@ -39,37 +38,37 @@ class Recorder:
     def __init__(self, run_dir: Callable[[], Path], options: Mapping[str, Any]) -> None:
         self.session: Session | None = None
         self.hooks: dict[str, Hook] = {}
+        self.apart = Apart()
         self._run_dir = run_dir
         self._options = options
         self._detector = StepDetector()
-        self._data_wait = DataWait(self._training_loader, self._evaluation)
-        self._timer: DeviceTimer | None = None
-        self._settling = SettlingSteps(self._write)
-        self._sample = 0  # the next step, or this one, that is read on the device
+        self.stalls = Stalls(self)
+        self._data_wait = DataWait(self._training_loader, self.stalls.evaluated, lambda one: self.loaders.epoch(one))
+        self._finished: FinishedSteps | None = None  # once there is a session with collectors
         self._step: OpenStep | None = None
         self._perf_ns, self._unix_ns = now_ns(), time.time_ns()
         self._unix_offset = self._unix_ns - self._perf_ns
-        self._warmup = WarmUp()
-        self._crew: Crew | None = None
+        self.loaders = LoaderWatch(self._data_wait.made_iterator, self._unix_offset)
         self._loaders: list[weakref.ref[Any]] = []
         self._optimizers: list[weakref.ref[Any]] = []
         self._known: set[int] = set()  # ids of the optimizers in the list
         self._thread: int | None = None  # the one that trains
         self._fetch_thread: int | None = None
         self._in_backward = False
+        self._updates: UpdateWatch | None = UpdateWatch()
+        self._told_by: str | None = None  # where steps end, see marks.py
+        self.ignores_fetches = False
         self._optimizing: int | None = None  # key of the optimizer whose step() runs
         self._optimizing_since = 0
         self._closure_ns = 0  # forward and backward inside it
         self._last_optimizer_end = 0
-        self.fetch_ends = self._data_wait.end
-        """A fetch has returned a batch, ended the epoch or failed."""
-        self._gc_begin = 0
+        self.fetch_ends = self._data_wait.end  # a fetch has returned a batch, ended the epoch or failed
         self._hidden = False  # from torch.compile
         self._stopped = False
 
     def hook(self, name: str) -> Hook:
         """A new hook that reports here."""
-        self.hooks[name] = Hook(name, self._report)
+        self.hooks[name] = Hook(name, self._report, self.apart)
         return self.hooks[name]
 
     def disarm_all(self) -> None:
@@ -82,23 +81,20 @@ class Recorder:
 
     def fetch_begins(self, now: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> FetchGroup | None:
         """next() of a DataLoader iterator; fetches in other threads (prefetchers) and nested ones do not count."""
-        thread = get_ident()
-        if self._data_wait.fetching or (thread != self._thread and self._thread is not None):
+        data_wait = self._data_wait
+        if data_wait.fetching:
             return None
-        self._fetch_thread = thread
+        thread = get_ident()
+        if thread != self._thread:
+            if self._thread is not None:
+                return None
+            self._fetch_thread = thread
+        if self._updates is not None:
+            self._look_for_updates()
         boundary = self._detector.fetch()
         if boundary:
             self._boundary(now)
-        return self._data_wait.begin(args[0], self._step or self._open(now), now_ns(), boundary)
-
-    def iterator_begins(self, now: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """A DataLoader makes an iterator: remember which."""
-        return args[0]
-
-    def iterator_ends(self, loader: Any, now: int, iterator: Any, error: BaseException | None) -> None:
-        """It has made it."""
-        if error is None:
-            self._data_wait.made_iterator(iterator, loader)
+        return data_wait.begin(args[0], self._step or self._open(now), now_ns(), boundary)
 
     # Backward and optimizer
 
@@ -106,12 +102,19 @@ class Recorder:
         """An outermost backward in the training thread; those inside (reentrant checkpointing) do not count."""
         if self._in_backward or (get_ident() != self._thread and not self._is_training_thread()):
             return None
-        if self._detector.backward():
+        session = self.session
+        if session is not None and session.during_step is not None:
+            session.during_step()
+        if self._updates is not None:
+            self._look_for_updates()
+            self._updates.backward(kwargs["tensors"] if "tensors" in kwargs else args[0])
+        detector, data_wait = self._detector, self._data_wait
+        if detector.backward():
             self._boundary(now)
         step = self._step or self._open(now)
         mark = step.last_mark
-        if self._data_wait.group is not None:
-            mark = self._data_wait.backward(bool(self._detector.has_loader)) or mark
+        if data_wait.group is not None:
+            mark = data_wait.backward(bool(detector.has_loader)) or mark
         if mark is not None:
             if self._optimizing is not None:  # in a closure the forward begins with the optimizer step that calls it
                 mark = max(mark, self._optimizing_since)
@@ -126,6 +129,8 @@ class Recorder:
         """It has ended."""
         self._in_backward = False
         self._detector.in_backward = False
+        if self._updates is not None:  # the moment after which they come
+            self._last_optimizer_end = now
         step = self._step
         if step is not None:
             step.backward += now - begin
@@ -136,6 +141,7 @@ class Recorder:
 
     def optimizer_begins(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         """Global pre-hook of Optimizer.step; an optimizer that wraps another one is timed as one."""
+        self._updates = None
         if self._in_backward or self._step is None:
             return
         if get_ident() != self._thread and not self._is_training_thread():
@@ -154,13 +160,37 @@ class Recorder:
         key = id(optimizer)
         if key not in self._known:
             self._remember(optimizer)
+        if self._detector.holds and self._detector.repeats(key):
+            self._boundary(now)
         step = self._step or self._open(now)
-        self._detector.optimizer_step(key)
+        if not step.micro and self._data_wait.group is not None and self.hooks["backward"].armed:  # it is not seen
+            self._data_wait.backward(bool(self._detector.has_loader))
+        closes = self._detector.optimizer_step(key)
         if self._optimizing == key:
             self._optimizing = None
             step.optimizer += max(0, now - self._optimizing_since - self._closure_ns)
             if step.last_mark is not None:
                 step.last_mark = now
+        if closes:
+            self._boundary(now)
+
+    def engine_begins(self, now: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """An engine (DeepSpeed) steps its optimizers, each once, often or not at all: that is one step of one."""
+        engine = args[0]
+        self._known.add(id(engine))
+        self.optimizer_begins(engine, (), {})
+        self._detector.engine = id(engine)
+        return engine
+
+    def engine_ends(self, engine: Any, now: int, result: Any, error: BaseException | None) -> None:
+        """It is done."""
+        if error is None:
+            self.optimizer_ends(engine, (), {})
+        self._detector.engine = None
+
+    def optimizer_made(self, now: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Optimizer.__init__."""
+        self._detector.made(args[0])
 
     def scaler_begins(self, now: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, int] | None:
         """GradScaler.step, which leaves the optimizer out when gradients are infinite."""
@@ -176,68 +206,56 @@ class Recorder:
                 self._remember(optimizer)
             self._detector.optimizer_step(id(optimizer))
 
-    # Stalls
+    # What is said about steps, see marks.py
 
-    def save_begins(self, now: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int | None:
-        """torch.save; one in another thread does not hold up training."""
-        return now if self._step is not None and get_ident() == self._thread else None
-
-    def save_ends(self, begin: int, now: int, result: Any, error: BaseException | None) -> None:
-        """The file is written."""
-        if self._step is not None:
-            self._step.add_stall("checkpoint", now - begin)
-            if self.session is not None:
-                self.session.event("checkpoint", ns=now - begin)
-
-    def collecting(self, phase: str, info: Mapping[str, int]) -> None:
-        """Gc callback: Python's collector holds up every thread."""
-        if phase == "start":
-            self._gc_begin = now_ns()
-        elif self._gc_begin and self._step is not None:
-            duration = now_ns() - self._gc_begin
-            self._step.add_stall("gc", duration)
-            if duration > LONG_GC_NS and self.session is not None:
-                self.session.event("gc", ns=duration, generation=info.get("generation"))
-
-    def _evaluation(self, step: OpenStep, duration: int) -> None:
-        if self.session is not None:
-            self.session.event("evaluation", ns=duration)
-
-    # The script's own words
-
-    def explicit_step(self) -> None:
-        """The script says that a step ends here; from now on nothing else does."""
+    def explicit_step(self, began: int | None = None) -> None:
+        """A step ends here, and from now on only where that is said; `began` is its beginning if none was noticed."""
         now = now_ns()
         self._detector.explicit = True
         self._thread = get_ident()
-        if self._step is None:
+        if self._step is None and began is None:
             self._open(now)
-        else:
-            self._detector.close()
-            self._boundary(now)
-
-    def infer_steps(self) -> None:
-        """The part of the script that marked its steps is over."""
-        self._detector.explicit = False
-
-    def region_begins(self, name: str) -> tuple[str, int, int]:
-        """The script says what it does from here."""
-        return name, now_ns(), self._step.stall(name) if self._step is not None else 0
-
-    def region_ends(self, token: tuple[str, int, int]) -> None:
-        """It is done. The names of stalls join what the hooks saw; nothing is counted twice."""
-        now, step = now_ns(), self._step
-        if step is None:
             return
-        name, begin, before = token
-        if begin < step.start:  # a step ended inside: the part after the boundary counts
-            begin, before = step.start, 0
-        if name in ("checkpoint", "evaluation"):
-            self._data_wait.step_ends(now)
-            step.add_stall(name, max(0, now - begin - (step.stall(name) - before)))
-        else:
-            step.regions = step.regions or {}
-            step.regions[name] = step.regions.get(name, 0) + now - begin
+        if self._step is None:
+            self._open(began or now)
+        self._detector.close()
+        self._boundary(now)
+
+    def infer_steps(self, inferred: bool, told_by: str | None = None) -> None:
+        """Whether the detector says where steps end, or else the hook of this name; without it the detector again."""
+        self._detector.explicit = not inferred
+        self._told_by = told_by
+
+    def is_here(self) -> bool:
+        """Whether this thread trains, as far as is known."""
+        return self._thread in (None, get_ident())
+
+    @property
+    def running(self) -> OpenStep | None:
+        """The step that is open."""
+        return self._step
+
+    @property
+    def has_stepped(self) -> bool:
+        """Whether an optimizer has stepped in it."""
+        return self._detector.can_close
+
+    @property
+    def activity(self) -> str:
+        """What the open step does at this moment, for the out-of-memory observer, which asks from any thread."""
+        if self._in_backward:
+            return "backward"
+        if self._optimizing is not None:
+            return "optimizer"
+        return "data" if self._data_wait.fetching else "between steps" if self.has_stepped else "forward"
+
+    def settle_fetches(self, now: int) -> None:
+        """What has been fetched and not trained on until now is sorted."""
+        self._data_wait.step_ends(now)
+
+    def ignore_fetches(self, ignored: bool) -> None:
+        """Fetches from now on are a part of something else, as those inside another fetch are."""
+        self._data_wait.fetching = self.ignores_fetches = ignored
 
     # Boundaries
 
@@ -249,23 +267,25 @@ class Recorder:
         if self._stopped:
             return
         with suppress(Exception):
+            self._look_for_updates()
             if self._step is not None and self._detector.can_close and not self._detector.explicit:
                 self._detector.close()
+                self._step.drop_stalls_after(self._last_optimizer_end)
                 self._boundary(self._last_optimizer_end)
+        if self._finished is not None:
+            self._finished.stop(self.disarm_all)
         self.disarm_all()
         session = self.session
         if session is None:
             return
-        if self._crew is not None:
-            self._crew.stop()
         with suppress(Exception):
-            self._settling.finish(self._timer)
-        session.close(*_how_it_ends(type(error) if error else getattr(sys, "last_type", None), error))
+            self.loaders.read_loads(session.current_step, self._loaders)
+        session.close(*how_it_ends(type(error) if error else getattr(sys, "last_type", None), error))
 
     def _open(self, now: int) -> OpenStep:
-        self._hide_from_compiler()
-        self._step = OpenStep(0, now, "warmup")
-        return self._step
+        self._hidden = self._hidden or hide_from_compiler()
+        step = self._step = OpenStep(0, now, "warmup")
+        return step
 
     def _boundary(self, now: int) -> None:
         """The open step ends at `now` and the next one begins."""
@@ -274,72 +294,58 @@ class Recorder:
             self._open(now)
             return
         if not self._hidden:
-            self._hide_from_compiler()
+            self._hidden = hide_from_compiler()
         if self._data_wait.group is not None:
             self._data_wait.step_ends(now)
-        session = self.session or self._open_session()
-        if session is None:
+        finished = self._finished or self._open_session(ended)
+        session = self.session
+        if finished is None or session is None:
             return
         phase = session.phase
-        wall = now - ended.start
-        record = ended.record = {
-            "n": ended.number,
-            "t": ended.start + self._unix_offset,
-            "wall": wall,
-            "phase": phase if phase in ("traced", "unsteady") else ended.phase,  # the former begin during a step
-            "micro": ended.micro,
-        }
+        if phase is not ended.phase and phase in ("traced", "unsteady"):  # these begin during a step
+            ended.phase = phase
+        ended.end = now
+        finished.aside.append(ended)
         number = session.current_step = ended.number + 1
         step = self._step = OpenStep(number, now, phase)
-        if number >= self._sample or ended.sampled:
-            self._mark(ended, step)
+        if number >= finished.due:
+            finished.attend(ended, step)
         if self._optimizing is not None:  # a closure's backward closed the step before: this one begins here
             self._optimizing_since = now
             self._closure_ns = 0
-        if phase == "warmup" and self._warmup.is_over(wall):
-            session.phase = "baseline"
-        if self._crew is not None:
-            self._crew.on_step(record)
-        step.phase = session.phase
-        if ended.event is None and not self._settling.waiting:
-            session.lines.append((rundir.STEPS, ended.line))
-        else:
-            self._settling.add(ended, self._timer)
 
-    def _mark(self, ended: OpenStep, step: OpenStep) -> None:
-        """One event for the end of a sampled step and for the beginning of the next one when it is sampled too."""
-        if step.number > self._sample:
-            self._sample = next_sampled(step.number)
-        step.sampled = step.number == self._sample
-        if self._timer is not None and (step.sampled or ended.event is not None):
-            event = ended.end_event = self._timer.mark()
-            ended.keeps_end = not step.sampled
-            if step.sampled:
-                step.event = event
+    def open_files(self) -> Session | None:
+        """The session with its folder; None, and nothing is recorded, where it cannot be made (no space, no rights)."""
+        if self.session is None:
+            try:
+                session = Session(self._run_dir(), self._options, unix_ns=self._unix_ns, perf_ns=self._perf_ns)
+            except Exception:
+                self.disarm_all()
+                return None
+            session.loaders, session.optimizers = self._loaders, self._optimizers
+            self.session = session
+        return self.session
 
-    def _hide_from_compiler(self) -> None:
-        """Tell Dynamo, once it is loaded, not to look into our code when it compiles code that calls an optimizer."""
-        if not self._hidden and "torch._dynamo.trace_rules" in sys.modules:
-            self._hidden = True
-            with suppress(Exception):
-                sys.modules["torch._dynamo.trace_rules"].add(__package__)
-
-    def _open_session(self) -> Session | None:
-        """After the first step: the files, then the collectors. Without files (no space, no rights) nothing is done."""
-        try:
-            session = Session(self._run_dir(), self._options, unix_ns=self._unix_ns, perf_ns=self._perf_ns)
-        except Exception:
-            self.disarm_all()
+    def _open_session(self, ended: OpenStep) -> FinishedSteps | None:
+        """After the first step: the files, when they are not open yet, then the collectors."""
+        began = now_ns()
+        session = self.open_files()
+        if session is None:
             return None
-        self.session = session
-        session.loaders, session.optimizers = self._loaders, self._optimizers
+        self.loaders.opened(session)
         optimizers = [one for one in (reference() for reference in self._optimizers) if one is not None]
-        with suppress(Exception):
-            session.models = find_models(optimizers)
-        with suppress(Exception):
-            self._timer = self._data_wait.timer = DeviceTimer.of(_device_of(optimizers))
-        self._crew = Crew(session, list(self.hooks.values()))
-        return session
+        optimizers = optimizers or ([self._updates.stand_in()] if self._updates is not None else [])
+        self._finished = finished = begin_collecting(
+            session, ended, optimizers, self.hooks, self.apart, unix_offset=self._unix_offset, on_many=self._many_ended
+        )
+        self._data_wait.timer = finished.timer
+        self.apart.note("start", began, now_ns())
+        return finished
+
+    def _many_ended(self, number: int) -> None:
+        """Several steps are over; what is not pressing is done now, at the boundary before step `number`."""
+        if number >= self.loaders.next_step:
+            self.loaders.read_loads(number, self._loaders)
 
     # Small things
 
@@ -349,41 +355,45 @@ class Recorder:
         if self._thread is None:
             self._thread = thread
             if self._fetch_thread not in (None, thread):  # a prefetcher fetches: the loop itself has no loader
-                self._detector = StepDetector()
+                self._detector.has_loader = None
                 self._data_wait.backward(False)
         return thread == self._thread
 
+    def _look_for_updates(self) -> None:
+        """An optimizer that is none of torch's counts by what it does to the parameters."""
+        if self._updates is not None and self._updates.happened():
+            self._detector.optimizer_step(0)
+
     def _remember(self, optimizer: Any) -> None:
+        self._updates = None
         self._known.add(id(optimizer))
         self._optimizers.append(weakref.ref(optimizer))
 
     def _training_loader(self, loader: Any) -> None:
-        """`loader` has fed a training step for the first time; an iterator of unknown origin stands for its loader."""
+        """`loader`, or an iterator of unknown origin, has fed a training step for the first time."""
         if loader is not None:
             self._loaders.append(weakref.ref(loader))
-
-    def _write(self, step: OpenStep) -> None:
-        if self.session is not None:
-            self.session.lines.append((rundir.STEPS, step.line))
 
     def _report(self, name: str, reason: str) -> None:
         if self.session is not None:
             self.session.disarm(name, reason)
+        self._go_without(name)
 
-
-def _device_of(optimizers: list[Any]) -> Any:
-    """The device of the first parameter that is trained."""
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                return parameter.device
-    return None
-
-
-def _how_it_ends(kind: type[BaseException] | None, error: BaseException | None) -> tuple[str, str | None]:
-    """What rank.json says of the end; sys.exit() is no exception."""
-    if kind is None or issubclass(kind, SystemExit):
-        return "exit", None
-    if issubclass(kind, KeyboardInterrupt):
-        return "signal", "SIGINT"
-    return "exception", f"{kind.__name__}: {error or getattr(sys, 'last_value', '')}"[:500]
+    def _go_without(self, name: str) -> None:
+        """A hook is gone: let nothing wait for it; where steps cannot be told apart any more, none is recorded."""
+        if name == "loader":
+            self._data_wait.group, self._data_wait.fetching = None, False
+            self._detector.has_loader = False
+            if self._step is not None:  # it ends at another moment than planned
+                self._step.phase = "unsteady"
+        elif name == "backward":
+            self._in_backward = self._detector.in_backward = False
+        elif name == self._told_by:
+            self.infer_steps(True)
+            self.ignore_fetches(False)
+        elif name == "optimizer":
+            self._step = None
+            for hook in self.hooks.values():
+                hook.armed = False
+            if self._finished is not None:
+                self._finished.steps_lost(name)

@@ -52,6 +52,22 @@ class Session:
         """Asked for what goes into rank.json about costs, from any thread."""
         self.on_disarm: Callable[[], None] | None = None
         """Told whenever there is a new name in `disarmed`."""
+        self.expected_steps: int | None = None
+        """How many steps the run will have, from what a framework or a loader says; None when nobody does."""
+        self.during_step: Callable[[], None] | None = None
+        """Called before every backward in the training thread, while it is set."""
+        self.note_apart: Callable[[str, int, int], None] = _nothing
+        """Told what no step has to answer for: its name, and from when to when it was done (perf_counter_ns)."""
+        self.on_wake: Callable[[], None] | None = None
+        """Told when a collector has changed its `next_step` from another thread."""
+        self.before_flush: list[Callable[[], None]] = []
+        """Called by the writing thread before it writes."""
+        self.before_close: list[Callable[[], None]] = []
+        """Called by the thread that closes it."""
+        self.every_flush: list[Callable[[], None]] = []
+        """Called by the writing thread each time that it has written, every FLUSH_S seconds."""
+        self.on_lines: list[Callable[[str, Mapping[str, Any]], None]] = []
+        """Called by the writing thread for every line that it has made: the file, and what the line says."""
         self.flush_cost_ns = 0
         self._costs_noted = time.monotonic()
         self.lines: deque[tuple[str, Mapping[str, Any] | Callable[[], Mapping[str, Any]]]] = deque(maxlen=MAX_LINES)
@@ -75,7 +91,8 @@ class Session:
             "overhead_ns_per_step": None,
         }
         self.flush()
-        threading.Thread(target=self._flush_often, name="llmprof-writer", daemon=True).start()
+        with contextlib.suppress(RuntimeError):  # an interpreter that shuts down starts no threads; `close` writes then
+            threading.Thread(target=self._flush_often, name="llmprof-writer", daemon=True).start()
 
     def append(self, filename: str, obj: Mapping[str, Any]) -> None:
         """Append one JSON line to a file of this rank, a little later."""
@@ -114,6 +131,11 @@ class Session:
         if self.on_disarm is not None:
             self.on_disarm()
 
+    def wake(self) -> None:
+        """From any thread: a collector wants to be called earlier than it has said; it is, within some steps."""
+        if self.on_wake is not None:
+            self.on_wake()
+
     def log(self, message: str) -> None:
         """Append a line to the rank's log.txt, a little later."""
         self.lines.append((rundir.LOG, {"message": message}))
@@ -125,7 +147,7 @@ class Session:
             blocks: dict[str, list[str]] = {}
             while self.lines:
                 filename, obj = self.lines.popleft()
-                blocks.setdefault(filename, []).append(_line(filename, obj))
+                blocks.setdefault(filename, []).append(self._line(filename, obj))
             for filename, lines in blocks.items():
                 with contextlib.suppress(OSError), open(self.rank_dir / filename, "ab") as file:
                     file.write("".join(lines).encode())
@@ -134,6 +156,19 @@ class Session:
                 with contextlib.suppress(OSError):
                     rundir.write_text_atomic(self.rank_dir / rundir.RANK, text)
         self.flush_cost_ns += time.thread_time_ns() - began
+
+    def _line(self, filename: str, obj: Mapping[str, Any] | Callable[[], Mapping[str, Any]]) -> str:
+        try:
+            made = obj() if callable(obj) else obj
+            if filename == rundir.LOG:
+                return f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {made['message']}\n"
+            line = _encode(made) + "\n"
+        except Exception:  # what cannot be written costs its own line alone
+            return ""
+        for call in self.on_lines:
+            with contextlib.suppress(Exception):
+                call(filename, made)
+        return line
 
     def _rank_json(self) -> str:
         """The text of rank.json when it has to be written again, else nothing; on one line, which is quickly made."""
@@ -155,13 +190,21 @@ class Session:
     def close(self, ended: str, reason: str | None) -> None:
         """Write the rest and how the process ended; the writer thread stops."""
         self._closed.set()
+        for call in self.before_close:
+            with contextlib.suppress(Exception):
+                call()
         self.update_rank(ended=ended, reason=reason)
         self.flush()
 
     def _flush_often(self) -> None:
         while not self._closed.wait(FLUSH_S):
-            with contextlib.suppress(Exception):  # nothing of ours is printed into the training's output
-                self.flush()
+            for call in (*self.before_flush, self.flush, *self.every_flush):
+                with contextlib.suppress(Exception):  # nothing of ours is printed into the training's output
+                    call()
+
+
+def _nothing(*what: object) -> None:
+    """Nobody wants to know."""
 
 
 def place_of_rank() -> tuple[int, int, int]:
@@ -170,8 +213,22 @@ def place_of_rank() -> tuple[int, int, int]:
     if distributed is not None and distributed.is_available() and distributed.is_initialized():
         rank, world_size = distributed.get_rank(), distributed.get_world_size()
     else:
-        rank, world_size = _variable("RANK", 0), _variable("WORLD_SIZE", 1)
-    return rank, _variable("LOCAL_RANK", _variable("SLURM_LOCALID", rank if world_size > 1 else 0)), world_size
+        names = next((names for names in _LAUNCHERS if names[0] in os.environ), _LAUNCHERS[0])
+        rank, world_size = _variable(names[0], 0), _variable(names[1], 1)
+        world_size = max(world_size, rank + 1)
+    local = next((name for _, _, name in _LAUNCHERS if name in os.environ), "")
+    return rank, _variable(local, rank if world_size > 1 else 0), world_size
+
+
+_LAUNCHERS = (
+    ("RANK", "WORLD_SIZE", "LOCAL_RANK"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
+    ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID"),
+    # Of srun, not of sbatch: its script has SLURM_NTASKS too, and the one Python that it may start is no rank of many.
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"),
+)
+"""Variables that tell a process its rank, the number of ranks and its rank on the node: torchrun (and whoever imitates
+it), Open MPI, MPICH and Intel MPI, Slurm."""
 
 
 def _variable(name: str, default: int) -> int:
@@ -179,13 +236,3 @@ def _variable(name: str, default: int) -> int:
         return max(int(os.environ[name]), 0)
     except (KeyError, ValueError):
         return default
-
-
-def _line(filename: str, obj: Mapping[str, Any] | Callable[[], Mapping[str, Any]]) -> str:
-    try:
-        made = obj() if callable(obj) else obj
-        if filename == rundir.LOG:
-            return f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {made['message']}\n"
-        return _encode(made) + "\n"
-    except Exception:  # what cannot be written costs its own line alone
-        return ""

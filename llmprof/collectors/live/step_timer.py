@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -21,11 +21,13 @@ SETTLING = 32
 """Steps whose device times may be outstanding; the oldest is written without them when there are more."""
 FIRST_SAMPLED = 8
 """The first steps are all sampled: a run may end soon."""
-STRIDE = 4
+STRIDE, LATER_STRIDE = 4, 16
+LATER = 512
+"""From this step on the mean over hundreds of steps is known; what is sampled then is only to notice a change."""
 
 
 def next_sampled(number: int) -> int:
-    """The first step from `number` on that is read on the device: one of every four, where a hash chooses.
+    """The first step from `number` on that is read on the device: one of every four, where a hash chooses, then of 16.
 
     A regular choice would always meet the same one of the loader's workers, which take turns; one of every four rather
     than each with a chance of a quarter keeps the means of short windows steady. (Multiplicative hashing: Knuth, The
@@ -33,12 +35,13 @@ def next_sampled(number: int) -> int:
     """
     if number <= FIRST_SAMPLED:
         return number
-    chosen = _of_four(number // STRIDE)
-    return chosen if chosen >= number else _of_four(number // STRIDE + 1)
+    stride = STRIDE if number < LATER else LATER_STRIDE
+    chosen = _of_block(number // stride, stride)
+    return chosen if chosen >= number else _of_block(number // stride + 1, stride)
 
 
-def _of_four(block: int) -> int:
-    return STRIDE * block + ((block * 0x9E3779B1) >> 30) % STRIDE
+def _of_block(block: int, stride: int) -> int:
+    return stride * block + ((block * 0x9E3779B1 & 0xFFFFFFFF) * stride >> 32)
 
 
 class Fetched(Protocol):
@@ -57,7 +60,7 @@ class OpenStep:
     """The step that is running: what has been added up since its first boundary; times in ns."""
 
     # What most steps never change is not set by each of them: training waits for every line here.
-    micro = forward = backward = optimizer = 0
+    micro = forward = backward = optimizer = epoch_start = 0
     stalls: dict[str, int] | None = None
     regions: dict[str, int] | None = None
     fetched: list[Fetched] | None = None
@@ -69,13 +72,15 @@ class OpenStep:
     end_event: Any = None
     keeps_end = False
     """Whether the event at the end is this step's alone: the next one has no use for it."""
-    record: dict[str, Any]
+    record: dict[str, Any] | None = None
     """The line of steps.jsonl as far as it is known at the end of the step: `line` adds the rest."""
+
+    end = 0
 
     def __init__(self, number: int, start: int, phase: str) -> None:
         self.number = number
         self.start = start  # perf_counter_ns
-        self.phase = phase  # at its beginning
+        self.phase = phase
 
     def stall(self, name: str) -> int:
         """The ns of a named stall so far."""
@@ -87,9 +92,14 @@ class OpenStep:
             self.stalls = {}
         self.stalls[name] = self.stalls.get(name, 0) + duration
 
+    def drop_stalls_after(self, end: int) -> None:
+        """The step ends at `end`, in hindsight: stalls that do not fit into it came later (the last checkpoint)."""
+        if self.stalls is not None and sum(self.stalls.values()) > end - self.start:
+            self.stalls = None
+
     def line(self) -> dict[str, Any]:
         """The whole line of a step that has ended. What was not measured is not there; a stall of 0 neither."""
-        record, fetched = self.record, self.fetched
+        record, fetched = self.record or {}, self.fetched
         if fetched is not None:
             record["data_wait"] = sum([group.waited for group in fetched])
             tokens = sum([group.tokens for group in fetched])
@@ -98,8 +108,11 @@ class OpenStep:
             queue = next((group.queue for group in fetched if group.queue is not None), None)
             if queue is not None:
                 record["queue"] = queue
+            batches = sum([group.count for group in fetched])
+            if batches != self.micro:
+                record["batches"] = batches
             self.fetched = None  # groups know their step: nothing is left for the garbage collector to find
-        for part in ("forward", "backward", "optimizer"):
+        for part in ("forward", "backward", "optimizer", "epoch_start"):
             duration = getattr(self, part)
             if duration:
                 record[part] = duration
@@ -198,18 +211,32 @@ class SettlingSteps:
         self.waiting: deque[OpenStep] = deque()
         self._lock = threading.Lock()
 
-    def add(self, step: OpenStep, timer: DeviceTimer | None) -> None:
-        """A step has ended; `timer` is the one of its events."""
+    def add(self, steps: Sequence[OpenStep], timer: DeviceTimer | None) -> None:
+        """These steps have ended, at least one; `timer` is the one of their events."""
         with self._lock:
-            self.waiting.append(step)
+            before = len(self.waiting)
+            self.waiting.extend(steps)
             # What was recorded just now has not happened yet: a step is asked for at the next boundary.
-            if len(self.waiting) > 1 or step.end_event is None:
+            if before or len(steps) > 1 or steps[0].end_event is None:
                 self._settle(timer, all_of_them=False)
 
     def finish(self, timer: DeviceTimer | None) -> None:
         """Write every step; the ones that the device has not reached go without device times."""
         with self._lock:
             self._settle(timer, all_of_them=True)
+
+    def give_up(self, steps: Sequence[OpenStep], timer: DeviceTimer | None) -> None:
+        """Write every step, and these, without device times; for a thread that may not ask the device.
+
+        A question from another thread would end the capture of a CUDA graph.
+        """
+        with self._lock:
+            self.waiting.extend(steps)
+            while self.waiting:
+                step = self.waiting.popleft()
+                if timer is not None and step.event is not None:
+                    timer.release(step.event, *_own_events(step))
+                self._write(step)
 
     def _settle(self, timer: DeviceTimer | None, *, all_of_them: bool) -> None:
         while self.waiting:
@@ -236,7 +263,7 @@ def _happened(event: Any) -> bool:
 
 def _read(step: OpenStep) -> None:
     """Add the device times; an event on another stream may not have happened yet, then its value stays unknown."""
-    record = step.record
+    record = step.record or {}
     try:
         record["device"] = _elapsed(step.event, step.end_event)
         if step.fetched is not None and not any([group.events_lost for group in step.fetched]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,12 +52,12 @@ class TelemetryProcess:
 
 
 def _has_wrapper(session: Session) -> bool:
-    """Whether another process on this host began the run; only a wrapper comes before the training."""
-    try:
-        run = rundir.read_json(session.run_dir / rundir.RUN)
-    except (LlmprofError, OSError):  # no folder that the nodes share
-        return False
-    return run.get("host") == session.host and run.get("pid") != os.getpid()
+    """Whether a wrapper of this run is on this host. No folder that the nodes share: no file of one either."""
+    hosts = []
+    for path in rundir.wrapper_files(session.run_dir):
+        with suppress(LlmprofError):  # made a moment ago, and still empty
+            hosts.append(rundir.read_json(path).get("host"))
+    return session.host in hosts
 
 
 def _start(run_dir: Path) -> subprocess.Popen[bytes]:

@@ -9,22 +9,41 @@ from typing import Any
 __all__ = ["TokenCounter", "token_count"]
 
 _DEPTH, _ITEMS = 3, 16  # how far into a batch to look for token ids
+STEADY, LOOK_EVERY = 16, 8
+"""The short batch that ends an epoch may pass for a full one then: an error of less than one batch an epoch."""
 _INTEGERS = frozenset({"torch.int64", "torch.int32", "int64", "int32"})
 
 
 class TokenCounter:
-    """Counts batch after batch of one loader; in a batch built like the last one it looks at the same place only."""
+    """Counts batch after batch of one loader; in a batch built like the last one it looks at the same place only.
 
-    __slots__ = ("_dtype", "_key", "_kind", "_length")
+    Where STEADY batches in a row hold as many, it looks at one of LOOK_EVERY from then on, until one is different.
+    """
+
+    __slots__ = ("_dtype", "_key", "_kind", "_length", "_same", "_skip", "_tokens")
 
     def __init__(self) -> None:
         self._kind: Any = None  # type of the batch, when the ids are one of its items
         self._length = 0
         self._key: Any = None
         self._dtype: Any = None
+        self._tokens = self._same = 0
+        self._skip = 0  # batches that are not looked at
 
     def count(self, batch: Any) -> int:
         """As `token_count`."""
+        if self._skip:
+            self._skip -= 1
+            return self._tokens
+        tokens = self._look(batch)
+        if tokens != self._tokens:
+            self._tokens, self._same = tokens, 0
+        self._same += 1
+        if self._same >= STEADY:
+            self._skip = LOOK_EVERY - 1
+        return tokens
+
+    def _look(self, batch: Any) -> int:
         if type(batch) is self._kind:
             try:
                 ids = batch[self._key]

@@ -36,6 +36,10 @@ class FakeSession:
         self.optimizers: list[Any] = []
         self.models: list[Any] = []
         self.phases: dict[int, str] = {}
+        self.expected_steps: int | None = None
+        self.during_step: Callable[[], None] | None = None
+        self.on_lines: list[Callable[[str, Mapping[str, Any]], None]] = []
+        self.every_flush: list[Callable[[], None]] = []
 
     def append(self, filename: str, obj: dict[str, Any]) -> None:
         self.lines.append((filename, obj))
@@ -54,6 +58,12 @@ class FakeSession:
 
     def set_collector(self, name: str, status: str, reason: str | None = None) -> None:
         self.statuses[name] = (status, reason)
+
+    def wake(self) -> None:
+        """Every step is shown to the collector anyway."""
+
+    def note_apart(self, name: str, begin: int, end: int) -> None:
+        """Nothing is judged here."""
 
     def train(self, collector: Any, steps: int, work: Callable[[int], None], wall_ns: int = 1_000_000) -> None:
         """Run `steps` steps as the real session does: step 0 is over before the collector starts."""

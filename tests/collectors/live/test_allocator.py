@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from llmprof.collectors.live.allocator import Allocator, counters
+from llmprof.collectors.live.allocator import Allocator, counters, reader
 from tests.collectors.live.fake_session import FakeSession
 
 torch = pytest.importorskip("torch")
@@ -28,12 +28,25 @@ class OutOfMemoryError(RuntimeError):
 
 @pytest.fixture
 def cuda(monkeypatch):
-    """torch.cuda as on a machine with one device; any reset fails."""
+    """torch.cuda as on a machine with one device; any reset fails. Readings are counted."""
+    readings = []
+
+    def read(device):
+        readings.append(device)
+        return STATS
+
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda i: types.SimpleNamespace(total_memory=1000))
-    monkeypatch.setattr(torch.cuda, "memory_stats_as_nested_dict", lambda: STATS)
+    monkeypatch.setattr(torch._C, "_cuda_memoryStats", read, raising=False)
+    monkeypatch.setattr(torch.cuda, "memory_stats_as_nested_dict", lambda device: pytest.fail("the slow way"))
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda *a: pytest.fail("peaks were reset"))
+    return readings
+
+
+def written(session: FakeSession) -> list[tuple[str, dict]]:
+    """The lines as the session's thread writes them."""
+    return [(name, line() if callable(line) else line) for name, line in session.lines]
 
 
 def run(tmp_path, steps: int, **options: int) -> FakeSession:
@@ -42,16 +55,44 @@ def run(tmp_path, steps: int, **options: int) -> FakeSession:
     return session
 
 
-def test_a_line_every_fifty_steps_and_one_at_the_end(tmp_path, cuda):
+def test_a_line_every_hundred_steps_and_one_at_the_end(tmp_path, cuda):
     session = FakeSession(tmp_path)
     allocator = Allocator()
     allocator.start(session)
-    for n in range(127):
+    for n in range(227):
         session.current_step = n + 1
         if n >= allocator.next_step:
             allocator.on_step({"n": n, "phase": "baseline"})
     allocator.stop()
-    assert [(name, line["n"]) for name, line in session.lines] == [("allocator.jsonl", n) for n in (0, 50, 100, 126)]
+    assert [(name, line["n"]) for name, line in written(session)] == [
+        ("allocator.jsonl", n) for n in (0, 100, 200, 226)
+    ]
+
+
+def test_a_reading_is_one_call_and_its_line_is_made_elsewhere(tmp_path, cuda):
+    session, allocator = FakeSession(tmp_path), Allocator()
+    allocator.start(session)
+    cuda.clear()
+    calls = []
+    sys.setprofile(lambda frame, event, argument: calls.append(frame.f_code.co_name) if event == "call" else None)
+    try:
+        allocator.on_step({"n": 7, "phase": "baseline"})
+    finally:
+        sys.setprofile(None)
+    assert (cuda, calls) == ([0], ["on_step", "read"])
+    assert written(session) == [("allocator.jsonl", {"n": 7, **counters(STATS)})]
+
+
+def test_without_the_private_binding_the_public_function_is_read(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "memory_stats_as_nested_dict", lambda device: {"device": device})
+    monkeypatch.delattr(torch._C, "_cuda_memoryStats", raising=False)
+    assert reader(torch, 3)() == {"device": 3}
+
+    def changed(device, other):
+        return {}
+
+    monkeypatch.setattr(torch._C, "_cuda_memoryStats", changed, raising=False)
+    assert reader(torch, 3)() == {"device": 3}
 
 
 def test_nothing_is_read_between_traced_steps(tmp_path, cuda):
@@ -59,7 +100,7 @@ def test_nothing_is_read_between_traced_steps(tmp_path, cuda):
     allocator.start(session)
     for n, phase in enumerate(("baseline", "unsteady", "traced", "unsteady", "after")):  # called at each change
         allocator.on_step({"n": n, "phase": phase})
-    assert [line["n"] for _, line in session.lines] == [0, 1, 3, 4]
+    assert [line["n"] for _, line in written(session)] == [0, 1, 3, 4]
 
 
 def test_the_counters_are_the_allocator_s(tmp_path, cuda):

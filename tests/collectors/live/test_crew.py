@@ -10,7 +10,7 @@ import pytest
 from llmprof.collectors.live import crew as module
 from llmprof.collectors.live.collector import NEVER
 from llmprof.collectors.live.crew import Crew
-from llmprof.collectors.live.hooks import Hook
+from llmprof.collectors.live.hooks import FREE_NS, Apart, Hook
 from llmprof.collectors.live.session import Session
 
 
@@ -54,7 +54,7 @@ def session(tmp_path: Path) -> Session:
 
 def gather(session: Session, monkeypatch: pytest.MonkeyPatch, hooks: list[Hook], *collectors: Any) -> Crew:
     monkeypatch.setattr(module, "discover", lambda missing: list(collectors))
-    return Crew(session, hooks)
+    return Crew(session, hooks, Apart())
 
 
 def test_each_is_called_when_it_asked_to_be(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,16 +89,73 @@ def test_one_that_is_switched_off_is_not_called_again(
     assert other.seen == list(range(40))
 
 
-def test_the_cost_of_a_baseline_step_is_the_mean_of_the_hooks(
+def test_it_says_which_step_is_waited_for(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    crew = gather(session, monkeypatch, [], Patient())
+    crew.on_step({"n": 3, "phase": "warmup"})
+    assert crew.due == 13
+    session.wake()
+    assert crew.due == 0
+    assert gather(session, monkeypatch, [], Eager()).due == 0
+
+
+def test_one_that_is_switched_off_in_the_middle_of_something_is_told(
     session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    class Busy(Patient):
+        name = "busy"
+
+        def on_step(self, record: dict[str, Any]) -> None:
+            raise RuntimeError("broken on purpose")
+
+        def abandon(self, reason: str) -> None:
+            told.append(reason)
+
+    crew = gather(session, monkeypatch, [], Busy())
+    crew.on_step({"n": 3, "phase": "warmup"})
+    assert told == ["it was switched off"]
+
+
+def test_where_steps_are_lost_all_are_told_and_none_is_called(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    eager = Eager()
+    eager.abandon = told.append  # type: ignore[attr-defined]
+    crew = gather(session, monkeypatch, [], eager, Still())
+    crew.steps_lost("no more steps")
+    crew.on_step({"n": 3, "phase": "warmup"})
+    assert (told, eager.seen) == (["no more steps"], [])
+
+
+@pytest.mark.parametrize("block", [1, 4, 16])
+def test_the_cost_of_a_baseline_step_is_the_mean_of_the_hooks(
+    session: Session, monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
     hooks = [Hook("loader", session.disarm), Hook("backward", session.disarm)]
     crew = gather(session, monkeypatch, hooks)
-    for n in range(200):
-        phase = "baseline" if n < 100 else "traced"
+    for n in range(192):
+        phase = "baseline" if n < 96 else "traced"
         hooks[0].cost_ns += 30 if phase == "baseline" else 10_000
         hooks[1].cost_ns += 40 if n % 4 == 1 else 0  # one of four is dearer
-        crew.on_step({"n": n, "phase": phase})
+        if n % block == block - 1:
+            crew.account(block, phase)
     found = crew.costs()
     assert found["overhead_ns_per_step"] == 40 + session.flush_cost_ns
-    assert found["collectors"]["backward"] == {"cost_ns": 2000, "calls": 0}
+    assert found["collectors"]["backward"] == {"cost_ns": 1920, "calls": 0}
+
+
+def test_hooks_and_collectors_are_judged_each_by_its_own_cost(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dear, cheap = Patient(), Patient()
+    cheap.name = "cheap"
+    outer = Hook("loader", session.disarm)
+    crew = gather(session, monkeypatch, [outer], dear, cheap)
+    crew._collectors[0][1].cost_ns = 3 * FREE_NS
+    outer.cost_ns = 3 * FREE_NS + 1000
+    crew.account(16, "baseline")
+    assert session.disarmed == {dear.name}
+    crew.on_step({"n": 100, "phase": "baseline"})
+    assert (dear.seen, cheap.seen) == ([], [100])

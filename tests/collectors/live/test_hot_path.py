@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 
 from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
 
-from llmprof.collectors.live import injection, recorder  # noqa: E402
+from llmprof.collectors.live import injection  # noqa: E402
 from llmprof.collectors.live.step_timer import DeviceTimer  # noqa: E402
 from tests.collectors.live.training_loops import model, sgd  # noqa: E402
 
@@ -44,7 +44,7 @@ class Event:
 def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A training step of a recorded process that seems to have a GPU, 40 of which are over."""
     timer = DeviceTimer(Event, lambda: None, lambda: False)
-    monkeypatch.setattr(recorder.DeviceTimer, "of", lambda device: timer)
+    monkeypatch.setattr(DeviceTimer, "of", lambda device: timer)
     monkeypatch.setenv("WORLD_SIZE", "1")
     recording = injection.record(lambda: tmp_path, {"trace_steps": 0})
     net = model()

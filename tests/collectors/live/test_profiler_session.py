@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from llmprof.collectors.live import profiler_session, torch_trace
+from llmprof.collectors.live import burst as burst_module
+from llmprof.collectors.live import profiler_session
 from llmprof.collectors.live.profiler_session import ProfilerSession, Teardown
 from llmprof.collectors.live.torch_trace import TorchTrace
 from tests.collectors.live.fake_session import FakeSession
@@ -63,8 +64,8 @@ class DeviceSession(ProfilerSession):
 
 def burst(monkeypatch, tmp_path: Path, steps: int = 14, **options: int) -> FakeSession:
     DeviceSession.at_stop = []
-    monkeypatch.setattr(torch_trace, "ProfilerSession", DeviceSession)
-    monkeypatch.setattr(torch_trace, "cuda_in_use", lambda: True)
+    monkeypatch.setattr(burst_module, "ProfilerSession", DeviceSession)
+    monkeypatch.setattr(burst_module, "cuda_in_use", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: DeviceSession)  # what a pending teardown pokes
     session = FakeSession(tmp_path, options={"burst_at": 3, **options})
     session.train(TorchTrace(), steps, lambda n: torch.ones(3) + 1)

@@ -26,8 +26,9 @@ class Session(FakeSession):
         rundir.write_json_atomic(self.rank_dir / rundir.RANK, {"host": HOST, "pid": os.getpid(), "ended": "running"})
 
 
-def begun_by(run: Path, host: str, pid: int) -> None:
-    rundir.write_json_atomic(run / rundir.RUN, {"host": host, "pid": pid})
+def wrapped_on(run: Path, *hosts: str) -> None:
+    for host in hosts:
+        rundir.write_json_atomic(rundir.claim_wrapper_file(run, host), {"host": host, "pid": 1})
 
 
 @pytest.fixture
@@ -38,16 +39,12 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("host", "pid"),
-    [(HOST, os.getpid()), ("a login node", 1), (None, None)],
-    ids=["this process", "elsewhere", "nobody"],
-)
+@pytest.mark.parametrize("hosts", [["a login node"], []])
 def test_local_rank_0_starts_it_where_there_is_no_wrapper(
-    tmp_path: Path, commands: list[Path], host: str | None, pid: int | None
+    tmp_path: Path, commands: list[Path], hosts: list[str]
 ) -> None:
-    if host is not None and pid is not None:
-        begun_by(tmp_path, host, pid)
+    wrapped_on(tmp_path, *hosts)
+    rundir.write_json_atomic(tmp_path / rundir.RUN, {"host": HOST, "pid": os.getpid()})
     collector = TelemetryProcess()
     collector.start(Session(tmp_path, rank=8, local_rank=0, world_size=16))
     collector.stop()
@@ -55,7 +52,7 @@ def test_local_rank_0_starts_it_where_there_is_no_wrapper(
 
 
 def test_the_wrapper_of_this_node_does_it_itself(tmp_path: Path, commands: list[Path]) -> None:
-    begun_by(tmp_path, HOST, os.getppid())
+    wrapped_on(tmp_path, "another node", HOST)
     session = Session(tmp_path)
     TelemetryProcess().start(session)
     assert (commands, session.statuses["telemetry"][0]) == ([], "absent")

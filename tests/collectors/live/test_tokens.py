@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llmprof.collectors.live.tokens import TokenCounter, token_count
+from llmprof.collectors.live.tokens import LOOK_EVERY, STEADY, TokenCounter, token_count
 
 torch = pytest.importorskip("torch")
 
@@ -30,6 +30,21 @@ def ids(rows: int, columns: int) -> Any:
 )
 def test_tokens_are_the_first_integer_matrix_of_a_batch(batch: Any, tokens: int) -> None:
     assert token_count(batch) == tokens
+
+
+def test_batches_that_stay_the_same_are_looked_at_now_and_then() -> None:
+    counter = TokenCounter()
+    looks: list[int] = []
+    for number in range(200):
+        size = 3 if number < 120 else 5
+        looked = counter._skip == 0
+        if looked:
+            looks.append(number)
+        assert counter.count((ids(2, size), "label")) in (6, 10)
+    assert looks[:STEADY] == list(range(STEADY))
+    assert 120 <= next(number for number in looks if number >= 120) < 120 + LOOK_EVERY
+    assert counter.count((ids(2, 5), "label")) == 10
+    assert len(looks) < 60
 
 
 def test_every_batch_is_counted_whatever_the_one_before_looked_like() -> None:

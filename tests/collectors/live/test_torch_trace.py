@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from llmprof.collectors.live import torch_trace
+from llmprof.collectors.live.burst_plan import ARM_STEPS
 from llmprof.collectors.live.collector import NEVER
 from llmprof.collectors.live.torch_trace import TorchTrace
 from tests.collectors.live.fake_session import FakeSession
@@ -114,7 +115,8 @@ def test_a_burst_asked_for_too_early_comes_as_early_as_it_can(tmp_path, step):
 def test_a_short_run_says_how_many_baseline_steps_it_had(tmp_path, step):
     session = FakeSession(tmp_path)
     session.train(TorchTrace(), 8, step)
-    assert session.events == [{"kind": "burst_skipped", "reason": "the run ended after 8 of 20 baseline steps"}]
+    reason = "the run ended after 8 of 20 baseline steps"
+    assert session.events == [{"kind": "burst_skipped", "burst": 0, "reason": reason}]
 
 
 def test_a_run_that_ends_inside_the_burst_keeps_its_whole_steps(tmp_path, step):
@@ -231,7 +233,7 @@ class TestOtherRanks:
         session = FakeSession(tmp_path, world_size=2, options={"baseline_steps": 5})
         session.train(TorchTrace(), 10, step, wall_ns=10_000_000)
         plan = json.loads((tmp_path / "burst.json").read_text())
-        assert plan["first_step"] - torch_trace.ARM_STEPS - 5 == 200
+        assert plan["first_step"] - ARM_STEPS - 5 == 200
 
     def test_another_rank_traces_the_steps_of_the_plan(self, tmp_path, step, monkeypatch):
         self.adopt(monkeypatch)

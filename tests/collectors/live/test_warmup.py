@@ -22,3 +22,10 @@ def test_it_lasts_until_three_steps_in_a_row_are_alike() -> None:
 
 def test_steps_that_are_never_alike_end_it_late() -> None:
     assert length(list(islice(cycle([100, 200]), 100))) == WARMUP_AT_MOST
+
+
+def test_of_a_run_whose_length_is_known_it_takes_a_quarter() -> None:
+    walls = list(islice(cycle([100, 200]), 100))
+    for expected, longest in ((8, WARMUP_STEPS), (40, 10), (1000, WARMUP_AT_MOST)):
+        warmup = WarmUp(expected)
+        assert next(n for n, wall in enumerate(walls, 1) if warmup.is_over(wall)) == longest

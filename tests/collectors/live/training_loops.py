@@ -214,7 +214,7 @@ def two_optimizers_without_loader() -> None:
         second.step()
 
 
-@loop(STEPS + 1)  # that there are two optimizers is learned in the first cycle
+@loop()
 def gan_without_loader() -> None:
     critic, maker = model(), model()
     of_critic, of_maker = sgd(critic), sgd(maker)
@@ -336,3 +336,88 @@ def optimizer_retired_halfway() -> None:
     for (batch,) in loader(STEPS // 2):
         loss(second, batch).backward()
         of_second.step()
+
+
+@loop()
+def optimizer_that_is_never_used() -> None:
+    first, second = model(), model()
+    optimizer, unused = sgd(first), sgd(second)
+    for _ in range(STEPS):
+        loss(first).backward()
+        optimizer.step()
+    del unused
+
+
+@loop()
+def gradients_without_backward() -> None:
+    net = model()
+    optimizer = sgd(net)
+    for (batch,) in loader(STEPS):
+        for parameter, gradient in zip(
+            net.parameters(), torch.autograd.grad(loss(net, batch), tuple(net.parameters())), strict=True
+        ):
+            parameter.grad = gradient
+        optimizer.step()
+
+
+@loop()
+def gradients_without_backward_or_loader() -> None:
+    nets = [model(), model()]
+    optimizers = [sgd(net) for net in nets]
+    for _ in range(STEPS):
+        for net, optimizer in zip(nets, optimizers, strict=True):
+            net.weight.grad, net.bias.grad = torch.autograd.grad(loss(net), (net.weight, net.bias))
+            optimizer.step()
+
+
+@loop()
+def gradient_penalty() -> None:  # autograd.grad on the way to a backward
+    critic = model()
+    optimizer = sgd(critic)
+    for (batch,) in loader(STEPS):
+        batch.requires_grad_()
+        (slope,) = torch.autograd.grad(critic(batch).sum(), batch, create_graph=True)
+        (loss(critic, batch) + slope.square().mean()).backward()
+        optimizer.step()
+
+
+class Descent:
+    """An optimizer that is none of torch's."""
+
+    def __init__(self, net: nn.Module) -> None:
+        self.parameters = list(net.parameters())
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for parameter in self.parameters:
+            parameter -= 0.01 * parameter.grad
+            parameter.grad = None
+
+
+@loop(15)
+def own_optimizer() -> None:
+    net = model()
+    optimizer = Descent(net)
+    for number, (batch,) in enumerate(loader(STEPS)):
+        loss(net, batch).backward()
+        if number % 4 == 3:
+            optimizer.step()
+
+
+@loop()
+def own_optimizer_without_loader() -> None:
+    net = model()
+    optimizer = Descent(net)
+    for _ in range(STEPS):
+        loss(net).backward()
+        optimizer.step()
+
+
+@loop()
+def captured_backward_without_loader() -> None:  # as in a CUDA graph: only the optimizer is seen
+    net = model()
+    optimizer = sgd(net)
+    for parameter in net.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    for _ in range(STEPS):
+        optimizer.step()
