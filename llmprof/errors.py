@@ -3,7 +3,9 @@
     LlmprofError                 exit 1   something in llmprof itself went wrong
     ├── InputError               exit 2   the user's input cannot be used (path, option, file)
     │   ├── NotFoundError        exit 2   no such file or folder
+    │   ├── CommandError         exit 127 there is no such command; 126 when it may not be executed, as in a shell
     │   ├── UnreadableError      exit 2   the file is damaged: cut short, not valid text, not JSON
+    │   ├── UnsafePickleError    exit 2   a pickle that holds more than data, or is built to exhaust the machine
     │   └── UnknownFormatError   exit 2   readable, but no format that llmprof knows
     ├── BudgetError              exit 3   a budget or a regression limit is broken
     └── NotEnoughDataError       exit 4   read, but too little in it for a verdict
@@ -15,12 +17,14 @@ from __future__ import annotations
 
 __all__ = [
     "BudgetError",
+    "CommandError",
     "InputError",
     "LlmprofError",
     "NotEnoughDataError",
     "NotFoundError",
     "UnknownFormatError",
     "UnreadableError",
+    "UnsafePickleError",
 ]
 
 
@@ -40,8 +44,20 @@ class NotFoundError(InputError):
     """A path does not exist."""
 
 
+class CommandError(InputError):
+    """A command cannot be started; the exit code is the one that a shell gives for the same reason."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 class UnreadableError(InputError):
     """A file exists but its bytes are damaged."""
+
+
+class UnsafePickleError(InputError):
+    """A pickle holds more than plain data, or is built to exhaust the machine; nothing in it was run."""
 
 
 class UnknownFormatError(InputError):

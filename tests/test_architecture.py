@@ -21,12 +21,13 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("llmprof._version", "llmprof.errors", "llmprof.units"),
     ("llmprof.timeline",),
     ("llmprof.collectors", "llmprof.collectors.telemetry", "llmprof.collectors.live", "llmprof.collectors.files"),
-    ("llmprof.collectors.launch",),
+    ("llmprof.collectors.launch", "llmprof.integrations"),
     ("llmprof.analyzers.diagnosis",),
     ("llmprof.analyzers.facts",),
     ("llmprof.analyzers.replay",),
     ("llmprof.analyzers.rules",),
     ("llmprof.analyzers",),
+    ("llmprof.analyzers.many_ranks",),
     ("llmprof.reports",),
     ("llmprof.cli",),
     ("llmprof", "llmprof.__main__"),
@@ -43,18 +44,20 @@ LIBRARIES: dict[str, set[str]] = {
     "llmprof.collectors.launch": set(),
     "llmprof.collectors.telemetry": {"pynvml"},
     "llmprof.collectors.live": {"torch"},
+    "llmprof.integrations": {"transformers"},
     "llmprof.collectors.files": {"numpy", "orjson", "numba", "llvmlite", "pyarrow"},
     "llmprof.analyzers.diagnosis": set(),
     "llmprof.analyzers.facts": {"numpy"},
     "llmprof.analyzers.replay": {"numpy", "numba"},
     "llmprof.analyzers.rules": {"numpy"},
     "llmprof.analyzers": {"numpy"},
+    "llmprof.analyzers.many_ranks": {"distributed"},
     "llmprof.reports": {"numpy", "plotly", "rich"},
     "llmprof.cli": {"typer", "rich"},
     "llmprof": set(),
     "llmprof.__main__": set(),
 }
-ONLY_INSIDE_FUNCTIONS = {"torch", "pynvml", "pandas", "plotly", "numba", "llvmlite", "orjson", "pyarrow"}
+ONLY_INSIDE_FUNCTIONS = {"distributed", "torch", "pynvml", "pandas", "plotly", "numba", "llvmlite", "orjson", "pyarrow"}
 COMPILED = {f"llmprof.collectors.files.scanner{part}" for part in ("", "_events", "_memory", "_tables", "_values")}
 """Modules of numba functions, which are themselves imported inside functions."""
 
@@ -247,6 +250,8 @@ def test_all_lists_the_public_names_of_a_module(name: str) -> None:
                 alias.name for inner in node.body if isinstance(inner, ast.ImportFrom) for alias in inner.names
             )
     public = {word for word in public if not word.startswith("_")}
+    if name.startswith("llmprof.integrations."):
+        pytest.importorskip(name.rpartition(".")[2].replace("huggingface", "transformers"))
     if ".bootstrap." in name or (not public and "__all__" not in bound):
         return  # the bootstrap is run, not imported
     listed = list(importlib.import_module(name).__all__)

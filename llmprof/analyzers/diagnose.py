@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from llmprof.analyzers import ranking
-from llmprof.analyzers.diagnosis import Capture, Diagnosis, RankSummary, Source, StepSummary, Verdict
+from llmprof.analyzers.diagnosis import Capture, Diagnosis, RankSummary, Recording, Source, StepSummary
+from llmprof.analyzers.environment import environment_of
 from llmprof.analyzers.facts.measure import measure
 from llmprof.analyzers.facts.measured import Facts, RankFacts
+from llmprof.analyzers.facts.utilization import Utilization
 from llmprof.analyzers.rules import registry
-from llmprof.analyzers.sentences import abstention
+from llmprof.analyzers.sentences import abstention, scoped
+from llmprof.analyzers.unmeasured import unmeasured, with_memory
 from llmprof.analyzers.verdict import judge
 from llmprof.errors import NotEnoughDataError
 from llmprof.timeline.timeline import Timeline
 from llmprof.units import NS_PER_MS, ms
 
-__all__ = ["diagnose"]
+__all__ = ["MOST_SUMMARIES", "diagnose", "diagnosis_of", "without_facts"]
+
+MOST_SUMMARIES = 1024
+"""Ranks whose parts are written to the document (about 350 bytes each)."""
 
 
 def diagnose(timeline: Timeline, *, step_ms: float | None = None) -> Diagnosis:
@@ -26,24 +32,40 @@ def diagnose(timeline: Timeline, *, step_ms: float | None = None) -> Diagnosis:
 
     Never raises for want of data: the diagnosis then abstains, with the reason.
     """
+    source = Source(
+        kind=timeline.kind,
+        paths=timeline.paths,
+        ranks=tuple(rank.rank for rank in timeline.ranks),
+        world_size=timeline.world_size,
+    )
     try:
         facts = measure(timeline, step_ms=step_ms)
     except NotEnoughDataError as error:
-        return _without_facts(timeline, abstention(str(error).rstrip(".")))
+        warnings = [*timeline.warnings, *(w for rank in timeline.ranks for w in rank.quality.warnings)]
+        nothing, known = without_facts(source, warnings, error), unmeasured(timeline)
+        if known is None:
+            return nothing
+        step = replace(_step(known), mean_ms=None)
+        return with_memory(replace(nothing, step=step, environment=environment_of(known)), known)
+    return diagnosis_of(facts, source)
+
+
+def diagnosis_of(facts: Facts, source: Source) -> Diagnosis:
+    """The diagnosis of a run that was measured."""
     judgements = registry.evaluate_all(facts)
     fixes, combined = ranking.rank([fix for one in judgements for fix in one.recommendations], facts)
     partition = facts.critical.partition
     return Diagnosis(
-        source=_source(timeline),
-        environment=_environment(facts, timeline),
+        source=source,
+        environment=environment_of(facts),
         capture=_capture(facts),
         step=_step(facts),
         partition=_in_ms(partition.parts) if partition is not None else {},
         partition_rank=facts.critical.rank if partition is not None else None,
         compute_classes=_in_ms(partition.compute_classes) if partition is not None else {},
         stall_classes=_in_ms(partition.stall_classes) if partition is not None else {},
-        ranks=tuple(_rank_summary(rank) for _, rank in sorted(facts.ranks.items())),
-        verdict=judge(facts),
+        ranks=_rank_summaries(facts),
+        verdict=scoped(judge(facts), facts),
         findings=tuple(one.finding for one in judgements),
         recommendations=fixes,
         combined=combined,
@@ -51,28 +73,19 @@ def diagnose(timeline: Timeline, *, step_ms: float | None = None) -> Diagnosis:
     )
 
 
-def _without_facts(timeline: Timeline, verdict: Verdict) -> Diagnosis:
-    warnings = [*timeline.warnings, *(w for rank in timeline.ranks for w in rank.quality.warnings)]
+def without_facts(source: Source, warnings: Iterable[str], error: NotEnoughDataError) -> Diagnosis:
+    """The abstention on a run of which nothing could be measured, with the reason."""
     return Diagnosis(
-        source=_source(timeline),
+        source=source,
         capture=Capture(warnings=tuple(dict.fromkeys(warnings))),
         step=StepSummary(),
         partition={},
-        verdict=verdict,
+        verdict=abstention(str(error).rstrip(".")),
     )
 
 
 def _in_ms(values: Mapping[str, float]) -> dict[str, float]:
     return {name: value / NS_PER_MS for name, value in values.items()}
-
-
-def _source(timeline: Timeline) -> Source:
-    return Source(
-        kind=timeline.kind,
-        paths=timeline.paths,
-        ranks=tuple(rank.rank for rank in timeline.ranks),
-        world_size=timeline.world_size,
-    )
 
 
 def _capture(facts: Facts) -> Capture:
@@ -86,7 +99,42 @@ def _capture(facts: Facts) -> Capture:
         traced_step_ms=ms(step.traced_mean_ns),
         overhead_pct=100 * max(overheads) / step.mean_ns if overheads and step.mean_ns > 0 else None,
         unlinked_kernel_share=facts.unlinked_kernel_share,
-        warnings=facts.warnings,
+        recording=_recording(facts),
+        warnings=(*facts.warnings, *_summaries_left_out(facts)),
+    )
+
+
+def _summaries_left_out(facts: Facts) -> tuple[str, ...]:
+    count = len(facts.ranks)
+    if count <= MOST_SUMMARIES:
+        return ()
+    return (f"of {count} ranks the parts of the {MOST_SUMMARIES} with most work of their own are written down.",)
+
+
+def _recording(facts: Facts) -> Recording | None:
+    """The worst of each figure over the ranks that were traced."""
+    records = [rank.recording for rank in facts.ranks.values() if rank.traced is not None]
+    if not records:
+        return None
+    qualities = [record.quality for record in records]
+    quanta = [quality.clock_quantum_ns for quality in qualities if quality.clock_quantum_ns is not None]
+    steps = [quality.marked_steps for quality in qualities if quality.marked_steps is not None]
+    told = [q.collective_arguments_share for q in qualities if q.collective_arguments_share is not None]
+    flows = [quality.has_flows for quality in qualities if quality.has_flows is not None]
+    return Recording(
+        lost_events=sum(quality.dropped_events for quality in qualities),
+        lost_share=max(record.lost_share for record in records),
+        repaired_events=sum(quality.repaired_events for quality in qualities),
+        cut=any(quality.truncated for quality in qualities),
+        cut_in_events=any(record.cut for record in records),
+        clock_quantum_ns=max(quanta, default=None),
+        clock_error_share=max(record.clock_error_share for record in records),
+        overlapping_rows=sum(quality.overlapping_rows for quality in qualities),
+        marked_steps=min(steps, default=None),
+        has_operators=all(quality.has_operators for quality in qualities),
+        has_shapes=all(quality.has_shapes for quality in qualities),
+        has_flows=all(flows) if flows else None,
+        collective_arguments_share=min(told, default=None),
     )
 
 
@@ -94,14 +142,29 @@ def _step(facts: Facts) -> StepSummary:
     memories = [rank.memory for rank in facts.ranks.values() if rank.memory is not None]
     peaks = [memory.peak_allocated_bytes for memory in memories if memory.peak_allocated_bytes is not None]
     sizes = [memory.capacity_bytes for memory in memories if memory.capacity_bytes is not None]
+    used = facts.critical.utilization or Utilization()
     return StepSummary(
         mean_ms=ms(facts.step.mean_ns),
         median_ms=ms(facts.step.median_ns),
         p95_ms=ms(facts.step.p95_ns),
         tokens_per_s=facts.step.tokens_per_s,
+        mfu=used.mfu,
+        hfu=used.hfu,
+        utilization_basis=used.basis,
         peak_memory_bytes=max(peaks) if peaks else None,
         memory_capacity_bytes=min(sizes) if sizes else None,
     )
+
+
+def _rank_summaries(facts: Facts) -> tuple[RankSummary, ...]:
+    """One rank beside the others; of more than MOST_SUMMARIES those with most work of their own, and the critical."""
+
+    def own_work(rank: RankFacts) -> float:
+        return rank.step.mean_ns - (rank.partition.parts["skew"] if rank.partition is not None else 0.0)
+
+    told = sorted(facts.ranks.values(), key=own_work, reverse=True)[:MOST_SUMMARIES]
+    numbers = {facts.critical.rank, *(rank.rank for rank in told)}
+    return tuple(_rank_summary(rank) for number, rank in sorted(facts.ranks.items()) if number in numbers)
 
 
 def _rank_summary(rank: RankFacts) -> RankSummary:
@@ -111,27 +174,3 @@ def _rank_summary(rank: RankFacts) -> RankSummary:
         partition=_in_ms(rank.partition.parts) if rank.partition is not None else {},
         waits_for=rank.collectives.waits_for if rank.collectives is not None else None,
     )
-
-
-def _environment(facts: Facts, timeline: Timeline) -> Mapping[str, Any]:
-    """What a reader of the report needs to know of the run; None where it is not known."""
-    known = facts.critical.environment
-    degrees = known.parallelism
-    loader = known.loaders[0] if known.loaders else None
-    optimizer = known.optimizers[0] if known.optimizers else None
-    return {
-        "gpu": known.device.name,
-        "gpus_per_node": known.gpus_per_node,
-        "world_size": timeline.world_size,
-        "torch": known.torch_version,
-        "cuda": known.cuda_version,
-        "nccl": known.nccl_version,
-        "python": known.python_version,
-        "parallelism": {"dp": degrees.dp, "tp": degrees.tp, "pp": degrees.pp, "fsdp": degrees.fsdp},
-        "cpu_count": known.cpu_count,
-        "loader": None if loader is None else {"num_workers": loader.num_workers, "pin_memory": loader.pin_memory,
-                                               "batch_size": loader.batch_size},
-        "optimizer": None if optimizer is None else {"name": optimizer.name, "fused": optimizer.fused,
-                                                     "foreach": optimizer.foreach},
-        "command": list(known.command) or None,
-    }  # fmt: skip

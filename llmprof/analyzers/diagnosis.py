@@ -31,6 +31,7 @@ __all__ = [
     "Gain",
     "RankSummary",
     "Recommendation",
+    "Recording",
     "RunnerUp",
     "Severity",
     "Source",
@@ -169,6 +170,28 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """The quality of the recording: of all ranks together, the worst of each; None where it is not known."""
+
+    lost_events: int = 0
+    """Rows that could not be read or cannot be true."""
+    lost_share: float = 0.0
+    repaired_events: int = 0
+    cut: bool = False
+    """A file ended early."""
+    cut_in_events: bool = False
+    clock_quantum_ns: int | None = None
+    clock_error_share: float = 0.0
+    """What rounding to that quantum may move, of the traced time."""
+    overlapping_rows: int = 0
+    marked_steps: int | None = None
+    has_operators: bool = False
+    has_shapes: bool = False
+    has_flows: bool | None = None
+    collective_arguments_share: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Capture:
     """How far the figures can be trusted: what was measured, what was left out, what the recording cost."""
 
@@ -180,6 +203,8 @@ class Capture:
     replay_error: float | None = None
     overhead_pct: float | None = None
     unlinked_kernel_share: float | None = None
+    recording: Recording | None = None
+    """None where nothing was traced."""
     warnings: tuple[str, ...] = ()
 
 
@@ -192,6 +217,9 @@ class StepSummary:
     p95_ms: float | None = None
     tokens_per_s: float | None = None
     mfu: float | None = None
+    hfu: float | None = None
+    utilization_basis: str | None = None
+    """The peak that mfu and hfu refer to and how attention is counted, or why there is no figure."""
     peak_memory_bytes: int | None = None
     memory_capacity_bytes: int | None = None
 
@@ -290,6 +318,7 @@ _CHILDREN: dict[type, dict[str, tuple[type, bool]]] = {
         "recommendations": (Recommendation, True),
         "combined": (Combined, False),
     },
+    Capture: {"recording": (Recording, False)},
     Verdict: {"runner_up": (RunnerUp, False)},
     Finding: {"evidence": (Evidence, True)},
     Recommendation: {"gain": (Gain, False)},

@@ -1,18 +1,21 @@
 """Which fix should be tried first, and what do several bring together?
 
 By expected gain, then by effort, then by how well the gain is founded. What cannot be told from the noise of the step
-comes last and promises nothing. When memory is at its limit, fixes that win memory come first. Gains that overlap are
-never added: of the fixes that shorten the same part of the step, only the largest counts.
+comes last and promises nothing. When memory is at its limit, fixes that win memory come first, before all others the
+one that makes free pieces usable. Gains that overlap are never added: of the fixes that shorten the same part of the
+step, only the largest counts.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from llmprof.analyzers.diagnosis import PARTS, Basis, Combined, Effort, Gain, Recommendation
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.fixes import FIXES
+from llmprof.analyzers.rules.memory_fixes import MEMORY_RULES
 from llmprof.analyzers.rules.memory_near_limit import near_limit
 from llmprof.analyzers.rules.thresholds import NOISE_ERRORS, NOISE_SHARE
 from llmprof.units import NS_PER_MS, format_ms
@@ -73,10 +76,11 @@ def _quiet(one: Recommendation, facts: Facts, limit_ms: float) -> Recommendation
 def _key(one: Recommendation, *, capacity: bool) -> tuple[int, float, float, int, int, float, str]:
     """Smaller comes first."""
     gain = one.gain
-    memory = capacity and one.rule == "memory-near-limit"
+    memory = capacity and one.rule in MEMORY_RULES
     if memory:
-        # Memory won; among unknown amounts and equal ones the least cost in time.
-        group, first, second = 0, -float(gain.memory_bytes or 0), -gain.expected_ms
+        # What is free already, only in pieces; then memory won; of equal and unknown amounts the least cost in time.
+        pieces = one.rule == "fragmentation"
+        group, first, second = 0, -math.inf if pieces else -float(gain.memory_bytes or 0), -gain.expected_ms
     elif gain.expected_ms > 0:
         group, first, second = 1, -gain.expected_ms, 0.0
     else:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from llmprof.analyzers.diagnosis import Bound, Verdict
 from llmprof.analyzers.facts.measured import Facts
+from llmprof.timeline.cpus import cpu_list
 from llmprof.units import NS_PER_MS, format_ms, format_percent
 
-__all__ = ["abstention", "sentence"]
+__all__ = ["abstention", "scoped", "sentence"]
 
 _HOST = {
     "launch": "for the host to launch work",
@@ -53,3 +56,35 @@ def sentence(facts: Facts, bound: Bound, detail: str | None, share: float | None
 def abstention(reason: str) -> Verdict:
     """No verdict, and why."""
     return Verdict(bound=None, reason=reason, sentence=f"No verdict: {reason}.")
+
+
+def scoped(verdict: Verdict, facts: Facts) -> Verdict:
+    """The verdict with the ranks that it is about, where one of several is missing."""
+    about = _scope(facts)
+    if not about:
+        return verdict
+    flags = (*verdict.flags, "ranks-missing")
+    if verdict.bound is None:
+        return replace(abstention(f"{verdict.reason}; {about}"), flags=flags)
+    return replace(verdict, sentence=f"{verdict.sentence} {about[0].upper()}{about[1:]}.", flags=flags)
+
+
+MOST_NAMED = 60
+"""Characters of a list of ranks or files; a longer one is cut."""
+
+
+def _scope(facts: Facts) -> str:
+    """`judged on 7 of 8 ranks, without rank 3`; empty when nothing is missing, or one rank alone was looked at."""
+    judged, world = set(facts.ranks), facts.world_size or 0
+    missing = set(range(world)) - judged
+    if not facts.left_out and (not missing or len(judged) < 2):
+        return ""
+    without = f"rank{'' if len(missing) == 1 else 's'} {_cut(cpu_list(missing))}" if missing else ""
+    files = _cut(", ".join(name for name in facts.left_out if not missing or not name.startswith("rank ")))
+    if files:
+        without = f"{without} ({files})" if without else files
+    return f"judged on {len(judged)} of {max(world, len(judged) + len(facts.left_out))} ranks, without {without}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_NAMED else f"{text[:MOST_NAMED]}..."

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llmprof.analyzers.diagnosis import Bound, RunnerUp, Verdict
+from llmprof.analyzers.facts.coverage import RecordingFacts
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.partition import Partition
+from llmprof.analyzers.rules.out_of_memory import circumstances
 from llmprof.analyzers.sentences import abstention, sentence
 
 __all__ = ["judge", "scores"]
@@ -34,6 +36,15 @@ UNKNOWN_LIMIT = 0.35
 FULL_MARGIN = 0.15
 REMAINDER_SHARE = 0.05
 WEAK, MEDIUM = 0.4, 0.69
+DOUBT_WEIGHT = 5.0
+"""Confidence lost for each share of rows that were lost, or of time that rounding may move: half of it at the tenth
+from which on there is no verdict (see coverage.MAX_LOST). A lost row counts for more than its share, because what is
+damaged is not a fair sample: long names and many arguments break, and those are kernels and collectives."""
+CUT_FACTOR = 0.7
+"""A file that was cut inside its events has lost whole threads, or steps of them; that its launches have their kernels
+(coverage.MIN_COVERAGE) says nothing of threads that launch nothing, such as the loader's."""
+NO_ARGUMENTS_FACTOR = 0.9
+"""Most collectives do not say what they were asked to do, so they are told from other kernels by name alone."""
 
 BANDWIDTH_CLASSES = (
     "elementwise", "normalization", "softmax", "cross_entropy", "optimizer", "reduction", "embedding", "index", "copy",
@@ -169,7 +180,7 @@ def _capacity_reason(facts: Facts) -> str | None:
         if memory is None:
             continue
         if memory.out_of_memory:
-            return f"rank {number} ran out of memory"
+            return circumstances(facts, rank)
         if memory.retries:
             return f"the allocator of rank {number} had to flush its cache {memory.retries} times to find room"
     return None
@@ -230,7 +241,7 @@ def _margin(partition: Partition, bound: Bound) -> float:
 
 
 def _confidence(facts: Facts, bound: Bound) -> float:
-    """clamp(margin / 0.15) x known share x stability x evidence, with the caps for what the trace cannot explain."""
+    """clamp(margin / 0.15) x known share x stability x evidence, capped for what the trace leaves open, x recording."""
     rank = facts.critical
     partition = rank.partition
     assert partition is not None
@@ -243,7 +254,27 @@ def _confidence(facts: Facts, bound: Bound) -> float:
         value = min(value, WEAK)
     if facts.step.basis == "profiled" or _verdict_moved(rank, bound):
         value = min(value, MEDIUM)
-    return round(max(0.05, value), 2)
+    return round(max(0.05, value * _recorded(facts, bound)), 2)
+
+
+def _recorded(facts: Facts, bound: Bound) -> float:
+    """What the quality of the recording leaves of the confidence.
+
+    Two defects count elsewhere, where they do harm and not in proportion to the file: kernels without a launch in
+    the share of the step that is unknown, missing step marks in the stability. Missing shapes and flows, overlapping
+    rows and mended text cost nothing: no time that the verdict rests on depends on them.
+    """
+    records = [facts.critical.recording]
+    if bound in ("communication", "imbalance"):
+        records = [rank.recording for rank in facts.ranks.values()]  # the verdict compares them
+
+    def left(record: RecordingFacts) -> float:
+        value = max(0.0, 1 - DOUBT_WEIGHT * (record.lost_share + record.clock_error_share))
+        told = record.quality.collective_arguments_share
+        untold = bound == "communication" and told is not None and told < 0.5
+        return value * (CUT_FACTOR if record.cut else 1.0) * (NO_ARGUMENTS_FACTOR if untold else 1.0)
+
+    return min(map(left, records))
 
 
 def _stability(rank: RankFacts, bound: Bound) -> float:

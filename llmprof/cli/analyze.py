@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from llmprof.cli.console import answer, can_color, note, width_of
-from llmprof.errors import NotEnoughDataError
+from llmprof.cli.diagnosing import EngineChoice
+from llmprof.errors import InputError, NotEnoughDataError
 
 __all__ = ["analyze"]
 
@@ -22,6 +23,20 @@ def analyze(
         float | None,
         typer.Option("--step-ms", help="Mean unprofiled step in ms, for traces that come without a baseline."),
     ] = None,
+    ranks: Annotated[
+        str | None,
+        typer.Option("--ranks", metavar="N,N...", help="Which rank each PATH is, for traces that do not say it."),
+    ] = None,
+    engine: Annotated[
+        EngineChoice,
+        typer.Option("--engine", help="Where ranks are read: processes when there are many (auto), or a Dask cluster."),
+    ] = EngineChoice.AUTO,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Dask scheduler, such as tcp://host:8786.")
+    ] = None,
+    burst: Annotated[
+        int | None, typer.Option("--burst", min=0, help="Which burst of a run to read (default: the latest complete).")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the document (analysis.json) and nothing else.")
     ] = False,
@@ -32,7 +47,7 @@ def analyze(
     """Diagnose a run directory or traces: what limits the step, and what to do about it."""
     from llmprof.cli.diagnosing import diagnose_paths, write_results
 
-    diagnosis = diagnose_paths(paths, step_ms)
+    diagnosis = diagnose_paths(paths, step_ms, _numbers(ranks), engine, scheduler, burst)
     report = write_results(diagnosis, out) if out else None
     if as_json:
         answer(diagnosis.to_json())
@@ -45,3 +60,11 @@ def analyze(
         if as_json:
             note(f"no verdict: {diagnosis.verdict.reason or diagnosis.verdict.sentence}")
         raise typer.Exit(NotEnoughDataError.exit_code)
+
+
+def _numbers(text: str | None) -> list[int]:
+    """The ranks in `0,1,2`; InputError for anything else."""
+    parts = [part.strip() for part in text.split(",")] if text is not None else []
+    if not all(part.isdecimal() and len(part) < 7 for part in parts):
+        raise InputError(f"--ranks {text} is no list of ranks; give one number for each trace, such as 0,1.")
+    return [int(part) for part in parts]

@@ -17,6 +17,7 @@ from llmprof.cli.explain import explain
 from llmprof.cli.report import report
 from llmprof.cli.rules import rules
 from llmprof.cli.run import run
+from llmprof.cli.trigger import trigger
 from llmprof.errors import LlmprofError
 
 __all__ = ["app", "main"]
@@ -39,6 +40,7 @@ app.command(no_args_is_help=True)(report)
 app.command()(rules)
 app.command(no_args_is_help=True)(explain)
 app.command()(doctor)
+app.command(no_args_is_help=True)(trigger)
 
 
 def _show_version(wanted: bool) -> None:

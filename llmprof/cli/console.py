@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TextIO
@@ -19,8 +20,10 @@ def answer(text: str) -> None:
 
 
 def note(sentence: str) -> None:
-    """Progress, a warning or an error, one line on standard error."""
-    print(f"llmprof: {sentence}", file=sys.stderr, flush=True)
+    """Progress, a warning or an error, one line on standard error; one that is closed, or gone, gets none."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(f"llmprof: {sentence}", file=sys.stderr, flush=True)
 
 
 def width_of(stream: TextIO) -> int:

@@ -4,37 +4,62 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llmprof.cli.progress import progress_bar
 from llmprof.errors import InputError, UnreadableError
 
 if TYPE_CHECKING:
     from llmprof.analyzers.diagnosis import Diagnosis
 
-__all__ = ["diagnose_paths", "write_results"]
+__all__ = ["EngineChoice", "diagnose_paths", "write_results"]
 
 _ANALYSIS = re.compile(rb'\A\s*\{\s*"schema"\s*:\s*"llmprof\.analysis/')
 _HEAD_BYTES = 4096
 
 
-def diagnose_paths(paths: Sequence[str], step_ms: float | None = None) -> Diagnosis:
+class EngineChoice(str, Enum):
+    """Where the ranks are read."""
+
+    AUTO = "auto"
+    PROCESSES = "processes"
+    DASK = "dask"
+
+
+def diagnose_paths(
+    paths: Sequence[str],
+    step_ms: float | None = None,
+    ranks: Sequence[int] = (),
+    engine: EngineChoice = EngineChoice.AUTO,
+    scheduler: str | None = None,
+    burst: int | None = None,
+) -> Diagnosis:
     """The diagnosis of a run directory, of traces (all ranks of one run), or the one that an analysis.json holds.
 
-    `step_ms` is the mean of the unprofiled step, for traces that come without one. Raises LlmprofError.
+    `step_ms` is the mean of the unprofiled step, for traces that come without one; `ranks` says which rank each trace
+    is, where they do not; `scheduler` is the address of a Dask scheduler, `burst` the number of the burst of a run that
+    is read, by default the latest. Raises LlmprofError.
     """
     if step_ms is not None and not 0 < step_ms < float("inf"):
         raise InputError(f"--step-ms {step_ms:g} is no step time; give the mean step of the run in milliseconds.")
+    if scheduler is not None and engine is not EngineChoice.DASK:
+        raise InputError("--scheduler is the address of a Dask scheduler; give it with --engine dask.")
     finished = [path for path in paths if _is_analysis(path)]
-    if not finished:
+    if not finished and burst is not None:
         from llmprof.analyzers.diagnose import diagnose
         from llmprof.collectors.files import load
 
-        return diagnose(load(list(paths)), step_ms=step_ms)
+        return diagnose(load(list(paths), ranks=ranks, burst=burst), step_ms=step_ms)
+    if not finished:
+        return _diagnose_recorded(paths, step_ms, ranks, engine, scheduler)
     if len(paths) > 1:
         raise InputError(f"{finished[0]} is a finished analysis and cannot be joined with others; give it alone.")
     if step_ms is not None:
         raise InputError(f"{finished[0]} is a finished analysis; --step-ms needs the run or its traces.")
+    if ranks:
+        raise InputError(f"{finished[0]} is a finished analysis; --ranks needs the traces.")
     from llmprof.analyzers.diagnosis import Diagnosis
 
     try:
@@ -42,6 +67,37 @@ def diagnose_paths(paths: Sequence[str], step_ms: float | None = None) -> Diagno
     except UnicodeDecodeError:
         raise UnreadableError(f"{finished[0]} is not valid UTF-8; write it again with `llmprof analyze`.") from None
     return Diagnosis.from_json(text, where=finished[0])
+
+
+def _diagnose_recorded(
+    paths: Sequence[str],
+    step_ms: float | None,
+    ranks: Sequence[int],
+    engine: EngineChoice,
+    scheduler: str | None,
+) -> Diagnosis:
+    """All ranks together in memory, or one by one where there are many, or where that was asked for."""
+    from llmprof.analyzers.many_ranks.diagnose import diagnose_files, local_engine
+    from llmprof.collectors.files.rank_files import rank_files
+
+    files = rank_files(paths)
+    if files is None and engine is EngineChoice.DASK:
+        raise InputError(
+            f"--engine dask reads run directories and traces of several ranks, which {', '.join(paths)} is not."
+        )
+    with progress_bar() as progress:
+        if files is not None and engine is EngineChoice.DASK:
+            from llmprof.analyzers.many_ranks.dask_cluster import DaskCluster
+
+            with DaskCluster(scheduler) as cluster:
+                return diagnose_files(files, cluster, step_ms=step_ms, ranks=ranks, progress=progress)
+        local = None if files is None else local_engine(files, always=engine is EngineChoice.PROCESSES)
+        if files is not None and local is not None:
+            return diagnose_files(files, local, step_ms=step_ms, ranks=ranks, progress=progress)
+        from llmprof.analyzers.diagnose import diagnose
+        from llmprof.collectors.files import load
+
+        return diagnose(load(list(paths), ranks=ranks), step_ms=step_ms)
 
 
 def write_results(diagnosis: Diagnosis, folder: Path) -> Path:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import os
 import platform
 import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -67,6 +69,8 @@ def checks() -> list[Check]:
         _guarded("CUDA profiler", "kernels, copies and collectives of the burst (CUPTI)", _cupti),
         _guarded("NVML", "utilisation, power, clocks, memory and throttling of each GPU", _nvml),
         _guarded("GPM", "SM, tensor-core, memory and link activity with no profiler running (Hopper and newer)", _gpm),
+        _guarded("Topology", "links between GPUs, NUMA nodes, network cards, limits of GPUs and host", _topology),
+        _guarded("Host", "CPU, memory and storage of every rank, and what it may use of them", _host),
         _guarded("Nsight Systems", "a system-wide timeline", _nsys),
     ]
 
@@ -152,6 +156,31 @@ def _gpm() -> Answer:
     if support.isSupportedDevice:
         return "ok", "supported by GPU 0", None
     return "missing", "GPU 0 does not support it", "needs a Hopper or newer GPU"
+
+
+def _topology() -> Answer:
+    from llmprof.collectors.telemetry.topology import node_topology
+
+    found = node_topology()
+    nodes = len(found["numa_nodes"])
+    host = f"{nodes} NUMA node(s), {len(found['network'])} network card(s)" if nodes else "NUMA nodes unknown"
+    if not found["gpus"]:
+        return "missing", f"{host}, no GPU", "install the NVIDIA driver, or expose it to the container"
+    links = {pair["nvlinks"] for pair in found["pairs"]}
+    nvlink = f", {min(links)} NVLinks between any two" if links and None not in links else ""
+    refused = f"; refused: {', '.join(sorted(found['unread']))}" if found["unread"] else ""
+    return "ok", f"{len(found['gpus'])} GPU(s){nvlink}, {host}{refused}", None
+
+
+def _host() -> Answer:
+    from llmprof.collectors.live.configuration.host import cpu_quota, memory_limit, usable_cores
+
+    if not Path("/proc/self/stat").exists():
+        return "missing", f"{platform.system()} has no /proc", "record on Linux"
+    quota, limit = cpu_quota(), memory_limit()
+    quotas = "no CPU quota" if quota is None else f"a quota of {quota:g} cores"
+    limits = "no memory limit" if limit is None else f"at most {format_bytes(limit)}"
+    return "ok", f"{usable_cores()} of {os.cpu_count()} cores usable, {quotas}, {limits}", None
 
 
 def _nsys() -> Answer:

@@ -8,13 +8,16 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from llmprof.cli.console import can_color, note, width_of
 from llmprof.errors import LlmprofError
 from llmprof.timeline import rundir
+
+if TYPE_CHECKING:
+    from llmprof.collectors.launch import Ended
 
 __all__ = ["run"]
 
@@ -42,6 +45,10 @@ def run(
     nsys: Annotated[
         bool, typer.Option("--nsys", help="Record with Nsight Systems instead of the PyTorch profiler (needs nsys).")
     ] = False,
+    memory_history: Annotated[
+        bool,
+        typer.Option("--memory-history", help="Keep the stack of every live allocation, for a run out of memory."),
+    ] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Only record; diagnose later.")] = False,
 ) -> None:
     """Record a training run of any launcher, then diagnose it. Leaves with the exit code of COMMAND."""
@@ -49,6 +56,8 @@ def run(
 
     given = {"baseline_steps": baseline_steps, "trace_steps": trace_steps, "burst_at": burst_at}
     options = {name: value for name, value in given.items() if value is not None}
+    if memory_history:
+        options["memory_history"] = True
     directory = (out or RUNS / _name_of(command)).absolute()
     existed = directory.exists()
     try:
@@ -57,29 +66,38 @@ def run(
 
             command = wrapped(command, directory)
             options["trace_steps"] = 0  # the driver serves one profiler at a time
-        returncode = launch(command, directory, options)
+        ended = launch(command, directory, options)
     except LlmprofError:
         if not existed:  # nothing ran: leave no empty folder behind
             with contextlib.suppress(OSError):
                 directory.rmdir()
         raise
+    _conclude(directory, command, ended, nsys=nsys, report=not no_report)
+    exit_like(ended.returncode)
+
+
+def _conclude(directory: Path, command: Sequence[str], ended: Ended, *, nsys: bool, report: bool) -> None:
+    """What comes after the command; nothing of it changes how the wrapper leaves."""
+    later = f"`llmprof analyze {directory}`"
     try:
         if nsys:
             _export(directory)
-        if not no_report:
-            _diagnose(directory)
+        if ended.elsewhere:
+            hosts = ", ".join(ended.elsewhere)
+            note(f"recorded in {directory}; it is diagnosed when {hosts} has ended too, or with {later}.")
+        elif not report or ended.elsewhere is None:
+            note(f"recorded in {directory}; diagnose it with {later}.")
         else:
-            note(f"recorded in {directory}; diagnose it with `llmprof analyze {directory}`.")
+            _diagnose(directory, command, ended.returncode)
     except LlmprofError as error:
         note(f"warning: {error}")
     except KeyboardInterrupt:
-        note(f"warning: the diagnosis was interrupted; `llmprof analyze {directory}` does it later.")
+        note(f"warning: the diagnosis was interrupted; {later} does it later.")
     except Exception as error:
         note(
             f"warning: the diagnosis failed ({type(error).__name__}: {error}); the recording is in {directory}, "
             f"`llmprof --debug analyze {directory}` shows where."
         )
-    exit_like(returncode)
 
 
 def _name_of(command: Sequence[str]) -> str:
@@ -110,14 +128,14 @@ def _export(directory: Path) -> None:
     export_report(report, directory)
 
 
-def _diagnose(directory: Path) -> None:
+def _diagnose(directory: Path, command: Sequence[str], returncode: int) -> None:
     """Diagnose the finished run; the verdict goes to standard error, since standard output is the child's."""
     exported = (directory / rundir.NSYS_EXPORT).is_file()
-    if not exported and not any(_has_steps(folder) for _, _, folder in rundir.rank_dirs(directory)):
-        note(
-            "nothing was recorded: no training step was seen (a step ends with optimizer.step() of PyTorch), so there "
-            f"is no verdict; mark the steps yourself with llmprof.step(), or see {directory}/ranks/*/log.txt."
-        )
+    if not exported and not any(_has_something(folder) for _, _, folder in rundir.rank_dirs(directory)):
+        from llmprof.collectors.hints import why_nothing
+        from llmprof.collectors.wrappers import exit_code_of
+
+        note(f"nothing was recorded: {why_nothing(directory, command, exit_code_of(returncode))}")
         return
     from llmprof.cli.diagnosing import diagnose_paths, write_results
     from llmprof.reports.terminal import render_plain, render_terminal
@@ -127,12 +145,14 @@ def _diagnose(directory: Path) -> None:
     report = str(write_results(diagnosis, directory))
     (directory / "verdict.txt").write_text(render_plain(diagnosis, report_path=report), encoding="utf-8")
     text = render_terminal(diagnosis, width=width_of(sys.stderr), color=can_color(sys.stderr), report_path=report)
-    sys.stderr.write(text if text.endswith("\n") else text + "\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # the terminal is gone; the files are there
+        sys.stderr.write(text if text.endswith("\n") else text + "\n")
+        sys.stderr.flush()
 
 
-def _has_steps(rank: Path) -> bool:
+def _has_something(rank: Path) -> bool:
+    """Whether a step was recorded, or why there was none: the device was full."""
     try:
-        return (rank / rundir.STEPS).stat().st_size > 0
+        return (rank / rundir.OUT_OF_MEMORY).is_file() or (rank / rundir.STEPS).stat().st_size > 0
     except OSError:
         return False

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llmprof.analyzers.diagnosis import Diagnosis
+from llmprof.analyzers.diagnosis import Diagnosis, Recording
 from llmprof.reports.labels import confidence_word
 from llmprof.reports.text import visible
-from llmprof.units import format_ms, format_percent
+from llmprof.units import format_count, format_ms, format_ns, format_percent
 
 __all__ = ["Trust", "trust_of"]
 
@@ -19,6 +19,8 @@ LARGEST_OVERHEAD_PCT = 0.5
 """What the recording promises to cost at most, in percent of the step."""
 LARGEST_UNLINKED = 0.05
 """Kernels without a launch cannot be blamed on host or device."""
+LARGEST_CLOCK_ERROR = 0.02
+"""Rounding that may move more of the step is worth a word."""
 LEAST_CONFIDENCE = 0.4
 
 
@@ -31,12 +33,13 @@ class Trust:
 
 
 def trust_of(diagnosis: Diagnosis) -> tuple[Trust, ...]:
-    """Statements in reading order: steps, basis, ranks, overhead, replay, links, confidence, warnings."""
+    """Statements in reading order: steps, basis, ranks, overhead, replay, links, recording, confidence, warnings."""
     return (
         *_steps(diagnosis),
         _basis(diagnosis),
         _ranks(diagnosis),
         *_quality(diagnosis),
+        *_recording(diagnosis),
         *_confidence(diagnosis),
         *_warnings(diagnosis),
     )
@@ -83,6 +86,40 @@ def _quality(diagnosis: Diagnosis) -> list[Trust]:
         text = f"{format_percent(capture.unlinked_kernel_share)} of kernels without a launch"
         items.append(Trust(text, capture.unlinked_kernel_share > LARGEST_UNLINKED))
     return items
+
+
+def _recording(diagnosis: Diagnosis) -> list[Trust]:
+    """What is damaged, coarse or missing in the recording; that rows overlap or were mended weakens nothing."""
+    found = diagnosis.capture.recording
+    if found is None:
+        return []
+    items = []
+    if found.lost_events:
+        items.append(Trust(f"{format_percent(found.lost_share)} of the events lost", True))
+    if found.cut:
+        items.append(Trust("recording cut short", found.cut_in_events))
+    if found.repaired_events:
+        items.append(Trust(f"{format_count(found.repaired_events)} damaged events mended"))
+    if found.clock_error_share > LARGEST_CLOCK_ERROR and found.clock_quantum_ns is not None:
+        moved = format_percent(found.clock_error_share)
+        items.append(Trust(f"times in whole {format_ns(found.clock_quantum_ns)}, which may move {moved}", True))
+    if found.overlapping_rows:
+        items.append(Trust(f"{format_count(found.overlapping_rows)} overlaps on a stream, kept"))
+    if missing := _missing(found):
+        items.append(Trust(f"recorded without {', '.join(missing)}", found.marked_steps == 0))
+    return items
+
+
+def _missing(found: Recording) -> list[str]:
+    told = found.collective_arguments_share
+    absent = {
+        "step marks": found.marked_steps == 0,
+        "operators": not found.has_operators,
+        "shapes": not found.has_shapes,
+        "launch flows": found.has_flows is False,
+        "collective arguments": told is not None and told < 0.5,
+    }
+    return [name for name, yes in absent.items() if yes]
 
 
 def _confidence(diagnosis: Diagnosis) -> list[Trust]:

@@ -136,7 +136,7 @@ def _figures(diagnosis: Diagnosis) -> tuple[Figure, ...]:
             title="Model FLOP utilization",
             value=format_percent(step.mfu),
             raw=step.mfu,
-            note="FLOPs of the model not known" if step.mfu is None else "of the peak of the hardware",
+            note=step.utilization_basis or "FLOPs of the model not known",
             level=step.mfu,
         ),
         Figure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -114,3 +115,38 @@ def test_a_rank_that_was_never_traced_does_not_stop_the_others() -> None:
     found = diagnose(Timeline(ranks=(b.rank(0), dead), kind="run", paths=("runs/x",), world_size=2))
     assert found.verdict.bound == "compute"
     assert found.source.ranks == (0, 1)
+
+
+def spoiled(source: Path, target: Path, one_in: int) -> Path:
+    """A recording in which one event in `one_in` has a negative duration."""
+    document = json.loads(gzip.decompress(source.read_bytes()))
+    rows = [event for event in document["traceEvents"] if event["ph"] == "X"]
+    for event in rows[::one_in]:
+        event["dur"] = -1
+    target.write_text(json.dumps(document))
+    return target
+
+
+def test_a_damaged_recording_is_believed_less_and_a_spoiled_one_not_at_all(recordings: Path, tmp_path: Path) -> None:
+    source = recordings / "h200" / "host_small_fixed.rank0.json.gz"
+    whole = diagnose(load([source]))
+    damaged = diagnose(load([spoiled(source, tmp_path / "damaged.json", 30)]))
+    assert whole.verdict.confidence is not None and damaged.verdict.confidence is not None
+    assert damaged.verdict.bound == whole.verdict.bound
+    assert damaged.verdict.confidence < 0.9 * whole.verdict.confidence
+    assert damaged.capture.recording is not None
+    assert damaged.capture.recording.lost_share == pytest.approx(1 / 30, rel=0.05)
+    assert any("left out" in warning for warning in damaged.capture.warnings)
+    spoilt = diagnose(load([spoiled(source, tmp_path / "spoilt.json", 6)]))
+    assert spoilt.verdict.bound is None
+    assert spoilt.verdict.reason is not None and "record it again" in spoilt.verdict.reason
+
+
+def test_the_quality_of_the_recording_is_in_the_document(recordings: Path) -> None:
+    found = diagnose(load([recordings / "kineto_public" / "hta_trace_diff_test.json.gz"]))
+    record = json.loads(found.to_json())["capture"]["recording"]
+    assert (record["clock_quantum_ns"], record["overlapping_rows"], record["marked_steps"]) == (1000, 31, 6)
+    assert (record["lost_events"], record["cut"], record["collective_arguments_share"]) == (0, False, 0)
+    assert 0.001 < record["clock_error_share"] < 0.02
+    read = Diagnosis.from_json(found.to_json()).capture.recording
+    assert read is not None and read.marked_steps == 6

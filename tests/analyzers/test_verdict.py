@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from llmprof.analyzers.facts.coverage import MAX_LOST, RecordingFacts
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.memory import MemoryFacts
 from llmprof.analyzers.facts.partition import Partition, parts_of
@@ -14,6 +16,7 @@ from llmprof.analyzers.facts.steps import StepFacts, Windows
 from llmprof.analyzers.verdict import judge, scores
 from llmprof.timeline.environment import Environment
 from llmprof.timeline.intervals import Intervals
+from llmprof.timeline.timeline import Quality
 
 MS = 1_000_000
 WINDOWS = Windows(np.arange(4), np.arange(4) * 100 * MS, (np.arange(4) + 1) * 100 * MS)
@@ -153,3 +156,42 @@ def test_a_run_without_a_gpu_says_so() -> None:
     verdict = judge(facts(rank_facts({"gemm": 40, "wait": 60}, cpu_only=True)))
     assert verdict.bound == "data" and "cpu-only" in verdict.flags
     assert "no GPU" in verdict.sentence
+
+
+HOST = {"gemm": 20, "launch": 80}
+EXPOSED = {"gemm": 50, "communication": 45, "launch": 5}
+UNTOLD = RecordingFacts(quality=Quality(collective_arguments_share=0.2))
+
+
+def confidence(detail: Mapping[str, float], *recordings: RecordingFacts) -> float:
+    """Of the verdict about ranks that were recorded so; the first one is critical."""
+    found = judge(facts(*(replace(rank_facts(detail, i), recording=made) for i, made in enumerate(recordings))))
+    assert found.confidence is not None
+    return found.confidence
+
+
+@pytest.mark.parametrize(
+    ("detail", "recording", "factor"),
+    [
+        (HOST, RecordingFacts(lost_share=0.02), 0.9),
+        (HOST, RecordingFacts(clock_error_share=0.04), 0.8),
+        (HOST, RecordingFacts(lost_share=MAX_LOST), 0.5),
+        (HOST, RecordingFacts(lost_share=0.9), 0.0),
+        (HOST, RecordingFacts(cut=True), 0.7),
+        (HOST, RecordingFacts(cut=True, lost_share=0.04), 0.56),
+        (EXPOSED, UNTOLD, 0.9),
+        (HOST, UNTOLD, 1.0),
+        (HOST, RecordingFacts(quality=Quality(overlapping_rows=99, repaired_events=99, has_shapes=False)), 1.0),
+    ],
+)
+def test_a_damaged_recording_lowers_the_confidence_by_the_stated_rule(
+    detail: dict[str, float], recording: RecordingFacts, factor: float
+) -> None:
+    whole = confidence(detail, RecordingFacts())
+    assert confidence(detail, recording) == pytest.approx(max(0.05, whole * factor), abs=0.006)
+
+
+def test_a_damaged_rank_beside_the_critical_one_counts_only_where_ranks_are_compared() -> None:
+    whole, damaged = RecordingFacts(), RecordingFacts(cut=True)
+    assert confidence(HOST, whole, damaged) == confidence(HOST, whole, whole)
+    assert confidence(EXPOSED, whole, damaged) < confidence(EXPOSED, whole, whole)

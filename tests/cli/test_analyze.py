@@ -10,6 +10,7 @@ import pytest
 
 from llmprof.analyzers.diagnosis import Diagnosis
 from tests.cli.conftest import Llmprof, assert_one_sentence
+from tests.scenarios.builder import TraceBuilder
 
 
 def test_a_finished_analysis_is_shown_again(llmprof: Llmprof, finished: Path) -> None:
@@ -94,3 +95,31 @@ def test_a_real_trace_gets_a_partition_that_sums_to_the_step(llmprof: Llmprof, r
     document = json.loads(done.stdout)
     assert document["schema"] == "llmprof.analysis/1"
     assert sum(document["partition"].values()) == pytest.approx(document["step"]["mean_ms"], rel=1e-3)
+
+
+def test_the_ranks_can_be_said_and_have_to_be_numbers(llmprof: Llmprof, tmp_path: Path) -> None:
+    for name in ("a.json", "b.json"):
+        b = TraceBuilder()
+        b.kernel("gemm", 100, 50, launch_ns=0)
+        b.write_kineto(tmp_path / name, rank=0)
+    done = llmprof("analyze", "a.json", "b.json", "--json", "--ranks", "1,3")
+    assert json.loads(done.stdout)["source"]["ranks"] == [1, 3]
+    done = llmprof("analyze", "a.json", "b.json", "--ranks", "one")
+    assert done.returncode == 2
+    assert_one_sentence(done.stderr)
+
+
+def test_a_trace_with_too_much_damage_prints_the_document_and_leaves_with_4(llmprof: Llmprof, tmp_path: Path) -> None:
+    b = TraceBuilder()
+    b.step(0, 0, 10_000_000)
+    for start in range(0, 9_000_000, 1_000_000):
+        b.kernel("gemm", start + 100_000, 800_000, launch_ns=start)
+    path = b.write_kineto(tmp_path / "t.json")
+    assert llmprof("analyze", "t.json").returncode == 0
+    path.write_text(path.read_text().replace('"dur": 800.0', '"dur": -800.0', 3))
+    done = llmprof("analyze", "t.json", "--json")
+    assert done.returncode == 4
+    document = json.loads(done.stdout)
+    assert document["verdict"]["bound"] is None
+    assert "events could not be read" in document["verdict"]["reason"]
+    assert any("left out 3 events with a negative duration" in text for text in document["capture"]["warnings"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -35,3 +36,21 @@ def test_what_is_missing_comes_with_the_way_to_get_it(monkeypatch: pytest.Monkey
     nsight = next(check for check in doctor.checks() if check.name == "Nsight Systems")
     assert nsight.status == "missing"
     assert nsight.remedy is not None
+
+
+def test_the_host_tells_its_cores() -> None:
+    found = {check.name: check for check in doctor.checks()}
+    assert found["Host"].status == "ok"
+    assert "cores usable" in found["Host"].detail
+
+
+def test_the_topology_of_gpus_names_their_links_and_what_the_driver_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pynvml")
+    from tests.collectors.telemetry.fake_nvml import Node, library
+
+    node = Node(2, refused=frozenset({"nvmlDeviceGetMigMode"}))
+    monkeypatch.setitem(sys.modules, "pynvml", library(node))
+    found = {check.name: check for check in doctor.checks()}["Topology"]
+    assert found.status == "ok"
+    assert "2 GPU(s), 17 NVLinks between any two" in found.detail
+    assert "refused: " in found.detail and "mig" in found.detail

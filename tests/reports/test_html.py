@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
 
 import pytest
 
+from llmprof.analyzers.diagnosis import RankSummary
 from llmprof.reports.html import render_html
 from llmprof.reports.html.markup import esc, island
 from llmprof.reports.html.page import _ink
@@ -173,3 +175,16 @@ def test_a_steady_history_looks_steady() -> None:
     assert points is not None
     heights = [float(point.split(",")[1]) for point in points.group(1).split()]
     assert max(heights) - min(heights) < 1.0
+
+
+def test_of_many_ranks_the_worst_the_middle_and_the_best_are_shown() -> None:
+    """Rank n has n ms of its own work in a step of 1000 ms; the critical rank is shown wherever it stands."""
+    ranks = tuple(
+        RankSummary(rank=n, step_ms=1000.0, partition={"compute": float(n), "skew": 1000.0 - n}) for n in range(512)
+    )
+    diagnosis = dataclasses.replace(communication_bound(), ranks=ranks, partition_rank=100)
+    text = render_html(diagnosis)
+    table = text[text.index('id="ranks"') : text.index('id="run"')]
+    shown = [int(number) for number in re.findall(r'<th scope="row">(\d+)', table)]
+    assert shown == [*range(511, 495, -1), 257, 256, 255, 100, 2, 1, 0]
+    assert len(text) < 500_000

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
-from llmprof.analyzers.diagnosis import PARTS, Capture, Combined, Diagnosis, Gain, Recommendation, Source, Verdict
+from llmprof.analyzers.diagnosis import (
+    PARTS,
+    Capture,
+    Combined,
+    Diagnosis,
+    Gain,
+    Recommendation,
+    Recording,
+    Source,
+    Verdict,
+)
 from llmprof.reports.fixes import fixes_of, together_of
 from llmprof.reports.labels import CLASS_LABELS, PART_LABELS, headline_label, parts_of_fix
 from llmprof.reports.parts import bar_segments, part_rows
@@ -14,6 +25,8 @@ from llmprof.reports.trust import trust_of
 from llmprof.reports.view import build_view
 from tests.reports.samples import SAMPLES, communication_bound, host_bound, input_starved, no_verdict, out_of_memory
 
+RECORDED: dict[str, Any] = {"marked_steps": 4, "has_operators": True, "has_shapes": True, "has_flows": True}
+"""A whole recording."""
 TIMED = [name for name in SAMPLES if name != "no_verdict"]
 
 
@@ -152,12 +165,30 @@ def test_a_sound_recording_weakens_nothing() -> None:
         {"overhead_pct": 4.0},
         {"unlinked_kernel_share": 0.3},
         {"warnings": ("The file is cut short.",)},
+        {"recording": Recording(**RECORDED, lost_events=5, lost_share=0.01)},
+        {"recording": Recording(**RECORDED, cut=True, cut_in_events=True)},
+        {"recording": Recording(**RECORDED, clock_quantum_ns=1000, clock_error_share=0.05)},
+        {"recording": Recording(**{**RECORDED, "marked_steps": 0})},
     ],
 )
 def test_whatever_weakens_the_verdict_is_marked(change: dict[str, object]) -> None:
     base = input_starved()
     changed = dataclasses.replace(base, capture=dataclasses.replace(base.capture, **change))  # type: ignore[arg-type]
     assert [item.weak for item in trust_of(changed)].count(True) == 1
+
+
+def test_what_is_harmless_in_a_recording_is_told_and_not_marked() -> None:
+    base = input_starved()
+    record = Recording(**{**RECORDED, "has_shapes": False}, cut=True, repaired_events=3, overlapping_rows=1200)
+    told = trust_of(dataclasses.replace(base, capture=dataclasses.replace(base.capture, recording=record)))
+    new = [item for item in told if item not in trust_of(base)]
+    assert [item.text for item in new] == [
+        "recording cut short",
+        "3 damaged events mended",
+        "1,200 overlaps on a stream, kept",
+        "recorded without shapes",
+    ]
+    assert not any(item.weak for item in new)
 
 
 def test_missing_ranks_and_low_confidence_are_marked() -> None:

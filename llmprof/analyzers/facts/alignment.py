@@ -1,4 +1,4 @@
-"""Which collective on one rank is which on another, and who was late? Matching, clocks and waiting across ranks."""
+"""Which collective on one rank is which on another, and who was late? Matching and waiting across ranks."""
 
 from __future__ import annotations
 
@@ -8,35 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from llmprof.analyzers.facts.collective_calls import SYMMETRIC, CollectiveKind, describe
-from llmprof.analyzers.facts.inside import step_of
-from llmprof.analyzers.facts.kernel_names import CLASSES
-from llmprof.analyzers.facts.kernels import row_classes
-from llmprof.analyzers.facts.steps import Windows
-from llmprof.timeline.events import NONE, EventTable
-from llmprof.timeline.intervals import EMPTY, Int64, Intervals
-from llmprof.timeline.timeline import RankTimeline
+from llmprof.analyzers.facts.clocks import Clock, Matched
+from llmprof.analyzers.facts.collective_calls import SYMMETRIC
+from llmprof.analyzers.facts.rank_calls import RankCalls
+from llmprof.timeline.events import NONE
+from llmprof.timeline.intervals import Int64
 
-__all__ = [
-    "Matched",
-    "Waits",
-    "align_offsets",
-    "collective_rows",
-    "match_collectives",
-    "skew_spans",
-    "waits_of",
-]
+__all__ = ["Waits", "match_collectives", "transfers_of", "waits_of"]
 
 _Key = tuple[str, str | None, tuple[int, ...] | None]
-_COMMUNICATION = CLASSES.index("communication")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Matched:
-    """The same collectives on several ranks: column j of `rows` is one collective, row i its event on `ranks[i]`."""
-
-    ranks: tuple[int, ...]
-    rows: npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,16 +25,11 @@ class Waits:
 
     start_ns: Int64
     end_ns: Int64
-    late: npt.NDArray[np.int64]
+    late: Int64
     """The rank that came last."""
 
 
-def collective_rows(events: EventTable) -> npt.NDArray[np.intp]:
-    """The rows that are collective kernels, ascending."""
-    return np.flatnonzero(row_classes(events) == _COMMUNICATION)
-
-
-def match_collectives(ranks: Sequence[RankTimeline]) -> tuple[Matched, ...]:
+def match_collectives(ranks: Sequence[RankCalls]) -> tuple[Matched, ...]:
     """The collectives that several ranks recorded together.
 
     Only operations that no rank can leave early are matched. They are told apart by process group and operation and
@@ -65,64 +40,49 @@ def match_collectives(ranks: Sequence[RankTimeline]) -> tuple[Matched, ...]:
     numbers = _common_steps(ranks)
     found: dict[_Key, dict[int, tuple[npt.NDArray[np.intp], Int64]]] = {}
     for rank in ranks:
-        for key, rows, sizes in _by_key(rank, numbers):
-            found.setdefault(key, {})[rank.rank] = (rows, sizes)
+        for key, calls, sizes in _by_key(rank, numbers):
+            found.setdefault(key, {})[rank.rank] = (calls, sizes)
     result = []
     for (_, _, members), per_rank in found.items():
-        chosen = {r: v for r, v in per_rank.items() if members is None or r in members}
-        count = min((rows.size for rows, _ in chosen.values()), default=0)
+        inside = None if members is None else frozenset(members)
+        chosen = {r: v for r, v in per_rank.items() if inside is None or r in inside}
+        count = min((calls.size for calls, _ in chosen.values()), default=0)
         if len(chosen) < 2 or count == 0:
             continue
         sizes = np.stack([sizes[sizes.size - count :] for _, sizes in chosen.values()])
         if (sizes == sizes[0]).all():
-            result.append(Matched(tuple(chosen), np.stack([rows[rows.size - count :] for rows, _ in chosen.values()])))
+            rows = np.stack([calls[calls.size - count :] for calls, _ in chosen.values()])
+            result.append(Matched(tuple(chosen), rows))
     return tuple(result)
 
 
-def align_offsets(ranks: Sequence[RankTimeline], matches: Sequence[Matched]) -> Mapping[int, int]:
-    """For each rank the ns to take off its unix times so that they read on the clock of the first rank.
-
-    Ranks of one host share its clock. Elsewhere all ranks leave a collective nearly together, so the offset is the
-    median difference of the ends. A rank that shares no collective, not even through a third rank, keeps its clock.
-    """
-    if not ranks:
-        return {}
-    by_number = {rank.rank: rank for rank in ranks}
-    offsets = {ranks[0].rank: 0}
-    progress = True
-    while progress:
-        progress = False
-        for rank in ranks:
-            if rank.rank in offsets:
-                continue
-            offset = _offset(rank, by_number, matches, offsets)
-            if offset is not None:
-                offsets[rank.rank], progress = offset, True
-    return {rank.rank: offsets.get(rank.rank, 0) for rank in ranks}
-
-
 def waits_of(
-    ranks: Sequence[RankTimeline], matches: Sequence[Matched], offsets: Mapping[int, int]
+    ranks: Sequence[RankCalls], matches: Sequence[Matched], clocks: Mapping[int, Clock]
 ) -> Mapping[int, Waits]:
     """For each matched rank, when its collectives waited for the last rank to arrive.
 
     A match whose kernels never ran at the same time is no match, and is left out; so is a whole group of them when
-    most are of that kind.
+    most are of that kind. A wait between two clocks that is shorter than twice their residual is not believed.
     """
     by_number = {rank.rank: rank for rank in ranks}
     parts: dict[int, list[Waits]] = {}
     for match in matches:
-        starts, ends = _common_clock(match, by_number, offsets)
-        latest = starts.max(axis=0)
+        starts, ends = _common_times(match, by_number, clocks)
+        latest, last = starts.max(axis=0), starts.argmax(axis=0)
         together = latest <= ends.min(axis=0)
         if together.mean() < 0.5:
             continue
-        late = np.asarray(match.ranks, dtype=np.int64)[starts.argmax(axis=0)]
+        late = np.asarray(match.ranks, dtype=np.int64)[last]
+        blur = np.array([2 * clocks[number].residual_ns for number in match.ranks], dtype=np.int64)
+        # Ranks of one host share one Clock, and between them nothing is estimated.
+        host = np.array([id(clocks[number]) for number in match.ranks], dtype=np.int64)
         for i, number in enumerate(match.ranks):
-            shift = by_number[number].origin_ns - offsets[number]
+            rank, clock = by_number[number], clocks[number]
             until = np.minimum(latest, ends[i])
-            chosen = together & (until > starts[i])
-            part = Waits(starts[i][chosen] - shift, until[chosen] - shift, late[chosen])
+            unsure = np.where(host[last] == host[i], 0, np.maximum(blur[last], blur[i]))
+            chosen = together & (until - starts[i] > unsure)
+            start = rank.start_ns[match.calls[i][chosen]]
+            part = Waits(start, clock.own(until[chosen]) - rank.origin_ns, late[chosen])
             parts.setdefault(number, []).append(part)
     return {
         number: Waits(
@@ -134,85 +94,54 @@ def waits_of(
     }
 
 
-def skew_spans(ranks: Sequence[RankTimeline], windows: Mapping[int, Windows]) -> Mapping[int, Intervals]:
-    """For each rank, on its own clock, when a collective kernel inside its windows waited for a later rank."""
-    matches = match_collectives(ranks)
-    waits = waits_of(ranks, matches, align_offsets(ranks, matches))
-    result = {}
-    for rank in ranks:
-        wait, window = waits.get(rank.rank), windows.get(rank.rank)
-        spans = EMPTY if wait is None else Intervals.of(wait.start_ns, wait.end_ns)
-        result[rank.rank] = EMPTY if window is None else spans & Intervals.of(window.start_ns, window.end_ns)
+def transfers_of(ranks: Sequence[RankCalls], matches: Sequence[Matched]) -> Mapping[int, Int64]:
+    """For each matched rank and call the shortest duration of that collective on any rank, NONE where not matched.
+
+    The last rank to arrive waits for nobody, so the shortest duration is the transfer.
+    """
+    by_number = {rank.rank: rank for rank in ranks}
+    result: dict[int, Int64] = {}
+    for match in matches:
+        shortest: Int64 = np.min(
+            [by_number[number].dur_ns[calls] for number, calls in zip(match.ranks, match.calls, strict=True)], axis=0
+        )
+        for number, calls in zip(match.ranks, match.calls, strict=True):
+            column = result.setdefault(number, np.full(len(by_number[number]), NONE, dtype=np.int64))
+            column[calls] = shortest
     return result
 
 
-def _common_steps(ranks: Sequence[RankTimeline]) -> set[int] | None:
+def _common_steps(ranks: Sequence[RankCalls]) -> set[int] | None:
     """The steps that every rank traced; None when a rank has no marks or there is no such step."""
     common: set[int] | None = None
     for rank in ranks:
-        if rank.events is None:
-            continue
-        numbers = set(rank.marks.number.tolist())
+        numbers = set(rank.steps.tolist())
         common = numbers if common is None else common & numbers
     return common or None
 
 
-def _by_key(rank: RankTimeline, numbers: set[int] | None) -> list[tuple[_Key, npt.NDArray[np.intp], Int64]]:
+def _by_key(rank: RankCalls, numbers: set[int] | None) -> list[tuple[_Key, npt.NDArray[np.intp], Int64]]:
     """The rank's matchable collectives by group and operation, in order of start, with their sizes (NONE unknown)."""
-    events = rank.events
-    if events is None:
-        return []
-    rows = collective_rows(events)
-    if numbers is not None:
-        chosen = np.isin(rank.marks.number, sorted(numbers))
-        launch = events.launch[rows]
-        step = step_of(rank.marks.start_ns[chosen], rank.marks.end_ns[chosen], events.ts[np.maximum(launch, 0)])
-        rows = rows[(launch != NONE) & (step != NONE)]
-    kinds, index = describe(events, rows)
+    counted = np.ones(len(rank), dtype=bool) if numbers is None else np.isin(rank.step, sorted(numbers))
     keys: dict[_Key, list[int]] = {}
-    for place, kind in enumerate(kinds):
+    for place in np.unique(rank.kind[counted]).tolist():
+        kind = rank.kinds[place]
         if kind.op in SYMMETRIC:
-            keys.setdefault(_key(kind), []).append(place)
-    sizes = np.array([NONE if kind.bytes is None else kind.bytes for kind in kinds], dtype=np.int64)
+            keys.setdefault((kind.op, *kind.group), []).append(place)
+    sizes = rank.sizes
     result = []
     for key, places in keys.items():
-        mine = np.isin(index, places)
-        result.append((key, rows[mine], sizes[index[mine]]))
+        mine = np.flatnonzero(counted & np.isin(rank.kind, places))
+        result.append((key, mine, sizes[mine]))
     return result
 
 
-def _key(kind: CollectiveKind) -> _Key:
-    return (kind.op, *kind.group)
-
-
-def _common_clock(match: Matched, ranks: Mapping[int, RankTimeline], offsets: Mapping[int, int]) -> tuple[Int64, Int64]:
-    """Starts and ends of matched collectives in unix ns of the first rank's clock; shape (ranks, collectives)."""
+def _common_times(match: Matched, ranks: Mapping[int, RankCalls], clocks: Mapping[int, Clock]) -> tuple[Int64, Int64]:
+    """Starts and ends of matched collectives in unix ns of the reference clock; shape (ranks, calls)."""
     starts, ends = [], []
-    for number, rows in zip(match.ranks, match.rows, strict=True):
-        events = ranks[number].events
-        assert events is not None  # a rank without events has no collectives to match
-        shift = ranks[number].origin_ns - offsets[number]
-        starts.append(events.ts[rows] + shift)
-        ends.append(events.ts[rows] + events.dur[rows] + shift)
+    for number, calls in zip(match.ranks, match.calls, strict=True):
+        rank, clock = ranks[number], clocks[number]
+        unix = rank.start_ns[calls] + rank.origin_ns
+        starts.append(clock.common(unix))
+        ends.append(clock.common(unix + rank.dur_ns[calls]))
     return np.stack(starts), np.stack(ends)
-
-
-def _offset(
-    rank: RankTimeline,
-    ranks: Mapping[int, RankTimeline],
-    matches: Sequence[Matched],
-    offsets: Mapping[int, int],
-) -> int | None:
-    """The clock offset of one rank against those whose offset is known; None when nothing connects them."""
-    host = rank.environment.host
-    for number, offset in offsets.items():
-        if host is not None and ranks[number].environment.host == host:
-            return offset
-    differences = []
-    for match in matches:
-        known = next((r for r in match.ranks if r in offsets), None)
-        if known is None or rank.rank not in match.ranks:
-            continue
-        _, ends = _common_clock(match, ranks, {**offsets, rank.rank: 0})
-        differences.append(ends[match.ranks.index(rank.rank)] - ends[match.ranks.index(known)])
-    return int(np.median(np.concatenate(differences))) if differences else None

@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from llmprof.analyzers.facts.partition import PART_OF, Partition, parts_of
 from llmprof.timeline.events import EventTable, Kind
+from llmprof.timeline.intervals import Int64, Intervals
 
-__all__ = ["Correction", "correct"]
+__all__ = ["ELASTIC", "Correction", "Elastic", "HostEvents", "correct", "elastic_of", "host_events"]
 
 ELASTIC = ("launch", "sync", "memory_management", "wait", "skew")
 """Classes that the host makes longer under a profiler. Gaps of the hardware queue and dependencies are not."""
@@ -42,45 +43,135 @@ class Correction:
     event_cost_ns: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Elastic:
+    """Spans that the host makes longer under a profiler; columns have shape (n,).
+
+    length_ns    of each span
+    events       host events that begin inside it
+    owner        index of its class in `names`
+    """
+
+    names: tuple[str, ...]
+    length_ns: npt.NDArray[np.float64]
+    events: npt.NDArray[np.float64]
+    owner: npt.NDArray[np.intp]
+
+    def __or__(self, other: Elastic) -> Elastic:
+        """Both; no class may be in both."""
+        return Elastic(
+            self.names + other.names,
+            np.concatenate([self.length_ns, other.length_ns]),
+            np.concatenate([self.events, other.events]),
+            np.concatenate([self.owner, other.owner + len(self.names)]),
+        )
+
+    def binned(self, most: int) -> Elastic:
+        """About the same in at most about `most` rows, for a rank that is sent from process to process.
+
+        Rows of one class are joined when no cost up to MAX_COST_NS brings one of them to zero before the other: then
+        joining changes nothing. If more than `most` are left, neighbours by that cost are joined.
+        """
+        limit = np.divide(self.length_ns, self.events, out=np.full(self.events.shape, np.inf), where=self.events > 0)
+        limit = np.minimum(limit, MAX_COST_NS)
+        order = np.lexsort((limit, self.owner))
+        limit, owner = limit[order], self.owner[order]
+        opens = np.ones(order.size, dtype=bool)
+        opens[1:] = (owner[1:] != owner[:-1]) | (limit[1:] != limit[:-1])
+        bins = np.cumsum(opens) - 1
+        count = int(bins[-1]) + 1 if bins.size else 0
+        if count > most:
+            # Whole classes keep apart: a bin ends with its class.
+            bins = bins * most // count * len(self.names) + owner
+            bins = np.unique(bins, return_inverse=True)[1]
+            count = int(bins.max()) + 1
+        length, events = np.zeros(count), np.zeros(count)
+        np.add.at(length, bins, self.length_ns[order])
+        np.add.at(events, bins, self.events[order])
+        joined = np.zeros(count, dtype=np.intp)
+        joined[bins] = owner
+        return Elastic(self.names, length, events, joined)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HostEvents:
+    """How many events the profiler has recorded of the host until when: a step function; both have shape (n,).
+
+    at_ns     ascending
+    before    events that began before
+    every     events between two neighbours, where not each one is known
+    """
+
+    at_ns: Int64
+    before: npt.NDArray[np.int32]
+    every: int = 1
+
+    @classmethod
+    def of(cls, starts_ns: Int64) -> HostEvents:
+        """Every one of these starts, in any order."""
+        return cls(np.sort(starts_ns) + 1, np.arange(1, starts_ns.size + 1, dtype=np.int32))
+
+    def count(self, spans: Intervals) -> npt.NDArray[np.float64]:
+        """Events that begin in each of the spans; shape (spans,)."""
+        first, last = self._until(spans.starts), self._until(spans.ends)
+        result: npt.NDArray[np.float64] = last - first
+        return result
+
+    def thinned(self, spans: Intervals, most: int) -> HostEvents:
+        """The same for these spans and what lies in them, in at most about `most` steps beside those of their edges."""
+        inside = spans.contains(self.at_ns - 1)
+        every = max(1, -(-int(inside.sum()) // most))
+        kept = self.at_ns[inside][every - 1 :: every]
+        at = np.unique(np.concatenate([kept, spans.starts, spans.ends]))
+        return HostEvents(at, self._until(at).astype(np.int32), every)
+
+    def _until(self, points: Int64) -> npt.NDArray[np.float64]:
+        if self.every > 1:
+            return np.interp(points, self.at_ns, self.before)
+        steps = np.concatenate([np.zeros(1, np.float64), self.before])
+        return steps[np.searchsorted(self.at_ns, points, side="right")]
+
+
+def host_events(events: EventTable) -> HostEvents:
+    """What the profiler recorded of the host."""
+    return HostEvents.of(events.ts[events.rows(Kind.CPU_OP, Kind.RUNTIME, Kind.ANNOTATION)])
+
+
+def elastic_of(spans: Mapping[str, Intervals], host: HostEvents) -> Elastic:
+    """The spans of all these classes with the host events inside."""
+    some = [(name, value) for name, value in spans.items() if value]
+    lengths = [np.empty(0, np.int64), *(value.ends - value.starts for _, value in some)]
+    counts = [np.empty(0, np.float64), *(host.count(value) for _, value in some)]
+    return Elastic(
+        tuple(name for name, _ in some),
+        np.concatenate(lengths).astype(np.float64),
+        np.concatenate(counts),
+        np.repeat(np.arange(len(some), dtype=np.intp), [len(value) for _, value in some]),
+    )
+
+
 def correct(
-    traced: Partition, events: EventTable, step_ns: float, measured: Mapping[str, float] | None = None
+    traced: Partition, elastic: Elastic, steps: int, step_ns: float, measured: Mapping[str, float] | None = None
 ) -> Correction:
     """Bring `traced` to a step of `step_ns`.
 
+    elastic     the elastic spans of all `steps` traced steps; of a run on the CPU those of all classes
     measured    ns per step of detailed classes that were measured without the profiler (`wait`, `checkpoint`, …)
     """
     known = dict(measured or {})
     detail = {**traced.compute_classes, **traced.stall_classes, **traced.detail, **known}
-    elastic = [n for n in (detail if traced.cpu_only else ELASTIC) if n in traced.spans and n not in known]
-    count = max(1, round(_covered(traced) / traced.step_ns)) if traced.step_ns > 0 else 1
-    spans, inside, owner = _elastic_spans(traced, events, elastic)
-    fixed = sum(value for name, value in detail.items() if name not in elastic)
-    target = max(step_ns - fixed, 0.0) * count
+    names = [name for name in elastic.names if name not in known]
+    rows = np.isin(elastic.owner, [elastic.names.index(name) for name in names])
+    spans, inside, owner = elastic.length_ns[rows], elastic.events[rows], elastic.owner[rows]
+    fixed = sum(value for name, value in detail.items() if name not in names)
+    target = max(step_ns - fixed, 0.0) * steps
     cost = _fit_cost(spans, inside, target)
     left = np.maximum(spans - cost * inside, 0.0)
     left = left * float(np.clip(target / left.sum(), 1 / MAX_STRETCH, 1.0)) if left.sum() > 0 else left
-    for index, name in enumerate(elastic):
-        detail[name] = float(left[owner == index].sum()) / count
-    detail, remainder = _settle(detail, step_ns, elastic, known)
+    for name in names:
+        detail[name] = float(left[owner == elastic.names.index(name)].sum()) / steps
+    detail, remainder = _settle(detail, step_ns, names, known)
     return Correction(partition=_rebuilt(traced, detail, step_ns), remainder_ns=remainder, event_cost_ns=cost)
-
-
-def _covered(traced: Partition) -> float:
-    return float(sum(spans.length for spans in traced.spans.values()))
-
-
-def _elastic_spans(
-    traced: Partition, events: EventTable, names: list[str]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-    """Length of every elastic span, the host events that begin inside it, and the index of its class; shape (n,)."""
-    host = np.sort(events.ts[events.rows(Kind.CPU_OP, Kind.RUNTIME, Kind.ANNOTATION)])
-    lengths, counts, owners = [np.empty(0)], [np.empty(0)], [np.empty(0, np.intp)]
-    for index, name in enumerate(names):
-        spans = traced.spans[name]
-        lengths.append((spans.ends - spans.starts).astype(np.float64))
-        counts.append((np.searchsorted(host, spans.ends) - np.searchsorted(host, spans.starts)).astype(np.float64))
-        owners.append(np.full(len(spans), index, dtype=np.intp))
-    return np.concatenate(lengths), np.concatenate(counts), np.concatenate(owners)
 
 
 def _fit_cost(spans: npt.NDArray[np.float64], inside: npt.NDArray[np.float64], target: float) -> float:

@@ -6,14 +6,22 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from llmprof.analyzers.facts.batch_times import (
+    BatchTimes,
+    EpochStarts,
+    batch_times,
+    epoch_starts,
+    hand_over_ns,
+    in_process_times,
+    queue_empty_share,
+)
 from llmprof.analyzers.facts.inside import host_steps, step_of
+from llmprof.analyzers.facts.step_times import counted_steps
 from llmprof.analyzers.facts.steps import StepFacts, Windows
 from llmprof.timeline.environment import LoaderSettings
 from llmprof.timeline.events import NONE, Kind
 from llmprof.timeline.intervals import lengths_inside
-from llmprof.timeline.steps import StepPhase
 from llmprof.timeline.timeline import RankTimeline
 
 __all__ = ["LoaderFacts", "loader_facts"]
@@ -41,7 +49,21 @@ class LoaderFacts:
     queue_depth: float | None = None
     """Mean number of batches ready when a fetch began."""
     cores: int | None = None
+    """Cores that the rank may use, alone or with others."""
     ranks_on_node: int | None = None
+    own_cores: float | None = None
+    """Cores that it has to itself: those it shares with other ranks of its node are divided among them."""
+    times: BatchTimes | None = None
+    """Load times of single batches; None where nobody measured them, as in a trace alone."""
+    delivered_per_s: float | None = None
+    """Batches per second that the workers can make together: their number over the mean load time."""
+    needed_per_s: float | None = None
+    """Batches per second that the step would use if it never waited for one."""
+    queue_empty_share: float | None = None
+    """Share of the sampled fetches that began with no batch ready."""
+    hand_over_ns: float | None = None
+    """What a fetch costs that finds a batch ready, as far as the step feels it."""
+    epochs: EpochStarts | None = None
 
 
 def loader_facts(
@@ -62,14 +84,18 @@ def loader_facts(
     if settings is None and traced is None and measured is None:
         return None
     wait = measured if measured is not None or traced is None else min(traced.wait_ns, step.mean_ns)
-    fetches = traced.fetches if traced is not None else _microbatches(rank)
+    fetches = traced.fetches if traced is not None else _batches(rank)
     in_process = settings.num_workers == 0 if settings is not None and settings.num_workers is not None else None
     if in_process is None and traced is not None:
         in_process = traced.in_process
-    batch = _baseline(rank, "worker_batch")
+    rows = counted_steps(rank.times)
+    times = in_process_times(rank.times, rows, fetches) if in_process else batch_times(rank.loads, rank.times, rows)
+    batch = None if times is None else times.mean_ns
     if in_process and wait is not None:
         batch = wait / fetches if fetches else wait
     exposed = _baseline(rank, "data_wait_exposed")
+    idle = next((value for value in (exposed, exposed_traced_ns, wait) if value is not None), None)
+    workers = settings.num_workers if settings is not None else None
     return LoaderFacts(
         in_process=in_process,
         settings=settings,
@@ -79,6 +105,12 @@ def loader_facts(
         fetches_per_step=fetches,
         batch_ns=batch,
         queue_depth=_baseline(rank, "queue"),
+        times=times,
+        delivered_per_s=workers / batch * 1e9 if workers and batch else None,
+        needed_per_s=_needed_per_s(step, idle, fetches),
+        queue_empty_share=queue_empty_share(rank.times, rows),
+        hand_over_ns=hand_over_ns(rank.times, rows, fetches),
+        epochs=epoch_starts(rank.times),
         cores=rank.environment.cpu_count,
         ranks_on_node=ranks_on_node,
     )
@@ -115,18 +147,23 @@ def _traced(rank: RankTimeline, windows: Windows | None) -> _Traced | None:
     )
 
 
-def _baseline_rows(rank: RankTimeline) -> npt.NDArray[np.intp]:
-    return np.empty(0, np.intp) if rank.times is None else rank.times.select(StepPhase.BASELINE)
+def _needed_per_s(step: StepFacts, idle_ns: float | None, fetches: float | None) -> float | None:
+    """`idle_ns` is what of the step is waiting for batches."""
+    rest = step.mean_ns - (idle_ns or 0.0)
+    return None if idle_ns is None or not fetches or rest <= 0 else fetches / rest * 1e9
 
 
 def _baseline(rank: RankTimeline, part: str) -> float | None:
     """Mean of one measured part over the unprofiled steps; None when it was not measured."""
-    rows = _baseline_rows(rank)
+    rows = counted_steps(rank.times)
     return None if rank.times is None or rows.size == 0 else rank.times.mean_part_ns(part, rows)
 
 
-def _microbatches(rank: RankTimeline) -> float | None:
-    rows = _baseline_rows(rank)
-    if rank.times is None or rank.times.microbatches is None or rows.size == 0:
+def _batches(rank: RankTimeline) -> float | None:
+    """Batches fetched per step: where nothing else is noted, one for each forward and backward."""
+    rows, times = counted_steps(rank.times), rank.times
+    if times is None or times.microbatches is None or rows.size == 0:
         return None
-    return float(rank.times.microbatches[rows].mean())
+    noted = times.parts.get("batches")
+    each = times.microbatches[rows]
+    return float((each if noted is None else np.where(noted[rows] >= 0, noted[rows], each)).mean())

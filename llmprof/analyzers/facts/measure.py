@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from llmprof.analyzers.facts.collectives import CollectiveFacts, collective_facts, skew_spans
-from llmprof.analyzers.facts.copies import copy_facts
-from llmprof.analyzers.facts.correction import correct
-from llmprof.analyzers.facts.coverage import gap_in_recording
-from llmprof.analyzers.facts.cpu_partition import cpu_partition
-from llmprof.analyzers.facts.data_loading import loader_facts
-from llmprof.analyzers.facts.host import host_facts
-from llmprof.analyzers.facts.kernels import kernel_facts
+from llmprof.analyzers.facts.alignment import Waits, match_collectives, transfers_of, waits_of
+from llmprof.analyzers.facts.clocks import clocks_of
+from llmprof.analyzers.facts.collectives import CollectiveFacts, with_peers
+from llmprof.analyzers.facts.cores import own_cores
+from llmprof.analyzers.facts.correction import correct, elastic_of
 from llmprof.analyzers.facts.measured import Facts, RankFacts
-from llmprof.analyzers.facts.memory import memory_facts
-from llmprof.analyzers.facts.partition import Partition, device_partition, parts_of
-from llmprof.analyzers.facts.step_times import counted_steps, exposed_wait_ns, step_facts
-from llmprof.analyzers.facts.steps import StepFacts, Windows
-from llmprof.analyzers.facts.windows import windows_of
+from llmprof.analyzers.facts.partition import Partition, with_skew
+from llmprof.analyzers.facts.reduction import RankReduction, reduce_rank
+from llmprof.analyzers.facts.steps import StepFacts
 from llmprof.errors import NotEnoughDataError
-from llmprof.timeline.events import DEVICE_KINDS
-from llmprof.timeline.intervals import EMPTY, Intervals
-from llmprof.timeline.timeline import RankTimeline, Timeline
+from llmprof.timeline.intervals import EMPTY, Int64, Intervals
+from llmprof.timeline.timeline import Timeline
+from llmprof.units import format_ns
 
-__all__ = ["measure"]
+__all__ = ["join", "measure"]
 
-
-@dataclass(frozen=True, slots=True)
-class _Peers:
-    """What has to be known of all ranks before one of them can be measured."""
-
-    windows: Mapping[int, Windows | None]
-    collectives: Mapping[int, CollectiveFacts | None]
-    skew: Mapping[int, Intervals]
-    per_host: Counter[str | None]
+MOST_WARNINGS = 32
+"""More are not read; the rest is counted."""
+COARSE_SHARE = 0.02
+"""A clock residual above this share of the step is worth a warning: waits up to twice of it are not told apart."""
 
 
 def measure(timeline: Timeline, *, step_ms: float | None = None) -> Facts:
@@ -45,128 +35,157 @@ def measure(timeline: Timeline, *, step_ms: float | None = None) -> Facts:
 
     Raises NotEnoughDataError when no rank tells how long a step is.
     """
-    gaps = {rank.rank: gap for rank in timeline.ranks if (gap := gap_in_recording(rank)) is not None}
-    windows = {rank.rank: windows_of(rank) for rank in timeline.ranks if rank.rank not in gaps}
-    placed = {number: found for number, found in windows.items() if found is not None}
-    traced = [rank for rank in timeline.ranks if rank.rank in placed]
-    peers = _Peers(
-        windows=windows,
-        collectives=collective_facts(traced, placed),
-        skew=skew_spans(traced, placed) if len(traced) > 1 else {},
-        per_host=Counter(rank.environment.host for rank in timeline.ranks),
-    )
-    ranks = {}
-    for rank in timeline.ranks:
-        found = None if rank.rank in gaps else _measure_rank(rank, peers, step_ms)
-        if found is not None:
-            ranks[rank.rank] = found
-    if not ranks and gaps:
-        number, gap = min(gaps.items())
-        raise NotEnoughDataError(f"The recording of rank {number} in {', '.join(timeline.paths)} is not whole: {gap}.")
-    if not ranks:
-        raise NotEnoughDataError(
-            f"No step can be measured in {', '.join(timeline.paths)}: it holds neither step times, nor step marks, "
-            "nor device work; record the run with `llmprof run -- COMMAND`, or trace it with CPU and CUDA activities."
-        )
-    critical = ranks[_critical_rank(ranks)]
-    shares = [rank.quality.unlinked_kernel_share for rank in timeline.ranks]
-    known = [share for share in shares if share is not None]
-    return Facts(
-        ranks=ranks,
-        critical=critical,
-        step=_run_step(critical.step, ranks, timeline.world_size),
+    return join(
+        [reduce_rank(rank, step_ms=step_ms) for rank in timeline.ranks],
+        where=", ".join(timeline.paths),
         world_size=timeline.world_size,
-        unlinked_kernel_share=max(known) if known else None,
-        warnings=_warnings(timeline, gaps),
+        warnings=timeline.warnings,
+        left_out=timeline.left_out,
     )
 
 
-def _warnings(timeline: Timeline, gaps: Mapping[int, str]) -> tuple[str, ...]:
-    """What the readers noted, and which ranks are left out, each once."""
-    left_out = [f"rank {number} is left out: {gap}." for number, gap in sorted(gaps.items())]
-    noted = [warning for rank in timeline.ranks for warning in rank.quality.warnings]
-    return tuple(dict.fromkeys([*timeline.warnings, *left_out, *noted]))
+def join(
+    ranks: Sequence[RankReduction],
+    *,
+    where: str,
+    world_size: int | None = None,
+    warnings: Sequence[str] = (),
+    left_out: Sequence[str] = (),
+    closer: Callable[[int], RankReduction] | None = None,
+) -> Facts:
+    """The facts of a run from those of its ranks (ascending), each of which was measured alone.
+
+    where       what was read, for messages
+    left_out    files that should have been a rank and could not be read
+    closer      gives the critical rank once more, with all detail, where `ranks` are compact
+
+    Raises NotEnoughDataError when no rank tells how long a step is.
+    """
+    measured = [rank for rank in ranks if rank.facts is not None]
+    gaps = {rank.rank: rank.gap for rank in ranks if rank.gap is not None}
+    if not measured:
+        raise NotEnoughDataError(_why_nothing(gaps, where))
+    peers = _peers(ranks)
+    found = {rank.rank: _joined(rank, peers) for rank in measured}
+    critical = _critical_rank(found)
+    if closer is not None:
+        found[critical] = _joined(closer(critical), peers)
+    known = [rank.unlinked_share for rank in ranks if rank.unlinked_share is not None]
+    step = found[critical].step
+    return Facts(
+        ranks=found,
+        critical=found[critical],
+        step=_run_step(step, found, world_size),
+        world_size=world_size,
+        unlinked_kernel_share=max(known) if known else None,
+        left_out=(*left_out, *(f"rank {rank.rank}" for rank in ranks if rank.facts is None)),
+        warnings=_warnings(warnings, ranks, peers, step),
+    )
 
 
-def _measure_rank(rank: RankTimeline, peers: _Peers, step_ms: float | None) -> RankFacts | None:
-    windows = peers.windows.get(rank.rank)
-    step = step_facts(rank, windows, step_ms)
-    if step is None:
-        return None
-    traced = _traced_partition(rank, windows, peers.skew.get(rank.rank, EMPTY))
-    partition, remainder = _explained_partition(rank, traced, step)
-    exposed = traced.detail.get("wait", 0.0) if traced is not None else None
-    alike = peers.per_host[rank.environment.host] if rank.environment.host is not None else None
-    return RankFacts(
-        rank=rank.rank,
-        environment=rank.environment,
-        step=step,
-        windows=windows,
+@dataclass(frozen=True, slots=True)
+class _Peers:
+    """What has to be known of all ranks before one of them is complete; by rank."""
+
+    waits: Mapping[int, Waits]
+    transfers: Mapping[int, Int64]
+    per_host: Counter[str | None]
+    cores: Mapping[int, float]
+    residual_ns: int
+
+
+def _peers(ranks: Sequence[RankReduction]) -> _Peers:
+    calls = [rank.calls for rank in ranks if rank.calls is not None]
+    matches = match_collectives(calls)
+    clocks = clocks_of(calls, matches)
+    return _Peers(
+        waits=waits_of(calls, matches, clocks),
+        transfers=transfers_of(calls, matches),
+        per_host=Counter(rank.hostname for rank in ranks),
+        cores=own_cores({rank.rank: rank.facts.environment for rank in ranks if rank.facts is not None}),
+        residual_ns=max((clock.residual_ns for clock in clocks.values()), default=0),
+    )
+
+
+def _joined(rank: RankReduction, peers: _Peers) -> RankFacts:
+    """The facts of one rank with what its peers tell."""
+    facts = rank.facts
+    assert facts is not None
+    waits = peers.waits.get(rank.rank)
+    skew = EMPTY if waits is None else Intervals.of(waits.start_ns, waits.end_ns)
+    traced, loader = facts.traced, facts.loader
+    if traced is not None and facts.windows is not None and not traced.cpu_only:
+        traced = with_skew(traced, facts.windows, exposed=rank.exposed, skew=skew)
+    partition, remainder = _explained_partition(rank, traced, skew)
+    if loader is not None and rank.hostname is not None:
+        loader = replace(loader, ranks_on_node=peers.per_host[rank.hostname], own_cores=peers.cores.get(rank.rank))
+    return replace(
+        facts,
         traced=traced,
         partition=partition,
         remainder_ns=remainder,
-        kernels=kernel_facts(rank, windows) if windows is not None else None,
-        copies=copy_facts(rank, windows) if windows is not None else None,
-        collectives=peers.collectives.get(rank.rank),
-        loader=loader_facts(rank, step=step, windows=windows, exposed_traced_ns=exposed, ranks_on_node=alike),
-        memory=memory_facts(rank),
-        host=host_facts(rank, windows) if windows is not None else None,
-        died=rank.died,
-        overhead_ns=rank.overhead_ns_per_step,
+        collectives=_collectives(rank, peers),
+        loader=loader,
     )
 
 
-def _traced_partition(rank: RankTimeline, windows: Windows | None, skew: Intervals) -> Partition | None:
-    events = rank.events
-    if events is None or windows is None:
-        return None
-    if events.rows(*DEVICE_KINDS).size:
-        return device_partition(events, windows, skew)
-    return cpu_partition(events, windows)
+def _collectives(rank: RankReduction, peers: _Peers) -> CollectiveFacts | None:
+    facts = rank.facts
+    assert facts is not None
+    if facts.collectives is None or facts.windows is None or rank.calls is None:
+        return facts.collectives
+    return with_peers(
+        facts.collectives,
+        calls=rank.calls,
+        windows=facts.windows,
+        exposed=rank.exposed,
+        waits=peers.waits.get(rank.rank),
+        transfers=peers.transfers.get(rank.rank),
+    )
 
 
 def _explained_partition(
-    rank: RankTimeline, traced: Partition | None, step: StepFacts
+    rank: RankReduction, traced: Partition | None, skew: Intervals
 ) -> tuple[Partition | None, float | None]:
     """The partition of the step that is explained, and what of it the trace could not explain."""
-    measured = _measured_parts(rank, cpu_only=traced.cpu_only if traced is not None else None)
-    if traced is None or rank.events is None:
-        return (_untraced_partition(measured, step), None) if measured else (None, None)
-    if step.basis == "profiled" and step.mean_ns == traced.step_ns and not measured:
+    facts, elastic = rank.facts, rank.elastic
+    assert facts is not None
+    step = facts.step
+    if traced is None or elastic is None or facts.windows is None:
+        return facts.partition, None
+    if step.basis == "profiled" and step.mean_ns == traced.step_ns and not rank.measured:
         return traced, 0.0
-    found = correct(traced, rank.events, step.mean_ns, measured)
+    if rank.host is not None:
+        elastic |= elastic_of({"skew": rank.exposed & skew}, rank.host)
+    found = correct(traced, elastic, len(facts.windows), step.mean_ns, rank.measured)
     return found.partition, found.remainder_ns
 
 
-def _measured_parts(rank: RankTimeline, *, cpu_only: bool | None) -> dict[str, float]:
-    """Classes that were measured on the counted steps themselves, in ns per step.
-
-    The wait for data counts where the device was idle meanwhile; without a device all of it counts. A garbage
-    collection pause counts only without a device: with one it is mostly hidden behind queued work.
-    """
-    times = rank.times
-    rows = counted_steps(times)
-    if times is None or rows.size == 0:
-        return {}
-    wait = exposed_wait_ns(times)
-    if wait is None and (cpu_only or (cpu_only is None and rank.environment.device.name is None)):
-        wait = times.mean_part_ns("data_wait", rows)
-    total = float(times.wall_ns[rows].sum())
-    names = ("checkpoint", "evaluation", "gc") if cpu_only else ("checkpoint", "evaluation")
-    parts = {} if wait is None else {"wait": wait}
-    for name in names:
-        column = times.parts.get(name)
-        if column is not None and total > 0:
-            parts[name] = float(column[rows][column[rows] > 0].sum()) / rows.size
-    return parts
+def _why_nothing(gaps: Mapping[int, str], where: str) -> str:
+    if gaps:
+        number, gap = min(gaps.items())
+        return f"The recording of rank {number} in {where} is not whole: {gap}."
+    return (
+        f"No step can be measured in {where}: it holds neither step times, nor step marks, nor device work; record "
+        "the run with `llmprof run -- COMMAND`, or trace it with CPU and CUDA activities."
+    )
 
 
-def _untraced_partition(measured: Mapping[str, float], step: StepFacts) -> Partition:
-    """What the always-on measurements alone tell: the named classes, the rest `untraced`."""
-    detail = {**measured, "untraced": max(step.mean_ns - sum(measured.values()), 0.0)}
-    stalls = {name: value for name, value in detail.items() if name in ("checkpoint", "evaluation", "gc")}
-    rest = {name: value for name, value in detail.items() if name not in stalls}
-    return Partition(step_ns=step.mean_ns, parts=parts_of(detail), stall_classes=stalls, detail=rest)
+def _warnings(given: Sequence[str], ranks: Sequence[RankReduction], peers: _Peers, step: StepFacts) -> tuple[str, ...]:
+    """What the readers noted, which ranks are left out and how far the clocks agree; each once, and not too many."""
+    left_out = [f"rank {rank.rank} is left out: {rank.gap}." for rank in ranks if rank.gap is not None]
+    coarse = []
+    if peers.residual_ns > COARSE_SHARE * step.mean_ns:
+        coarse.append(
+            f"the clocks of the ranks agree to {format_ns(peers.residual_ns)} only, so waits below "
+            f"{format_ns(2 * peers.residual_ns)} count as communication."
+        )
+    noted = [warning for rank in ranks for warning in rank.warnings]
+    everything = list(dict.fromkeys([*given, *left_out, *coarse, *noted]))
+    if len(everything) > MOST_WARNINGS:
+        rest = len(everything) - MOST_WARNINGS
+        everything = [*everything[:MOST_WARNINGS], f"{rest} more warnings of the readers are not shown."]
+    return tuple(everything)
 
 
 def _critical_rank(ranks: Mapping[int, RankFacts]) -> int:
@@ -174,12 +193,12 @@ def _critical_rank(ranks: Mapping[int, RankFacts]) -> int:
 
     Without collectives the slowest rank; without any difference the first.
     """
+    aligned = all(r.collectives is not None and r.collectives.skew_ns is not None for r in ranks.values())
 
     def waiting(facts: RankFacts) -> tuple[float, float]:
         calls = facts.collectives
         if calls is None:
             return (0.0, -facts.step.mean_ns)
-        aligned = all(r.collectives is not None and r.collectives.skew_ns is not None for r in ranks.values())
         return (float(calls.skew_ns or 0.0) if aligned else calls.summed_ns, -facts.step.mean_ns)
 
     traced = {number: facts for number, facts in ranks.items() if facts.partition is not None} or ranks

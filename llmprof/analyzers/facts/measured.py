@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 
 from llmprof.analyzers.facts.collectives import CollectiveFacts
 from llmprof.analyzers.facts.copies import CopyFacts
+from llmprof.analyzers.facts.coverage import RecordingFacts
 from llmprof.analyzers.facts.data_loading import LoaderFacts
+from llmprof.analyzers.facts.hardware import HardwareFacts
 from llmprof.analyzers.facts.host import HostFacts
 from llmprof.analyzers.facts.kernels import KernelFacts
 from llmprof.analyzers.facts.memory import MemoryFacts
 from llmprof.analyzers.facts.partition import Partition
 from llmprof.analyzers.facts.steps import StepFacts, Windows
+from llmprof.analyzers.facts.utilization import Utilization
 from llmprof.timeline.environment import Environment
 
 __all__ = ["Facts", "RankFacts"]
@@ -38,9 +41,12 @@ class RankFacts:
     loader: LoaderFacts | None = None
     memory: MemoryFacts | None = None
     host: HostFacts | None = None
+    utilization: Utilization | None = None
+    hardware: HardwareFacts | None = None
     died: str | None = None
     overhead_ns: float | None = None
     """What the always-on collectors measured as their own cost per step."""
+    recording: RecordingFacts = field(default_factory=RecordingFacts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,4 +58,6 @@ class Facts:
     step: StepFacts
     world_size: int | None = None
     unlinked_kernel_share: float | None = None
+    left_out: tuple[str, ...] = ()
+    """Ranks or files that were given and could not be used."""
     warnings: tuple[str, ...] = field(default=())

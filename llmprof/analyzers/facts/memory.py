@@ -1,10 +1,10 @@
-"""How full is the device? Peaks against capacity, retries, fragmentation."""
+"""How full is the device, and of what? Peaks against capacity, retries, fragmentation, live blocks, failures."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llmprof.timeline.memory import AllocatorStats
+from llmprof.timeline.memory import AllocatorStats, LiveBlocks, MemorySnapshot, OutOfMemory, Segments
 from llmprof.timeline.timeline import RankTimeline
 
 __all__ = ["MemoryFacts", "memory_facts"]
@@ -17,10 +17,19 @@ class MemoryFacts:
     capacity_bytes: int | None = None
     peak_allocated_bytes: int | None = None
     peak_reserved_bytes: int | None = None
+    reserved_bytes: int | None = None
+    allocated_bytes: int | None = None
     inactive_split_bytes: int | None = None
     retries: int | None = None
+    measured_steps: int | None = None
+    """Steps that the retries were counted over."""
     out_of_memory: bool | None = None
     out_of_memory_message: str | None = None
+    failure: OutOfMemory | None = None
+    """The last allocation that failed, where it was recorded."""
+    segments: Segments | None = None
+    """What the allocator held: when an allocation failed, else when a snapshot was taken."""
+    snapshot: MemorySnapshot | None = None
 
     @property
     def reserved_share(self) -> float | None:
@@ -36,19 +45,55 @@ class MemoryFacts:
             return None
         return self.peak_allocated_bytes / self.capacity_bytes
 
+    @property
+    def live(self) -> tuple[LiveBlocks, ...]:
+        """The biggest live blocks, where they were recorded."""
+        return () if self.segments is None else self.segments.live
+
+    @property
+    def unusable_bytes(self) -> int | None:
+        """Held by the allocator, in no tensor, and not to be given back: the pieces between blocks in use.
+
+        Its own count, else reserved minus allocated peak.
+        """
+        if self.failure is not None and self.failure.inactive_split_bytes is not None:
+            return self.failure.inactive_split_bytes
+        if self.inactive_split_bytes is not None:
+            return self.inactive_split_bytes
+        if self.peak_reserved_bytes is None or self.peak_allocated_bytes is None:
+            return None
+        return max(0, self.peak_reserved_bytes - self.peak_allocated_bytes)
+
+    @property
+    def elsewhere_bytes(self) -> int | None:
+        """In use on the device but not by this allocator when it failed: contexts, NCCL, other processes."""
+        failed = self.failure
+        if failed is None or failed.free_bytes is None or failed.reserved_bytes is None or not self.capacity_bytes:
+            return None
+        return max(0, self.capacity_bytes - failed.free_bytes - failed.reserved_bytes)
+
 
 def memory_facts(rank: RankTimeline) -> MemoryFacts:
     """What is known about the device memory of one rank; a trace alone knows the capacity and nothing else."""
     stats = rank.memory or AllocatorStats()
+    failure, snapshot = stats.out_of_memory, stats.snapshot
     message = rank.died if rank.died is not None and "out of memory" in rank.died.lower() else None
-    # Errors that the program survived count too: it caught them and tried something smaller.
-    known = message is not None or stats.out_of_memory_errors is not None
+    died = message is not None or (failure is not None and failure.ended_the_run)
+    # Errors that the program survived count too, in the measured steps: it caught them and tried something smaller.
+    known = died or stats.out_of_memory_errors is not None
+    recorded = failure.segments if failure is not None and failure.segments is not None else None
     return MemoryFacts(
         capacity_bytes=stats.capacity_bytes or rank.environment.device.memory_bytes,
         peak_allocated_bytes=stats.peak_allocated_bytes,
         peak_reserved_bytes=stats.peak_reserved_bytes,
+        reserved_bytes=stats.reserved_bytes,
+        allocated_bytes=stats.allocated_bytes,
         inactive_split_bytes=stats.inactive_split_bytes,
         retries=stats.retries,
-        out_of_memory=(message is not None or bool(stats.out_of_memory_errors)) if known else None,
+        measured_steps=stats.measured_steps,
+        out_of_memory=(died or bool(stats.out_of_memory_errors)) if known else None,
         out_of_memory_message=message,
+        failure=failure,
+        segments=recorded or (snapshot.segments if snapshot is not None else None),
+        snapshot=snapshot,
     )

@@ -8,7 +8,7 @@ to the step by construction.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from llmprof.analyzers.facts.steps import Windows
 from llmprof.timeline.events import EventTable, Kind
 from llmprof.timeline.intervals import EMPTY, Intervals, lengths_inside, union
 
-__all__ = ["CLASS_PRIORITY", "PART_OF", "Partition", "device_partition", "partition_of", "parts_of"]
+__all__ = ["CLASS_PRIORITY", "PART_OF", "Partition", "device_partition", "partition_of", "parts_of", "with_skew"]
 
 CLASS_PRIORITY = (
     "gemm",
@@ -91,11 +91,8 @@ class Partition:
         return sum(self.parts.get(name, 0.0) for name in parts) / self.step_ns if self.step_ns > 0 else 0.0
 
 
-def device_partition(events: EventTable, windows: Windows, skew: Intervals = EMPTY) -> Partition:
-    """The partition of one rank with device work.
-
-    skew    spans in which a collective of this rank waits for a later peer; empty when the peers are not known
-    """
+def device_partition(events: EventTable, windows: Windows) -> Partition:
+    """The partition of one rank with device work, as far as it can tell alone: waiting for peers is communication."""
     whole = Intervals.of(windows.start_ns, windows.end_ns)
     kinds = _spans_by_kind(events)
     spans: dict[str, Intervals] = {}
@@ -103,10 +100,8 @@ def device_partition(events: EventTable, windows: Windows, skew: Intervals = EMP
     for name in CLASS_PRIORITY:
         spans[name] = free & kinds.get(name, EMPTY)
         free = free - spans[name]
-    exposed = free & kinds.get("communication", EMPTY)
-    spans["skew"] = exposed & skew
-    spans["communication"] = exposed - skew
-    free = free - exposed
+    spans["communication"] = free & kinds.get("communication", EMPTY)
+    free = free - spans["communication"]
     for name, copies in _copies(events, windows, kinds.get("memcpy", EMPTY)).items():
         spans[name] = free & copies
         free = free - spans[name]
@@ -134,6 +129,27 @@ def partition_of(spans: Mapping[str, Intervals], windows: Windows, *, cpu_only: 
         spans=spans,
         cpu_only=cpu_only,
         spread={name: float(column.std()) for name, column in per_part.items()},
+    )
+
+
+def with_skew(partition: Partition, windows: Windows, *, exposed: Intervals, skew: Intervals) -> Partition:
+    """The partition of one rank alone, its exposed collectives split into waiting for a later peer and the rest.
+
+    exposed    when collectives were charged
+    skew       when a collective waits for a later peer
+    """
+    split = {"skew": exposed & skew, "communication": exposed - skew}
+    columns = {name: lengths_inside(spans, windows.start_ns, windows.end_ns) for name, spans in split.items()}
+    detail = {name: value for name, value in partition.detail.items() if name not in split}
+    detail |= {name: float(column.sum()) / len(windows) for name, column in columns.items() if split[name]}
+    spans = {name: value for name, value in partition.spans.items() if name not in split}
+    return replace(
+        partition,
+        parts=parts_of({**partition.compute_classes, **partition.stall_classes, **detail}),
+        detail=detail,
+        spans=spans | {name: value for name, value in split.items() if value} if partition.spans else {},
+        spread={name: value for name, value in partition.spread.items() if name not in split}
+        | {name: float(columns[name].std()) for name in split if split[name]},
     )
 
 

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from llmprof.analyzers.diagnosis import Evidence, Recommendation
 from llmprof.analyzers.facts.devices import find_device
 from llmprof.analyzers.facts.kernels import KernelFacts
-from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.partition import Partition
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
@@ -107,6 +107,7 @@ def evaluate(facts: Facts) -> Judgement:
         evidence.share("matrix products in fp32", facts, work.fp32_ns, thresholds.FP32_GEMM, source="kernel names"),
         evidence.share("matrix products in TF32", facts, work.tf32_ns, thresholds.TF32_GEMM, source="kernel names"),
         evidence.time("attention on fp32 inputs", work.attention_ns, source="kernel names", rank=critical.rank),
+        *_settings(critical),
     ]
     if work.fp32_ns < thresholds.FP32_GEMM.value * step and work.tf32_ns < thresholds.TF32_GEMM.value * step:
         if work.unknown_ns > max(thresholds.TF32_GEMM.value * step, work.fp32_ns + work.tf32_ns):
@@ -122,6 +123,16 @@ def evaluate(facts: Facts) -> Judgement:
         evidence=[*figures, *_top(kernels)],
         recommendations=fixes,
     )
+
+
+def _settings(critical: RankFacts) -> list[Evidence]:
+    """What the process was told, as far as that is known."""
+    environment = critical.environment
+    autocast = environment.autocast_dtype or ("off" if environment.precision.autocast_watched else None)
+    tf32 = {True: "allowed", False: "not allowed", None: None}[environment.allow_tf32]
+    told = [("autocast in the steps", autocast), ("TF32 in fp32 products", tf32)]
+    found = [(label, value) for label, value in told if value is not None]
+    return [evidence.number(label, value, "", source="settings", rank=critical.rank) for label, value in found]
 
 
 def _work(partition: Partition, kernels: KernelFacts) -> _Work:
@@ -224,13 +235,16 @@ def _tf32(facts: Facts, saving: _Saving) -> Recommendation:
     )
     now = facts.critical.environment.matmul_precision
     before = f'torch.set_float32_matmul_precision("{now}") -> ' if now else ""
+    how = f'{before}torch.set_float32_matmul_precision("high")'
+    if facts.critical.environment.variables.get("NVIDIA_TF32_OVERRIDE") == "0":
+        how = f"unset NVIDIA_TF32_OVERRIDE (0 forbids TF32 whatever the script says), and {how}"
     return recommend(
         "tf32",
         rule=RULE.id,
         facts=facts,
         action="Let fp32 matrix products use TF32",
         why=f"The products then run on tensor cores; tensors stay fp32. {late}".rstrip(),
-        how=f'{before}torch.set_float32_matmul_precision("high")',
+        how=how,
         gain=estimate,
         watch="the gemm class",
     )

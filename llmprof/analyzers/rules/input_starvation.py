@@ -10,8 +10,10 @@ Why it costs time:
 
 How it is measured:
     Time per step in which the device is idle while the thread that launches kernels is inside the loader's `next()`.
-    Waiting that happens behind running kernels costs nothing and is not counted. The number of workers to use is
-    ceil(time to make a batch / rest of the step) + 1, at most the cores per rank; the wait that is left is
+    Waiting that happens behind running kernels costs nothing and is not counted. At least ceil(time to make a batch /
+    rest of the step) workers are needed. Where the time of every batch was recorded, the loader is replayed with that
+    number and more, until the wait is gone: workers take turns, batches arrive in order, and one slow batch holds up
+    all. The number advised is that plus 1, at most the cores per rank. Without such times the wait that is left is
     max(0, time to make a batch / workers - rest of the step).
 
 Does not apply when:
@@ -28,15 +30,23 @@ Verify:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
-from llmprof.analyzers.diagnosis import Evidence, Recommendation
+from llmprof.analyzers.diagnosis import Basis, Evidence, Recommendation
 from llmprof.analyzers.facts.data_loading import LoaderFacts
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import gain, input_wait_ns, part_ns
+from llmprof.analyzers.rules.loader_sizing import (
+    DEEPER,
+    InputNeed,
+    deeper_queue_ns,
+    fast_enough,
+    input_need,
+    left_ns,
+    wanted_workers,
+)
 from llmprof.units import format_ms, format_ns, format_percent, ms
 
 __all__ = ["RULE", "evaluate"]
@@ -63,23 +73,6 @@ RULE = Rule(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Input:
-    """What the fixes are worked out from; ns per step."""
-
-    wait_ns: float
-    rest_ns: float
-    loader: LoaderFacts
-    workers: int | None
-    """Workers now; 0 when batches are made in the training process, None when nothing tells."""
-    need_ns: float | None
-    """Time to make the batches of one step, one after the other."""
-    cores: int | None
-    """Cores per rank."""
-    where: str
-    """` on rank 1` when only some ranks wait, else empty."""
-
-
 def evaluate(facts: Facts) -> Judgement:
     """Judge the wait for input of the critical rank, and name the ranks that wait."""
     critical = facts.critical
@@ -98,7 +91,7 @@ def evaluate(facts: Facts) -> Judgement:
     if share < limit.value:
         return RULE.passed(f"Waiting for batches takes {format_percent(share)} of the step.", evidence=figures)
     ranks, where = _waiting_ranks(facts)
-    found = _input(facts, wait, loader, where)
+    found = input_need(facts, wait, loader, where)
     return RULE.fired(
         facts,
         f"The device waits {format_ns(wait)} per step for the next batch{where}: {_cause(found)}.",
@@ -110,6 +103,10 @@ def evaluate(facts: Facts) -> Judgement:
     )
 
 
+MOST_NAMED = 8
+"""Ranks in a sentence; the finding lists all."""
+
+
 def _waiting_ranks(facts: Facts) -> tuple[tuple[int, ...], str]:
     """The ranks whose input is late, and how a sentence names them when the others' is not."""
     waits = {rank: input_wait_ns(one) for rank, one in facts.ranks.items() if one.partition is not None}
@@ -119,100 +116,78 @@ def _waiting_ranks(facts: Facts) -> tuple[tuple[int, ...], str]:
     if not late:
         limit = thresholds.INPUT_WAIT_IN_PROCESS.value * facts.step.mean_ns
         return tuple(sorted(rank for rank, wait in waits.items() if wait >= limit)) or (facts.critical.rank,), ""
-    names = ", ".join(str(rank) for rank in late)
+    names = ", ".join(str(rank) for rank in late[:MOST_NAMED])
+    if len(late) > MOST_NAMED:
+        names += f" and {len(late) - MOST_NAMED} more"
     return late, f" on rank {names}" if len(late) == 1 else f" on ranks {names}"
 
 
-def _input(facts: Facts, wait: float, loader: LoaderFacts, where: str) -> _Input:
-    settings = loader.settings
-    workers = settings.num_workers if settings is not None else None
-    if workers is None and loader.in_process:
-        workers = 0
-    fetches = loader.fetches_per_step or 1.0
-    need: float | None = None
-    if loader.batch_ns is not None:
-        need = loader.batch_ns * fetches
-    elif workers == 0:
-        need = max(wait, loader.wait_ns or 0.0)
-    elif workers is not None:
-        # Every worker is busy all the time while its consumer waits, so `workers` batches take one step each.
-        need = workers * facts.step.mean_ns
-    cores = loader.cores or facts.critical.environment.cpu_count
-    return _Input(
-        wait_ns=wait,
-        rest_ns=max(facts.step.mean_ns - wait, 1.0),
-        loader=loader,
-        workers=workers,
-        need_ns=need,
-        cores=None if cores is None else max(1, cores // _ranks_on_node(facts, loader)),
-        where=where,
-    )
-
-
-def _ranks_on_node(facts: Facts, loader: LoaderFacts) -> int:
-    environment = facts.critical.environment
-    world = facts.world_size or environment.world_size or 1
-    return max(1, loader.ranks_on_node or min(world, environment.gpus_per_node or world))
-
-
-def _cause(found: _Input) -> str:
+def _cause(found: InputNeed) -> str:
     made = "" if found.need_ns is None else f", {format_ns(found.need_ns)} of work per step"
     if found.workers == 0:
         return f"batches are made in the training process (num_workers=0{made})"
     if found.workers is None:
         return "its workers do not keep up"
-    if _fast_enough(found):
+    if fast_enough(found):
         return f"its {found.workers} workers keep up on average, single batches come late{made}"
     return f"its {found.workers} workers do not keep up{made}"
 
 
-def _figures(found: _Input, rank: RankFacts) -> list[Evidence]:
+def _figures(found: InputNeed, rank: RankFacts) -> list[Evidence]:
     window = evidence.longest(rank, "wait")
     return [
         evidence.number("workers", found.workers, "processes per rank", source="DataLoader settings", rank=rank.rank),
         evidence.time("making the batches of a step", found.need_ns, source="loader", rank=rank.rank, window=window),
         evidence.number("cores per rank", found.cores, "cores", source="affinity and cgroup", rank=rank.rank),
+        *_batch_figures(found, rank.rank),
     ]
 
 
-def _fast_enough(found: _Input) -> bool:
-    """Workers whose mean rate suffices, as they measured it themselves: waits then come from slow single batches."""
-    measured = found.loader.batch_ns is not None and found.need_ns is not None
-    return bool(measured and found.workers and (found.need_ns or 0.0) / found.workers < found.rest_ns)
+def _batch_figures(found: InputNeed, rank: int) -> list[Evidence]:
+    """What is known of single batches; nothing where they were not measured."""
+    loader, times = found.loader, found.loader.times
+    if times is None:
+        return []
+    source = "training process" if found.workers == 0 else "loader workers"
+    least = math.ceil((found.need_ns or 0.0) / found.rest_ns)
+    figures = [
+        evidence.number("making one batch, median", ms(times.p50_ns), "ms", source=source, rank=rank),
+        evidence.number("making one batch, 95th percentile", ms(times.p95_ns), "ms", source=source, rank=rank),
+        evidence.number(
+            "workers needed at least", least, "processes per rank", source="replay of the loader", rank=rank
+        ),
+    ]
+    optional = (
+        ("batches the workers can make", loader.delivered_per_s, "per second", source),
+        ("batches the step would use", loader.needed_per_s, "per second", "loader"),
+        ("fetches that found no batch ready", loader.queue_empty_share, "of 1", "loader queue"),
+    )
+    figures.extend(
+        evidence.number(label, value, unit, source=origin, rank=rank)
+        for label, value, unit, origin in optional
+        if value is not None and found.workers
+    )
+    return figures
 
 
-def _fixes(facts: Facts, found: _Input) -> list[Recommendation]:
+def _fixes(facts: Facts, found: InputNeed) -> list[Recommendation]:
     result = []
-    if _fast_enough(found):
+    if fast_enough(found) and deeper_queue_ns(found) > thresholds.NOISE_SHARE.value * facts.step.mean_ns:
         result.append(_prefetch(facts, found))
-    wanted = _wanted(found)
+    wanted = wanted_workers(found)
     if wanted is None or wanted > (found.workers or 0):
         result.append(_workers(facts, found, wanted))
-    short = wanted is not None and _left_ns(found, wanted) > thresholds.NOISE_SHARE.value * facts.step.mean_ns
+    short = wanted is not None and left_ns(found, wanted) > thresholds.NOISE_SHARE.value * facts.step.mean_ns
     if short or (wanted is not None and wanted <= (found.workers or 0)):
         result.extend(_less_work(facts, found))
-    spike = _spike_ns(facts)
     settings = found.loader.settings
-    if settings is not None and found.workers and settings.persistent_workers is False and spike > 0:
-        result.append(_persistent(facts, found, spike))
+    if settings is not None and found.workers and settings.persistent_workers is False:
+        result.extend(_persistent(facts, found))
     return result
 
 
-def _wanted(found: _Input) -> int | None:
-    """The number of workers that hides the making of batches, as far as there are cores; None when unknown."""
-    if found.need_ns is None:
-        return None
-    wanted = math.ceil(found.need_ns / found.rest_ns) + int(thresholds.SPARE_WORKERS.value)
-    return wanted if found.cores is None else min(wanted, found.cores)
-
-
-def _left_ns(found: _Input, workers: int) -> float:
-    """The wait per step that stays with this many workers."""
-    return max(0.0, (found.need_ns or 0.0) / max(workers, 1) - found.rest_ns)
-
-
-def _workers(facts: Facts, found: _Input, wanted: int | None) -> Recommendation:
-    saved = found.wait_ns if wanted is None else max(0.0, found.wait_ns - _left_ns(found, wanted))
+def _workers(facts: Facts, found: InputNeed, wanted: int | None) -> Recommendation:
+    saved = found.wait_ns if wanted is None else max(0.0, found.wait_ns - left_ns(found, wanted))
     refill = min(part_ns(facts, "host"), thresholds.REFILL_SHARE.value * found.wait_ns)
     low = thresholds.PREPROCESSING_SHARE if wanted is None else thresholds.WORKERS_AT_LEAST
     now = "?" if found.workers is None else str(found.workers)
@@ -235,17 +210,22 @@ def _workers(facts: Facts, found: _Input, wanted: int | None) -> Recommendation:
             low_ns=low.value * saved,
             high_ns=saved + refill,
             at_most_ns=found.wait_ns + refill,
+            basis=_basis(found),
         ),
         watch="the data part",
     )
 
 
-def _why_workers(found: _Input, wanted: int | None) -> str:
+def _basis(found: InputNeed) -> Basis:
+    return "bound" if found.loader.times is None else "replay"
+
+
+def _why_workers(found: InputNeed, wanted: int | None) -> str:
     if wanted is None or found.need_ns is None:
         return (
             "The step waits for batches; how long one takes to make was not recorded, so the number is found by trying."
         )
-    left = _left_ns(found, wanted)
+    left = left_ns(found, wanted)
     text = (
         f"Making the batches of a step takes {format_ns(found.need_ns)} and the rest of the step "
         f"{format_ns(found.rest_ns)}: {wanted} workers make them while the device computes."
@@ -255,7 +235,7 @@ def _why_workers(found: _Input, wanted: int | None) -> str:
     return text
 
 
-def _less_work(facts: Facts, found: _Input) -> list[Recommendation]:
+def _less_work(facts: Facts, found: InputNeed) -> list[Recommendation]:
     estimate = gain(
         facts,
         expected_ns=thresholds.PREPROCESSING_SHARE.value * found.wait_ns,
@@ -283,22 +263,22 @@ def _less_work(facts: Facts, found: _Input) -> list[Recommendation]:
     ]
 
 
-def _prefetch(facts: Facts, found: _Input) -> Recommendation:
-    settings = found.loader.settings
-    now = settings.prefetch_factor if settings is not None and settings.prefetch_factor else 2
+def _prefetch(facts: Facts, found: InputNeed) -> Recommendation:
+    now, deeper = found.prefetch, DEEPER * found.prefetch
     return recommend(
         "dataloader-prefetch",
         rule=RULE.id,
         facts=facts,
-        action=f"Keep more batches ready: prefetch_factor {now} to {4 * now}{found.where}",
+        action=f"Keep more batches ready: prefetch_factor {now} to {deeper}{found.where}",
         why=f"{found.workers} workers are fast enough on average; a deeper queue hides their slow batches.",
-        how=f"DataLoader(prefetch_factor={now}) -> DataLoader(prefetch_factor={4 * now})",
+        how=f"DataLoader(prefetch_factor={now}) -> DataLoader(prefetch_factor={deeper})",
         gain=gain(
             facts,
-            expected_ns=thresholds.PREFETCH_SHARE.value * found.wait_ns,
+            expected_ns=deeper_queue_ns(found),
             low_ns=0.0,
             high_ns=found.wait_ns,
             at_most_ns=found.wait_ns,
+            basis=_basis(found),
         ),
         watch="the data part",
     )
@@ -311,15 +291,33 @@ def _spike_ns(facts: Facts) -> float:
     return spike if spike >= thresholds.EPOCH_SPIKE.value * facts.step.mean_ns else 0.0
 
 
-def _persistent(facts: Facts, found: _Input, spike_ns: float) -> Recommendation:
-    top = min(spike_ns, found.wait_ns)
-    return recommend(
+def _persistent(facts: Facts, found: InputNeed) -> list[Recommendation]:
+    """Nothing where epochs start too seldom, or too fast, to be felt."""
+    epochs, times = found.loader.epochs, found.loader.times
+    if epochs is not None and times is not None:
+        # The first batch of an epoch has to be made in any case: nothing was on order for it.
+        saved = epochs.per_step_ns * max(0.0, 1.0 - times.p50_ns / epochs.mean_ns)
+        top, low = epochs.per_step_ns, saved / 2
+        why = (
+            f"Each of {epochs.count} new epochs costs {format_ns(epochs.mean_ns)}: workers end, start, and begin anew."
+        )
+        if saved < thresholds.NOISE_SHARE.value * facts.step.mean_ns:
+            return []
+    else:
+        spike = _spike_ns(facts)
+        top = min(spike, found.wait_ns)
+        saved, low = top / 2, 0.0
+        why = f"The mean step is {format_ms(ms(spike))} above the median: few steps wait long, as when workers start."
+        if spike <= 0:
+            return []
+    one = recommend(
         "persistent-workers",
         rule=RULE.id,
         facts=facts,
         action=f"Keep the workers alive between epochs{found.where}",
-        why=f"The mean step is {format_ms(ms(spike_ns))} above the median: few steps wait long, as when workers start.",
+        why=why,
         how="DataLoader(persistent_workers=False) -> DataLoader(persistent_workers=True)",
-        gain=gain(facts, expected_ns=top / 2, low_ns=0.0, high_ns=top, at_most_ns=top),
+        gain=gain(facts, expected_ns=saved, low_ns=low, high_ns=top, at_most_ns=top),
         watch="the data part",
     )
+    return [one]

@@ -347,5 +347,34 @@ STATE_PER_PARAMETER = Threshold(
     reason="Weights, gradients and two Adam moments in the format of the weights.",
 )
 
+# out-of-memory
+
+FIT_SHARE = Threshold(
+    name="fits",
+    value=0.92,
+    unit="share of device memory",
+    source=_TM,
+    reason="TraceML's lower mark of memory pressure: what is to fit needs room for fragments and for other shapes.",
+)
+STATES_DOMINATE = Threshold(
+    name="states-dominate",
+    value=0.40,
+    unit="share of the memory in use",
+    source=_OWN,
+    reason="From here on weights, gradients and optimizer states are taken to be worth sharding.",
+)
+EIGHT_BIT_FREES = _factor("eight-bit-frees", 0.75, "bitsandbytes documentation", "32 bits of each state become 8.")
+
+# fragmentation
+
+RESERVED_TWICE = _factor("reserved-twice", 2.0, _TM, "Reserved over allocated, from which TraceML warns of fragments.")
+RESERVED_MUCH = Threshold(
+    name="reserved-much",
+    value=0.30,
+    unit="share of device memory",
+    source=_TM,
+    reason="Below it TraceML does not look at reserved over allocated: a cache on an empty device is no harm.",
+)
+
 ALL: tuple[Threshold, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Threshold))
 """Every threshold, in the order above."""

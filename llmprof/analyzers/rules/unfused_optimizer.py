@@ -81,6 +81,8 @@ def evaluate(facts: Facts) -> Judgement:
     if critical.partition is not None and critical.partition.cpu_only:
         return RULE.not_applicable("Training runs on the CPU: there are no kernels to fuse.")
     kernels = critical.kernels
+    if (kernels is None or kernels.optimizer_kind is None) and _built_fused(facts):
+        return RULE.passed("The optimizer was built with fused=True.")
     if kernels is None or critical.partition is None:
         return RULE.no_data("The recording holds no kernels of traced steps; record a burst with device activities.")
     kind = kernels.optimizer_kind
@@ -111,6 +113,12 @@ def evaluate(facts: Facts) -> Judgement:
         evidence=figures,
         recommendations=_fixes(facts, kind, cost),
     )
+
+
+def _built_fused(facts: Facts) -> bool:
+    """What the settings say of all optimizers, for a recording whose kernels do not tell."""
+    settings = facts.critical.environment.optimizers
+    return bool(settings) and all(one.fused is True for one in settings)
 
 
 def _cost(facts: Facts, kernels: KernelFacts) -> _Cost:

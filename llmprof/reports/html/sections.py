@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from llmprof.analyzers.diagnosis import PARTS, Diagnosis, RankSummary
 from llmprof.reports.checks import Check, count_states
 from llmprof.reports.fixes import Fix
@@ -13,8 +15,9 @@ from llmprof.units import format_ms
 
 __all__ = ["sections"]
 
-MOST_RANKS = 64
-"""More rows than this are not read; the slowest ranks are shown and the rest is in analysis.json."""
+MOST_RANKS = 32
+"""More rows than this are not read: then those with most, middling and least work of their own are shown."""
+WORST, MIDDLE, BEST = 16, 3, 3
 
 
 def sections(view: View, diagnosis: Diagnosis) -> str:
@@ -97,8 +100,7 @@ def _ranks(diagnosis: Diagnosis) -> str:
     ranks = diagnosis.ranks
     if len(ranks) < 2:
         return ""
-    slowest = sorted(ranks, key=lambda rank: -(rank.step_ms or 0.0))[:MOST_RANKS]
-    shown = sorted(slowest, key=lambda rank: rank.rank)
+    shown = _shown_ranks(ranks, diagnosis.partition_rank)
     parts = [part for part in PARTS if any((rank.partition.get(part) or 0.0) > 0 for rank in shown)]
     head = ["Rank", "Step", *(PART_LABELS[part].name for part in parts), "Waits for"]
     rows = [_rank_row(rank, parts, diagnosis.partition_rank) for rank in shown]
@@ -106,8 +108,23 @@ def _ranks(diagnosis: Diagnosis) -> str:
     if diagnosis.partition_rank is not None:
         answer += f" Rank {diagnosis.partition_rank} waits least for the others: the bar above is about it."
     if len(shown) < len(ranks):
-        answer += f" The {len(shown)} slowest are shown; analysis.json has all."
+        answer += (
+            f" Shown are the {WORST} with most work of their own (waiting for others does not count), {MIDDLE} from "
+            f"the middle and the {BEST} with least; analysis.json has more."
+        )
     return _section("ranks", "Rank by rank", answer, table("Parts of the step by rank", head, rows, name="ranks"))
+
+
+def _shown_ranks(ranks: Sequence[RankSummary], critical: int | None) -> list[RankSummary]:
+    """All by number, or of many those that tell most: worst first, then the middle, then the best."""
+    if len(ranks) <= MOST_RANKS:
+        return sorted(ranks, key=lambda rank: rank.rank)
+    by_work = sorted(
+        ranks, key=lambda rank: (-((rank.step_ms or 0.0) - (rank.partition.get("skew") or 0.0)), rank.rank)
+    )
+    middle = (len(ranks) - MIDDLE) // 2
+    places = {*range(WORST), *range(middle, middle + MIDDLE), *range(len(ranks) - BEST, len(ranks))}
+    return [rank for place, rank in enumerate(by_work) if place in places or rank.rank == critical]
 
 
 def _rank_row(rank: RankSummary, parts: list[str], critical: int | None) -> str:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from llmprof.analyzers.facts.alignment import align_offsets, match_collectives, skew_spans
-from llmprof.analyzers.facts.windows import windows_of
+from llmprof.analyzers.facts.alignment import match_collectives, waits_of
+from llmprof.analyzers.facts.clocks import Matched, clocks_of
+from llmprof.analyzers.facts.rank_calls import RankCalls, rank_calls
 from llmprof.timeline.environment import Environment
 from llmprof.timeline.events import CollectiveCall
-from llmprof.timeline.intervals import Intervals
+from llmprof.timeline.intervals import EMPTY, Intervals
 from llmprof.timeline.timeline import RankTimeline
 from tests.scenarios.builder import ORIGIN_NS, TraceBuilder
 
@@ -27,9 +28,21 @@ def a_rank(
     return b.rank(number, origin_ns=ORIGIN_NS + shift_ns, environment=Environment(host=host))
 
 
+def calls_of(*ranks: RankTimeline) -> list[RankCalls]:
+    return [calls for rank in ranks if (calls := rank_calls(rank)) is not None]
+
+
+def matches_of(*ranks: RankTimeline) -> tuple[Matched, ...]:
+    return match_collectives(calls_of(*ranks))
+
+
 def skew_of(*ranks: RankTimeline) -> dict[int, Intervals]:
-    windows = {rank.rank: windows_of(rank) for rank in ranks}
-    return dict(skew_spans(ranks, {number: window for number, window in windows.items() if window is not None}))
+    """When each rank waited, on its own clock."""
+    calls = calls_of(*ranks)
+    matches = match_collectives(calls)
+    waits = waits_of(calls, matches, clocks_of(calls, matches))
+    found = {number: Intervals.of(one.start_ns, one.end_ns) for number, one in waits.items()}
+    return {rank.rank: found.get(rank.rank, EMPTY) for rank in ranks}
 
 
 EARLY, LATE = [(1 * MS, 6 * MS), (11 * MS, 16 * MS)], [(5 * MS, 6 * MS), (15 * MS, 16 * MS)]
@@ -49,23 +62,13 @@ def test_files_with_different_origins_are_compared_in_unix_time() -> None:
 
 def test_clocks_of_different_hosts_are_aligned_on_the_ends() -> None:
     ranks = (a_rank(0, EARLY, host="a"), a_rank(1, LATE, shift_ns=700 * MS, host="b"))
-    assert align_offsets(ranks, match_collectives(ranks)) == {0: 0, 1: 700 * MS}
     assert skew_of(*ranks)[0] == Intervals.of([1 * MS, 11 * MS], [5 * MS, 15 * MS])
-
-
-def test_ranks_of_one_host_share_the_offset_of_that_host() -> None:
-    ranks = (
-        a_rank(0, EARLY, host="a"),
-        a_rank(1, LATE, shift_ns=700 * MS, host="b"),
-        a_rank(2, [], shift_ns=700 * MS, host="b"),
-    )
-    assert align_offsets(ranks, match_collectives(ranks))[2] == 700 * MS
 
 
 def test_recordings_that_begin_at_different_calls_are_paired_from_the_end() -> None:
     first = a_rank(0, [(100_000, 200_000), *EARLY])
-    match = match_collectives((first, a_rank(1, LATE)))
-    assert [m.rows.shape for m in match] == [(2, 2)]
+    match = matches_of(first, a_rank(1, LATE))
+    assert [m.calls.shape for m in match] == [(2, 2)]
     assert skew_of(first, a_rank(1, LATE))[0] == Intervals.of([1 * MS, 11 * MS], [5 * MS, 15 * MS])
 
 
@@ -77,10 +80,10 @@ def test_only_steps_that_all_ranks_traced_are_paired() -> None:
             b.step(step, step * 10 * MS, (step + 1) * 10 * MS)
             b.kernel(ALL_REDUCE, step * 10 * MS + 5 * MS, MS, launch_ns=step * 10 * MS + MS)
         ranks.append(b.rank(number))
-    (match,) = match_collectives(ranks)
-    starts = [rank.events.ts[rows] for rank, rows in zip(ranks, match.rows, strict=True) if rank.events is not None]
+    (match,) = matches_of(*ranks)
+    starts = [calls.start_ns[rows] for calls, rows in zip(calls_of(*ranks), match.calls, strict=True)]
     assert np.array_equal(starts[0], starts[1])
-    assert match.rows.shape == (2, 2)
+    assert match.calls.shape == (2, 2)
 
 
 def test_calls_of_different_sizes_are_not_one_collective() -> None:
@@ -90,7 +93,7 @@ def test_calls_of_different_sizes_are_not_one_collective() -> None:
         call = CollectiveCall(name="allreduce", in_elements=elements, out_elements=elements, dtype="Float")
         b.kernel(ALL_REDUCE, MS, MS, launch_ns=1000, collective=call)
         ranks.append(b.rank(number))
-    assert match_collectives(ranks) == ()
+    assert matches_of(*ranks) == ()
 
 
 def test_groups_are_matched_apart() -> None:
@@ -103,7 +106,7 @@ def test_groups_are_matched_apart() -> None:
         start = (2 + number) * MS
         b.kernel(ALL_REDUCE, start, pair[1] * MS + 4 * MS - start, launch_ns=1000, collective=call)
         ranks.append(b.rank(number))
-    assert sorted(match.ranks for match in match_collectives(ranks)) == [(0, 1), (2, 3)]
+    assert sorted(match.ranks for match in matches_of(*ranks)) == [(0, 1), (2, 3)]
     assert {number: spans.length for number, spans in skew_of(*ranks).items()} == {0: MS, 1: 0, 2: MS, 3: 0}
 
 
@@ -119,7 +122,7 @@ def test_the_root_of_a_broadcast_does_not_wait() -> None:
         b = TraceBuilder()
         b.kernel("ncclDevKernel_Broadcast_RING_LL", start, 6 * MS - start, launch_ns=1000)
         ranks.append(b.rank(number))
-    assert match_collectives(ranks) == ()
+    assert matches_of(*ranks) == ()
 
 
 @pytest.mark.parametrize("shift_ns", [0, 5_000, -5_000])
@@ -131,3 +134,17 @@ def test_identical_ranks_do_not_wait(shift_ns: int) -> None:
 def test_a_rank_without_events_is_passed_over() -> None:
     untraced = RankTimeline(rank=1, events=None)
     assert skew_of(a_rank(0, EARLY), untraced)[1].length == 0
+
+
+def test_a_wait_within_the_doubt_about_the_clocks_is_not_believed() -> None:
+    """The ends of the two hosts scatter by 20 µs around their offset: 15 µs late says nothing, 4 ms does."""
+    early, late = [], []
+    for call in range(40):
+        start, scatter = call * 10 * MS, 20_000 * (-1) ** call
+        lateness = 4 * MS if call % 10 == 0 else 15_000
+        early.append((start, start + 6 * MS))
+        late.append((start + lateness, start + 6 * MS + scatter))
+    two_hosts = skew_of(a_rank(0, early, host="a"), a_rank(1, late, host="b", shift_ns=3 * MS))
+    assert two_hosts[0].length == pytest.approx(4 * 4 * MS, rel=0.02)
+    one_host = skew_of(a_rank(0, early, host="a"), a_rank(1, late, host="a"))
+    assert one_host[0].length == 4 * 4 * MS + 36 * 15_000

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from llmprof.analyzers.facts.collectives import CollectiveFacts, collective_facts, skew_spans
-from llmprof.analyzers.facts.windows import windows_of
+from llmprof.analyzers.facts.collectives import CollectiveFacts
+from llmprof.analyzers.facts.measure import measure
 from llmprof.timeline.events import CollectiveCall
-from llmprof.timeline.timeline import RankTimeline
+from llmprof.timeline.timeline import RankTimeline, Timeline
 from tests.scenarios.builder import TraceBuilder
 
 ALL_REDUCE = "ncclDevKernel_AllReduce_Sum_f32_RING_LL"
@@ -13,9 +13,8 @@ MS = 1_000_000
 
 
 def facts_of(*ranks: RankTimeline) -> dict[int, CollectiveFacts]:
-    windows = {rank.rank: windows_of(rank) for rank in ranks}
-    found = collective_facts(ranks, {number: window for number, window in windows.items() if window is not None})
-    return {number: facts for number, facts in found.items() if facts is not None}
+    facts = measure(Timeline(ranks=ranks, kind="kineto", paths=()))
+    return {number: rank.collectives for number, rank in facts.ranks.items() if rank.collectives is not None}
 
 
 def a_rank(number: int, start_ns: int, *, elements: int | None = 250_000) -> RankTimeline:
@@ -66,11 +65,7 @@ def test_a_rank_without_collectives_has_no_facts() -> None:
     b = TraceBuilder()
     b.step(0, 0, 10 * MS)
     b.kernel("volta_sgemm_128x64_nn", MS, 3 * MS, launch_ns=10_000)
-    rank = b.rank()
-    windows = windows_of(rank)
-    assert windows is not None
-    assert collective_facts([rank], {0: windows}) == {0: None}
-    assert skew_spans([rank], {0: windows})[0].length == 0
+    assert facts_of(b.rank()) == {}
 
 
 def test_one_all_reduce_per_parameter_on_two_h200(recorded) -> None:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from llmprof.analyzers.facts.correction import correct
+from llmprof.analyzers.facts.correction import (
+    ELASTIC,
+    MAX_COST_NS,
+    Correction,
+    Elastic,
+    elastic_of,
+    host_events,
+)
+from llmprof.analyzers.facts.correction import correct as correct_elastic
 from llmprof.analyzers.facts.partition import Partition, device_partition
 from llmprof.analyzers.facts.windows import windows_of
 from llmprof.timeline.events import EventTable
@@ -33,6 +42,16 @@ def launch_bound(cost_ns: int, kernels: int = 200) -> tuple[Partition, EventTabl
     windows = windows_of(rank)
     assert rank.events is not None and windows is not None
     return device_partition(rank.events, windows), rank.events
+
+
+def elastic(traced: Partition, events: EventTable) -> Elastic:
+    return elastic_of({name: spans for name, spans in traced.spans.items() if name in ELASTIC}, host_events(events))
+
+
+def correct(
+    traced: Partition, events: EventTable, step_ns: float, measured: dict[str, float] | None = None
+) -> Correction:
+    return correct_elastic(traced, elastic(traced, events), 1, step_ns, measured)
 
 
 def test_the_planted_cost_of_an_event_is_found_and_taken_off_the_host() -> None:
@@ -73,3 +92,22 @@ def test_measured_classes_replace_the_traces_estimate() -> None:
     assert found.partition.parts["data"] == 1.5 * MS
     assert found.partition.stall_classes == {"checkpoint": 0.5 * MS}
     assert found.remainder_ns == pytest.approx(0, abs=1)
+
+
+def total_left(rows: Elastic, cost_ns: float) -> float:
+    return float(np.maximum(rows.length_ns - cost_ns * rows.events, 0.0).sum())
+
+
+def test_joined_rows_shrink_as_the_single_ones_do() -> None:
+    """Whatever the cost of an event is: exactly while the distinct limits fit, and closely when they do not."""
+    rng = np.random.default_rng(3)
+    length = rng.integers(1_000, 200_000, 20_000).astype(np.float64)
+    owner = rng.integers(0, 2, length.size)
+    many = Elastic(("launch", "sync"), length, rng.integers(0, 12, length.size).astype(np.float64), owner)
+    roomy, tight = many.binned(1 << 20), many.binned(512)
+    assert len(roomy.length_ns) < len(many.length_ns) and len(tight.length_ns) <= 2 * 512
+    for cost in (0.0, 700.0, 4_000.0, MAX_COST_NS):
+        assert total_left(roomy, cost) == pytest.approx(total_left(many, cost), rel=1e-9)
+        assert total_left(tight, cost) == pytest.approx(total_left(many, cost), rel=1e-3)
+    for name in range(2):
+        assert tight.length_ns[tight.owner == name].sum() == pytest.approx(length[owner == name].sum())

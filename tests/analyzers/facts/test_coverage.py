@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from llmprof.analyzers.diagnose import diagnose
-from llmprof.analyzers.facts.coverage import gap_in_recording, launch_coverage
-from llmprof.timeline.timeline import Quality
+from llmprof.analyzers.facts.coverage import gap_in_recording, launch_coverage, recording_facts
+from llmprof.analyzers.facts.windows import windows_of
+from llmprof.timeline.timeline import Quality, RankTimeline
 from tests.scenarios.builder import TraceBuilder
 
 MS = 1_000_000
@@ -54,3 +55,33 @@ def test_one_damaged_rank_is_left_out_and_named() -> None:
     assert found.verdict.bound is not None
     assert [rank.rank for rank in found.ranks] == [0]
     assert any("rank 1 is left out" in warning for warning in found.capture.warnings)
+
+
+def damaged(lost: int = 0, quantum_ns: int | None = None) -> RankTimeline:
+    """A step with 20 kernels, of 61 rows, and a quality record of this kind."""
+    rank = recording(20, 20).rank()
+    return replace(rank, quality=replace(rank.quality, dropped_events=lost, clock_quantum_ns=quantum_ns))
+
+
+def test_what_was_lost_and_what_rounding_may_move_are_shares() -> None:
+    rank = damaged(lost=2, quantum_ns=MS)
+    assert rank.events is not None
+    found = recording_facts(rank, windows_of(rank))
+    assert found.lost_share == 2 / (len(rank.events) + 2)
+    windows = windows_of(rank)
+    assert windows is not None
+    assert found.clock_error_share == 20 * 0.5 * MS / windows.total_ns
+    assert recording_facts(damaged(), windows).lost_share == 0
+
+
+def test_a_tenth_of_the_rows_lost_gives_no_verdict() -> None:
+    assert gap_in_recording(damaged(lost=3)) is None
+    found = diagnose(TraceBuilder().timeline(damaged(lost=30)))
+    assert found.verdict.bound is None
+    assert found.verdict.reason is not None and "of its events could not be read" in found.verdict.reason
+
+
+def test_a_clock_that_is_too_coarse_for_the_kernels_gives_no_verdict() -> None:
+    assert gap_in_recording(damaged(quantum_ns=1_000)) is None
+    gap = gap_in_recording(damaged(quantum_ns=10 * MS))
+    assert gap is not None and "multiples of 10.0 ms" in gap

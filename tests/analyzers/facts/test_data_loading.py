@@ -9,6 +9,7 @@ from llmprof.analyzers.facts.data_loading import LoaderFacts, loader_facts
 from llmprof.analyzers.facts.steps import StepFacts
 from llmprof.analyzers.facts.windows import windows_of
 from llmprof.timeline.environment import Environment, LoaderSettings
+from llmprof.timeline.loading import BatchLoads
 from llmprof.timeline.steps import StepPhase, StepTimes
 from llmprof.timeline.timeline import RankTimeline
 from tests.scenarios.builder import TraceBuilder
@@ -37,12 +38,24 @@ def two_steps(name: str) -> TraceBuilder:
 
 
 def measured(wait_ns: int, **parts: int) -> StepTimes:
-    """Three steps: a warm-up with absurd readings, then two of the baseline."""
-    phase = np.array([StepPhase.WARMUP, StepPhase.BASELINE, StepPhase.BASELINE], dtype=np.uint8)
-    columns = {name: np.array([10**12, value, value], dtype=np.int64) for name, value in parts.items()}
-    wait = np.array([10**12, wait_ns - 1000, wait_ns + 1000], dtype=np.int64)
-    step = np.full(3, 10**6, dtype=np.int64)
-    return StepTimes(np.arange(3), np.arange(3) * 10**6, step, phase, {"data_wait": wait, **columns})
+    """Five steps: a warm-up with absurd readings, then four of the baseline."""
+    phase = np.array([StepPhase.WARMUP, *[StepPhase.BASELINE] * 4], dtype=np.uint8)
+    columns = {name: np.array([10**12, *[value] * 4], dtype=np.int64) for name, value in parts.items()}
+    wait = np.array([10**12, *[wait_ns - 1000, wait_ns + 1000] * 2], dtype=np.int64)
+    step = np.full(5, 10**6, dtype=np.int64)
+    return StepTimes(np.arange(5), np.arange(5) * 10**6, step, phase, {"data_wait": wait, **columns})
+
+
+def made(durations: list[int], *, workers: int = 2, cpu: int = 0, first_start: int = 0) -> BatchLoads:
+    """Batches of one loader whose workers take turns, one begun every 100 µs."""
+    count = len(durations)
+    return BatchLoads(
+        loader=np.zeros(count, np.int64),
+        worker=np.arange(count) % workers,
+        start_ns=first_start + np.arange(count) * 100_000,
+        duration_ns=np.array(durations, dtype=np.int64),
+        cpu_ns=np.full(count, cpu, np.int64),
+    )
 
 
 @pytest.mark.parametrize(("name", "in_process", "batch_ns"), [(IN_PROCESS, True, 300_000), (WORKERS, False, None)])
@@ -61,11 +74,74 @@ def test_settings_outrank_the_name() -> None:
 
 
 def test_unprofiled_measurements_replace_traced_ones() -> None:
-    times = measured(700_000, data_wait_exposed=650_000, queue=3, worker_batch=4_000_000)
+    times = measured(700_000, data_wait_exposed=650_000, queue=3)
     facts = facts_of(two_steps(WORKERS).rank(times=times), exposed_traced_ns=1)
     assert facts is not None
     assert (facts.wait_ns, facts.traced_wait_ns, facts.exposed_wait_ns) == (700_000, 300_000, 650_000)
-    assert (facts.queue_depth, facts.batch_ns) == (3, 4_000_000)
+    assert (facts.queue_depth, facts.queue_empty_share) == (3, 0)
+
+
+def rank_with(times: StepTimes, loads: BatchLoads | None, workers: int) -> RankTimeline:
+    environment = Environment(loaders=(LoaderSettings(num_workers=workers),))
+    return replace(two_steps(WORKERS).rank(times=times, environment=environment), events=None, loads=loads)
+
+
+def test_load_times_are_those_of_the_counted_steps() -> None:
+    # The warm-up is the first millisecond; ten batches are begun in it, and they are slow.
+    loads = made([90_000] * 10 + [20_000, 40_000] * 10)
+    facts = facts_of(rank_with(measured(0), loads, 2))
+    assert facts is not None and facts.times is not None
+    assert (facts.times.count, facts.times.mean_ns, facts.batch_ns) == (20, 30_000, 30_000)
+    assert facts.times.by_worker_ns == (20_000, 40_000)
+    assert (facts.times.p50_ns, facts.times.p95_ns) == (30_000, 40_000)
+    assert facts.times.sequence_ns == (20_000, 40_000) * 10
+
+
+def test_what_workers_deliver_is_held_against_what_the_step_uses() -> None:
+    # A step of 1 s of which half is waiting, one batch a step; two workers need 1 s for a batch.
+    times = replace(measured(5 * 10**8), microbatches=np.ones(5, np.int64))
+    facts = facts_of(rank_with(times, made([10**9] * 10), 2))
+    assert facts is not None
+    assert facts.delivered_per_s == pytest.approx(2)
+    assert facts.needed_per_s == pytest.approx(2)
+
+
+def test_several_batches_a_step_count_as_the_loop_noted_them() -> None:
+    times = replace(measured(0, batches=4), microbatches=np.ones(5, np.int64))
+    facts = facts_of(rank_with(times, None, 2))
+    assert facts is not None
+    assert facts.fetches_per_step == 4
+
+
+def test_batches_made_in_process_take_what_is_waited_for_them() -> None:
+    times = replace(measured(600_000, batches=2), microbatches=np.ones(5, np.int64))
+    facts = facts_of(rank_with(times, None, 0))
+    assert facts is not None and facts.times is not None
+    assert facts.batch_ns == pytest.approx(300_000)
+    assert facts.times.sequence_ns == (299_500, 300_500) * 2
+    assert facts.delivered_per_s is None
+
+
+def test_too_few_batches_say_nothing() -> None:
+    facts = facts_of(rank_with(measured(0), made([10**6] * 2), 2))
+    assert facts is not None
+    assert (facts.times, facts.batch_ns) == (None, None)
+
+
+def test_new_epochs_are_spread_over_the_steps() -> None:
+    times = measured(0)
+    times.parts["epoch_start"] = np.array([10**9, -1, 3000, -1, 5000])  # type: ignore[index]
+    facts = facts_of(rank_with(times, None, 2))
+    assert facts is not None and facts.epochs is not None
+    assert (facts.epochs.count, facts.epochs.mean_ns, facts.epochs.per_step_ns) == (2, 4000, 1600)
+
+
+def test_one_epoch_is_no_new_epoch() -> None:
+    times = measured(0)
+    times.parts["epoch_start"] = np.array([10**9, -1, -1, -1, -1])  # type: ignore[index]
+    facts = facts_of(rank_with(times, None, 2))
+    assert facts is not None
+    assert facts.epochs is None
 
 
 def test_an_untraced_rank_still_has_its_measurements() -> None:

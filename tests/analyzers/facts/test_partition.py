@@ -7,7 +7,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from llmprof.analyzers.facts.partition import CLASS_PRIORITY, PART_OF, Partition, device_partition, parts_of
+from llmprof.analyzers.facts.collectives import exposed_spans
+from llmprof.analyzers.facts.partition import (
+    CLASS_PRIORITY,
+    PART_OF,
+    Partition,
+    device_partition,
+    parts_of,
+    with_skew,
+)
 from llmprof.analyzers.facts.windows import windows_of
 from llmprof.timeline.events import EventTable, Kind
 from llmprof.timeline.intervals import EMPTY, Intervals
@@ -24,7 +32,8 @@ def partition(builder: TraceBuilder, skew: Intervals = EMPTY) -> Partition:
     rank = builder.rank()
     windows = windows_of(rank)
     assert rank.events is not None and windows is not None
-    return device_partition(rank.events, windows, skew)
+    alone = device_partition(rank.events, windows)
+    return with_skew(alone, windows, exposed=exposed_spans(rank, windows), skew=skew)
 
 
 def test_every_part_is_named_and_sums_to_the_step() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from llmprof.analyzers.rules.fp32_matmul import evaluate
 from llmprof.timeline.environment import Device, Environment
+from llmprof.timeline.settings import Precision
 from tests.analyzers.rules.facts_builder import (
     assert_consistent,
     assert_contains,
@@ -97,3 +98,26 @@ def test_the_current_setting_stands_in_the_advice() -> None:
     kernels = make_kernels(gemm_ms={"fp32": 80.0})
     found = evaluate(make_facts(100, compute_classes={"gemm": 80.0}, kernels=kernels, environment=environment))
     assert '"highest"' in fix(found, "tf32").how
+
+
+def test_the_settings_stand_beside_what_the_kernels_tell() -> None:
+    environment = Environment(allow_tf32=False, precision=Precision(autocast_watched=True))
+    kernels = make_kernels(gemm_ms={"fp32": 80.0})
+    found = evaluate(make_facts(100, compute_classes={"gemm": 80.0}, kernels=kernels, environment=environment))
+    told = {one.label: one.value for one in found.finding.evidence if one.source == "settings"}
+    assert told == {"autocast in the steps": "off", "TF32 in fp32 products": "not allowed"}
+
+
+def test_unknown_settings_are_no_evidence() -> None:
+    kernels = make_kernels(gemm_ms={"fp32": 80.0})
+    found = evaluate(make_facts(100, compute_classes={"gemm": 80.0}, kernels=kernels))
+    assert [one for one in found.finding.evidence if one.source == "settings"] == []
+
+
+def test_a_variable_that_forbids_tf32_has_to_go_first() -> None:
+    environment = Environment(
+        device=Device(name="NVIDIA H200"), allow_tf32=False, variables={"NVIDIA_TF32_OVERRIDE": "0"}
+    )
+    kernels = make_kernels(gemm_ms={"fp32": 80.0})
+    found = evaluate(make_facts(100, compute_classes={"gemm": 80.0}, kernels=kernels, environment=environment))
+    assert "unset NVIDIA_TF32_OVERRIDE" in fix(found, "tf32").how

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from llmprof.analyzers.facts.batch_times import BatchTimes, EpochStarts
 from llmprof.analyzers.facts.data_loading import LoaderFacts
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.input_starvation import evaluate
@@ -121,6 +122,89 @@ def test_the_slow_rank_is_named() -> None:
     assert_contains(advice, 129.459 - 26.716)
 
 
+def batches(*loads_ms: float, cpu_ms: float = 0.0) -> BatchTimes:
+    """Load times that were measured, the same ones over and over."""
+    mean = sum(loads_ms) / len(loads_ms)
+    return BatchTimes(
+        count=len(loads_ms),
+        mean_ns=mean * NS_PER_MS,
+        p50_ns=sorted(loads_ms)[len(loads_ms) // 2] * NS_PER_MS,
+        p95_ns=max(loads_ms) * NS_PER_MS,
+        cpu_ns=cpu_ms * NS_PER_MS,
+        by_worker_ns=(mean * NS_PER_MS,),
+        sequence_ns=tuple(load * NS_PER_MS for load in loads_ms),
+    )
+
+
+def measured_workers(count: int, times: BatchTimes, **more: object) -> LoaderFacts:
+    settings = LoaderSettings(num_workers=count, prefetch_factor=2)
+    return LoaderFacts(
+        in_process=False, settings=settings, fetches_per_step=1.0, batch_ns=times.mean_ns, times=times, **more
+    )  # type: ignore[arg-type]
+
+
+def test_measured_load_times_say_how_many_workers_are_needed() -> None:
+    # The rest of the step is 10 ms and a batch takes 30 ms: 3 workers, and one more.
+    facts = make_facts(30, data=20.0, loader=measured_workers(1, batches(30.0), own_cores=16.0))
+    found = evaluate(facts)
+    advice = fix(found, "dataloader-workers")
+    assert "num_workers=4" in advice.how
+    assert advice.gain.basis == "replay"
+    assert advice.gain.expected_ms == pytest.approx(20.0)
+    figures = {one.label: one.value for one in found.finding.evidence}
+    assert figures["workers needed at least"] == 3
+    assert figures["making one batch, median"] == pytest.approx(30.0)
+    assert_consistent(advice, facts)
+
+
+def test_cores_bound_the_workers_and_the_gain_is_what_they_leave() -> None:
+    # 2 workers make a batch each 15 ms: 5 ms of waiting stay of 20.
+    facts = make_facts(30, data=20.0, loader=measured_workers(1, batches(30.0), own_cores=2.0))
+    found = evaluate(facts)
+    assert "num_workers=2" in fix(found, "dataloader-workers").how
+    assert fix(found, "dataloader-workers").gain.expected_ms == pytest.approx(15.0)
+    assert fix(found, "offline-preprocessing").gain.low_ms == 0
+
+
+def test_cpu_time_that_finds_no_core_is_counted() -> None:
+    # As above, but all of it is CPU time, and 2 workers and the training thread share 2 cores: 45 ms a batch.
+    facts = make_facts(30, data=20.0, loader=measured_workers(1, batches(30.0, cpu_ms=30.0), own_cores=2.0))
+    gain = fix(evaluate(facts), "dataloader-workers").gain
+    assert gain.expected_ms == pytest.approx(20.0 - (45 / 2 - 10))
+
+
+def test_single_slow_batches_are_hidden_by_a_deeper_queue() -> None:
+    # 4 workers make batches of 10 ms for a step of 10 ms; every fiftieth takes 200 ms, of which 80 are on order.
+    times = batches(200.0, *[10.0] * 49)
+    wait = (200 - 80) / 50
+    facts = make_facts(10 + wait, data=wait, loader=measured_workers(4, times, own_cores=4.0))
+    advice = fix(evaluate(facts), "dataloader-prefetch")
+    assert "prefetch_factor=8" in advice.how
+    assert advice.gain.expected_ms == pytest.approx(wait, rel=0.05)
+
+
+def test_a_deeper_queue_that_would_not_help_is_not_advised() -> None:
+    # 4 workers make batches in 30 ms for a step of 10 ms; the wait that was measured comes from somewhere else.
+    facts = make_facts(12, data=2.0, loader=measured_workers(4, batches(30.0), own_cores=4.0, hand_over_ns=2e6))
+    assert all(one.id != "dataloader-prefetch" for one in evaluate(facts).recommendations)
+
+
+def test_new_epochs_ask_for_workers_that_stay() -> None:
+    # An epoch costs 400 ms, every 20 steps: of these 20 ms a step a kept worker saves all but the first batch.
+    loader = LoaderFacts(
+        settings=LoaderSettings(num_workers=4, persistent_workers=False),
+        fetches_per_step=1.0,
+        batch_ns=40 * NS_PER_MS,
+        times=batches(40.0),
+        epochs=EpochStarts(count=5, mean_ns=400 * NS_PER_MS, per_step_ns=20 * NS_PER_MS),
+        own_cores=4.0,
+    )
+    facts = make_facts(100, data=20.0, loader=loader)
+    advice = fix(evaluate(facts), "persistent-workers")
+    assert advice.gain.expected_ms == pytest.approx(18.0)
+    assert "5 new epochs" in advice.why
+
+
 def test_rare_long_waits_ask_for_persistent_workers() -> None:
     facts = make_facts(100, data=20.0, loader=workers(4, persistent_workers=False))
     object.__setattr__(facts.step, "median_ns", 85.0 * NS_PER_MS)
@@ -133,3 +217,11 @@ def test_cores_of_the_environment_count_when_the_loader_does_not_know_them() -> 
     environment = Environment(cpu_count=4)
     found = evaluate(make_facts(100, data=50.0, loader=loader, environment=environment))
     assert found.recommendations[0].id == "offline-preprocessing"
+
+
+@pytest.mark.parametrize(("own", "cores"), [(None, 8), (16.0, 16), (2.5, 2), (0.2, 1)])
+def test_cores_that_a_rank_has_to_itself_count_more_than_an_equal_share(own: float | None, cores: int) -> None:
+    """16 cores that two ranks may use; by their affinity masks each has more or less of them to itself."""
+    loader = LoaderFacts(settings=LoaderSettings(num_workers=4), cores=16, ranks_on_node=2, own_cores=own)
+    found = evaluate(make_facts(100, data=50.0, loader=loader))
+    assert [one.value for one in found.finding.evidence if one.label == "cores per rank"] == [cores]

@@ -74,3 +74,12 @@ def test_an_optimizer_without_a_fused_form_gets_foreach() -> None:
     found = evaluate(make_facts(100, host=80.0, kernels=kernels, environment=environment))
     assert [one.id for one in found.recommendations] == ["foreach-optimizer"]
     assert "RMSprop" in found.recommendations[0].how
+
+
+@pytest.mark.parametrize(("fused", "expected"), [((True, True), "passed"), ((True, None), "no_data"), ((), "no_data")])
+def test_where_the_kernels_do_not_tell_the_settings_of_all_optimizers_do(
+    fused: tuple[bool | None, ...], expected: str
+) -> None:
+    environment = Environment(optimizers=tuple(OptimizerSettings(name="AdamW", fused=one) for one in fused))
+    assert status(evaluate(make_facts(100, kernels=make_kernels(), environment=environment))) == expected
+    assert status(evaluate(make_facts(100, environment=environment))) == expected

@@ -1,0 +1,136 @@
+"""How long do single batches take to make, how evenly, worker by worker, and what do starts of epochs cost?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from llmprof.timeline.events import NONE
+from llmprof.timeline.loading import BatchLoads
+from llmprof.timeline.steps import StepTimes
+
+__all__ = [
+    "BatchTimes",
+    "EpochStarts",
+    "batch_times",
+    "epoch_starts",
+    "hand_over_ns",
+    "in_process_times",
+    "queue_empty_share",
+]
+
+KEPT = 512
+"""Load times that are kept in their order, for the replay of the loader."""
+LEAST = 3
+"""Batches that have to be known: fewer say nothing about the rest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchTimes:
+    """Load times of the first training loader's batches, measured by whoever makes them; ns."""
+
+    count: int
+    mean_ns: float
+    p50_ns: float
+    p95_ns: float
+    cpu_ns: float | None
+    """Mean CPU time of a load; the rest is waiting for a disk, a network or a core."""
+    by_worker_ns: tuple[float, ...]
+    """Mean of each worker, in their order; empty where the training process makes the batches."""
+    sequence_ns: tuple[float, ...]
+    """The last of them at most KEPT, in the order in which they were made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochStarts:
+    """Starts of epochs after the first one, which every run has."""
+
+    count: int
+    mean_ns: float
+    """Ending the one before, making the iterator with its workers, and waiting for its first batch."""
+    per_step_ns: float
+    """All of them, divided among the steps since."""
+
+
+def batch_times(loads: BatchLoads | None, times: StepTimes | None, rows: npt.NDArray[np.intp]) -> BatchTimes | None:
+    """Of the batches that were made during the counted steps `rows`, else of all; None when too few are known."""
+    if loads is None:
+        return None
+    chosen = loads.loader == loads.loader.min()
+    if times is not None and rows.size:
+        begin, end = times.start_ns[rows[0]], times.start_ns[rows[-1]] + times.wall_ns[rows[-1]]
+        during = chosen & (loads.start_ns >= begin) & (loads.start_ns + loads.duration_ns <= end)
+        chosen = during if int(during.sum()) >= LEAST else chosen
+    if int(chosen.sum()) < LEAST:
+        return None
+    durations, workers = loads.duration_ns[chosen], loads.worker[chosen]
+    cpu = loads.cpu_ns[chosen]
+    return _summary(
+        durations.astype(np.float64),
+        cpu_ns=float(cpu[cpu != NONE].mean()) if (cpu != NONE).any() else None,
+        by_worker_ns=tuple(float(durations[workers == worker].mean()) for worker in np.unique(workers)),
+    )
+
+
+def in_process_times(times: StepTimes | None, rows: npt.NDArray[np.intp], fetches: float | None) -> BatchTimes | None:
+    """Of batches that the training process makes itself: what it waits for them is what they take."""
+    waits = times.parts.get("data_wait") if times is not None else None
+    if waits is None:
+        return None
+    known = waits[rows][waits[rows] >= 0]
+    return None if known.size < LEAST else _summary(known / (fetches or 1.0), cpu_ns=None, by_worker_ns=())
+
+
+def _summary(
+    durations: npt.NDArray[np.float64], *, cpu_ns: float | None, by_worker_ns: tuple[float, ...]
+) -> BatchTimes:
+    return BatchTimes(
+        count=int(durations.size),
+        mean_ns=float(durations.mean()),
+        p50_ns=float(np.percentile(durations, 50)),
+        p95_ns=float(np.percentile(durations, 95)),
+        cpu_ns=cpu_ns,
+        by_worker_ns=by_worker_ns,
+        sequence_ns=tuple(float(value) for value in durations[-KEPT:]),
+    )
+
+
+def epoch_starts(times: StepTimes | None) -> EpochStarts | None:
+    """None when no second epoch was seen."""
+    column = times.parts.get("epoch_start") if times is not None else None
+    if times is None or column is None:
+        return None
+    found = np.flatnonzero(column > 0)
+    if found.size < 2:
+        return None
+    later = column[found[1:]]
+    return EpochStarts(
+        count=int(later.size),
+        mean_ns=float(later.mean()),
+        per_step_ns=float(later.sum()) / (len(times) - int(found[0])),
+    )
+
+
+def hand_over_ns(times: StepTimes | None, rows: npt.NDArray[np.intp], fetches: float | None) -> float | None:
+    """What a fetch costs that finds a batch ready: the device's idle time where that is known, else the host's wait.
+
+    The median over sampled steps that began their fetches with a batch ready; None with fewer than LEAST of them.
+    """
+    parts = times.parts if times is not None else {}
+    queue, waits = parts.get("queue"), parts.get("data_wait_exposed", parts.get("data_wait"))
+    if queue is None or waits is None:
+        return None
+    ready = rows[(queue[rows] >= max(1.0, fetches or 1.0)) & (waits[rows] >= 0)]
+    return float(np.median(waits[ready])) / (fetches or 1.0) if ready.size >= LEAST else None
+
+
+def queue_empty_share(times: StepTimes | None, rows: npt.NDArray[np.intp]) -> float | None:
+    """Share of the sampled fetches that began with no batch ready; None without a reading."""
+    column = times.parts.get("queue") if times is not None else None
+    if column is None:
+        return None
+    values = column[rows]
+    values = values[values >= 0]
+    return float((values == 0).mean()) if values.size else None

@@ -1,0 +1,128 @@
+"""How many workers does the loader need, and what wait stays with them? By the load times, replayed where recorded."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from llmprof.analyzers.facts.data_loading import LoaderFacts
+from llmprof.analyzers.facts.loader_model import DEFAULT_PREFETCH, batch_interval_ns
+from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.rules import thresholds
+
+__all__ = ["DEEPER", "InputNeed", "deeper_queue_ns", "fast_enough", "input_need", "left_ns", "wanted_workers"]
+
+DEEPER = 4
+"""How many times as many batches on order are advised where single slow batches are waited for."""
+MOST_WORKERS = 64
+"""Where the number of cores is unknown: more are not tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputNeed:
+    """What the fixes are worked out from; ns per step."""
+
+    wait_ns: float
+    rest_ns: float
+    loader: LoaderFacts
+    workers: int | None
+    """Workers now; 0 when batches are made in the training process, None when nothing tells."""
+    need_ns: float | None
+    """Time to make the batches of one step, one after the other."""
+    cores: int | None
+    """Cores per rank."""
+    where: str
+    """` on rank 1` when only some ranks wait, else empty."""
+
+    @property
+    def prefetch(self) -> int:
+        """Batches on order for each worker; PyTorch's default where there are none yet."""
+        settings = self.loader.settings
+        return (settings.prefetch_factor if settings is not None else None) or DEFAULT_PREFETCH
+
+
+def input_need(facts: Facts, wait: float, loader: LoaderFacts, where: str) -> InputNeed:
+    """What is known of the loader of the critical rank; `wait` is its exposed wait in ns per step."""
+    settings = loader.settings
+    workers = settings.num_workers if settings is not None else None
+    if workers is None and loader.in_process:
+        workers = 0
+    fetches = loader.fetches_per_step or 1.0
+    need: float | None = None
+    if loader.batch_ns is not None:
+        need = loader.batch_ns * fetches
+    elif workers == 0:
+        need = max(wait, loader.wait_ns or 0.0)
+    elif workers is not None:
+        # Every worker is busy all the time while its consumer waits, so `workers` batches take one step each.
+        need = workers * facts.step.mean_ns
+    cores = loader.cores or facts.critical.environment.cpu_count
+    return InputNeed(
+        wait_ns=wait,
+        rest_ns=max(facts.step.mean_ns - wait, 1.0),
+        loader=loader,
+        workers=workers,
+        need_ns=need,
+        cores=_own_cores(facts, loader, cores),
+        where=where,
+    )
+
+
+def _own_cores(facts: Facts, loader: LoaderFacts, cores: int | None) -> int | None:
+    """Cores that the rank has to itself, by the affinity of all ranks of its node, else an equal share."""
+    if loader.own_cores is not None:
+        return max(1, int(loader.own_cores))
+    return None if cores is None else max(1, cores // _ranks_on_node(facts, loader))
+
+
+def _ranks_on_node(facts: Facts, loader: LoaderFacts) -> int:
+    environment = facts.critical.environment
+    world = facts.world_size or environment.world_size or 1
+    return max(1, loader.ranks_on_node or min(world, environment.gpus_per_node or world))
+
+
+def fast_enough(found: InputNeed) -> bool:
+    """Workers whose mean rate suffices, as they measured it themselves: waits then come from slow single batches."""
+    measured = found.loader.batch_ns is not None and found.need_ns is not None
+    return bool(measured and found.workers and (found.need_ns or 0.0) / found.workers < found.rest_ns)
+
+
+def wanted_workers(found: InputNeed) -> int | None:
+    """The number of workers that hides the making of batches, as far as there are cores; None when unknown."""
+    if found.need_ns is None:
+        return None
+    wanted = math.ceil(found.need_ns / found.rest_ns)
+    if found.loader.times is not None:
+        most = MOST_WORKERS if found.cores is None else found.cores
+        hand_over = (found.loader.hand_over_ns or 0.0) * (found.loader.fetches_per_step or 1.0)
+        enough = hand_over + thresholds.NOISE_SHARE.value * (found.rest_ns + found.wait_ns)
+        while wanted < most and left_ns(found, wanted) > enough:
+            wanted += 1
+    wanted += int(thresholds.SPARE_WORKERS.value)
+    return wanted if found.cores is None else min(wanted, found.cores)
+
+
+def left_ns(found: InputNeed, workers: int, prefetch: int | None = None) -> float:
+    """The wait per step that stays with this many workers; by a replay where single batches were measured."""
+    times = found.loader.times
+    if times is None:
+        return max(0.0, (found.need_ns or 0.0) / max(workers, 1) - found.rest_ns)
+    fetches = found.loader.fetches_per_step or 1.0
+    rest = found.rest_ns / fetches
+    interval = batch_interval_ns(
+        times.sequence_ns,
+        rest,
+        max(workers, 1),
+        prefetch or found.prefetch,
+        hand_over_ns=found.loader.hand_over_ns or 0.0,
+        cpu_ns=times.cpu_ns or 0.0,
+        cores=found.cores,
+    )
+    return max(0.0, interval - rest) * fetches
+
+
+def deeper_queue_ns(found: InputNeed) -> float:
+    """What DEEPER times as many batches on order save; an assumed share of the wait where batches were not measured."""
+    if found.loader.times is None or not found.workers:
+        return thresholds.PREFETCH_SHARE.value * found.wait_ns
+    return max(0.0, found.wait_ns - left_ns(found, found.workers, DEEPER * found.prefetch))

@@ -1,0 +1,215 @@
+"""What wins device memory, how much, and would it fit? The fixes that the rules about memory share.
+
+Bytes are those of the fullest moment that was recorded. Where the process itself said what it held (when it ran out of
+memory) they are measured, else weights, gradients and optimizer states are estimated from the parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llmprof.analyzers.diagnosis import Evidence, Recommendation
+from llmprof.analyzers.facts.measured import Facts, RankFacts
+from llmprof.analyzers.facts.memory import MemoryFacts
+from llmprof.analyzers.rules import evidence, thresholds
+from llmprof.analyzers.rules.fixes import recommend
+from llmprof.analyzers.rules.gains import cost, gain, no_gain, part_ns
+from llmprof.units import format_bytes
+
+__all__ = [
+    "MEMORY_RULES",
+    "Use",
+    "checkpointing",
+    "eight_bit",
+    "expandable",
+    "fitting_factor",
+    "live_evidence",
+    "sharding",
+    "smaller_batch",
+    "use_of",
+    "uses_expandable_segments",
+]
+
+MEMORY_RULES = frozenset({"memory-near-limit", "out-of-memory", "fragmentation"})
+"""Rules whose fixes are ordered by the memory they win when memory is what the run lacks."""
+ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
+LIVE_SHOWN = 5
+FACTORS = (2, 4, 8, 16)
+_WATCH = "the peak of reserved memory"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """What the memory of one rank goes to, in bytes; None where it is not known."""
+
+    states: int | None = None
+    """Weights, gradients and optimizer states."""
+    optimizer: int | None = None
+    activations: int | None = None
+    """All the rest in use, and what was asked for last: what depends on the batch, but for buffers."""
+    room: int | None = None
+    """What the allocator can have: the device without contexts, NCCL and other processes, or the script's own limit."""
+    complete: bool = True
+    """False when memory ran out before the step was at its fullest: the activations of a whole step are more."""
+
+    def after(self, factor: int) -> int | None:
+        """In use at the same point with a micro-batch that is `factor` times smaller."""
+        if self.states is None or self.activations is None:
+            return None
+        return self.states + self.activations // factor
+
+
+def use_of(rank: RankFacts, memory: MemoryFacts) -> Use:
+    """What the memory of a rank goes to at its fullest moment."""
+    failed = memory.failure
+    if failed is None or failed.allocated_bytes is None:
+        parameters = sum(rank.environment.parameter_bytes.values())
+        if not parameters or memory.peak_allocated_bytes is None or rank.environment.parallelism.fsdp:
+            return Use(room=memory.capacity_bytes)
+        states = int(thresholds.STATE_PER_PARAMETER.value * parameters)
+        return Use(states=states, activations=max(0, memory.peak_allocated_bytes - states), room=memory.capacity_bytes)
+    states_held = failed.state_bytes
+    rest = None if states_held is None else max(0, failed.allocated_bytes - states_held)
+    batch = failed.phase != "optimizer"  # what the optimizer asks for does not depend on the batch
+    limit, capacity, elsewhere = failed.limit_bytes, memory.capacity_bytes, memory.elsewhere_bytes
+    room = limit if limit is not None and capacity is not None and limit < capacity else capacity
+    return Use(
+        states=None if states_held is None else states_held + (0 if batch else failed.requested_bytes),
+        optimizer=failed.optimizer_bytes,
+        activations=None if rest is None else rest + (failed.requested_bytes if batch else 0),
+        room=room - elsewhere if room is not None and room == capacity and elsewhere is not None else room,
+        complete=failed.phase in ("backward", "optimizer"),
+    )
+
+
+def uses_expandable_segments(rank: RankFacts) -> bool:
+    """Whether the allocator was told to grow its segments."""
+    variables = rank.environment.variables
+    return any("expandable_segments:True" in variables.get(name, "") for name in ALLOCATOR_VARIABLES)
+
+
+def live_evidence(memory: MemoryFacts, rank: int) -> list[Evidence]:
+    """The biggest live blocks, with the place that allocated them where that was recorded."""
+    source = "memory snapshot" if memory.failure is None else "allocator, when the allocation failed"
+    return [
+        evidence.number(
+            f"in use: {group.place}" + (f" ({group.blocks} blocks)" if group.stack and group.blocks > 1 else ""),
+            group.bytes,
+            "bytes",
+            source=source,
+            rank=rank,
+        )
+        for group in memory.live[:LIVE_SHOWN]
+    ]
+
+
+def expandable(rule: str, facts: Facts, wasted: int | None) -> Recommendation:
+    """Growing segments instead of fixed ones."""
+    stalls = part_ns(facts, "memory_management")
+    return recommend(
+        "expandable-segments",
+        rule=rule,
+        facts=facts,
+        action="Let the allocator use expandable segments",
+        why="Memory is split into pieces that fit no request; growing segments do not fragment like this.",
+        how="PYTORCH_ALLOC_CONF=expandable_segments:True (PYTORCH_CUDA_ALLOC_CONF before PyTorch 2.9)",
+        gain=gain(facts, expected_ns=stalls / 2, low_ns=0.0, high_ns=stalls, at_most_ns=stalls, memory_bytes=wasted),
+        watch=_WATCH,
+    )
+
+
+def smaller_batch(rule: str, facts: Facts, rank: RankFacts, use: Use, *, factor: int = 2) -> Recommendation:
+    """A micro-batch `factor` times smaller, accumulated to the same effective batch."""
+    loader = rank.environment.loaders[0] if rank.environment.loaders else None
+    batch = loader.batch_size if loader is not None else None
+    parts = {2: "half", 4: "a quarter of"}.get(factor, f"1/{factor} of")
+    if batch is not None and batch >= factor:
+        how = (
+            f"DataLoader(batch_size={batch}) -> DataLoader(batch_size={batch // factor}), {factor} micro-steps per "
+            "optimizer step"
+        )
+    else:
+        how = f"use {parts} the batch size of the DataLoader and take {factor} micro-steps per optimizer step"
+    why = "Activations grow with the micro-batch; the effective batch stays the same."
+    after = use.after(factor)
+    if after is not None and use.room is not None:
+        point = "At its fullest" if use.complete else "At the point where memory ran out"
+        why += f" {point} about {format_bytes(after)} of {format_bytes(use.room)} would be in use."
+        if not use.complete:
+            why += " The rest of the step needs more, how much is not known."
+    freed = None if use.activations is None else use.activations - use.activations // factor
+    return recommend(
+        "smaller-batch",
+        rule=rule,
+        facts=facts,
+        action="Halve the micro-batch and accumulate gradients over two"
+        if factor == 2
+        else f"Use {parts} the micro-batch and accumulate gradients over {factor}",
+        why=why,
+        how=how,
+        gain=no_gain(facts, memory_bytes=freed),
+        watch=_WATCH,
+    )
+
+
+def fitting_factor(use: Use) -> int | None:
+    """By how much the micro-batch has to shrink to fit with a margin; None when no factor is known to be enough."""
+    if use.room is None:
+        return None
+    fits = thresholds.FIT_SHARE.value * use.room
+    return next((factor for factor in FACTORS if (after := use.after(factor)) is not None and after <= fits), None)
+
+
+def checkpointing(rule: str, facts: Facts, use: Use) -> Recommendation:
+    """Activations computed again in the backward pass."""
+    compute = part_ns(facts, "compute")
+    freed = None if use.activations is None else int(use.activations * thresholds.CHECKPOINTED_SHARE.value)
+    return recommend(
+        "activation-checkpointing",
+        rule=rule,
+        facts=facts,
+        action="Recompute the activations of each block in the backward pass",
+        why="Only the inputs of the blocks are kept; the rest is computed again.",
+        how="x = torch.utils.checkpoint.checkpoint(block, x, use_reentrant=False)",
+        gain=cost(
+            facts,
+            expected_ns=thresholds.RECOMPUTE_EXPECTED.value * compute,
+            least_ns=thresholds.RECOMPUTE_LOW.value * compute,
+            most_ns=thresholds.RECOMPUTE_HIGH.value * compute,
+            memory_bytes=freed,
+        ),
+        watch=_WATCH,
+    )
+
+
+def sharding(rule: str, facts: Facts, use: Use, ranks: int) -> Recommendation:
+    """Weights, gradients and optimizer states over all ranks (FSDP, ZeRO stage 3)."""
+    freed = None if use.states is None else int(use.states * (1 - 1 / ranks))
+    return recommend(
+        "zero-sharding",
+        rule=rule,
+        facts=facts,
+        action=f"Shard weights, gradients and optimizer states over the {ranks} ranks",
+        why=f"They take {format_bytes(use.states)} on every rank, whatever the batch; sharded, each rank keeps "
+        f"1/{ranks} of them and gathers one block at a time.",
+        how="torch.distributed.fsdp.fully_shard(block) for each block, then fully_shard(model); or DeepSpeed ZeRO "
+        "stage 3",
+        gain=no_gain(facts, memory_bytes=freed),
+        watch=_WATCH,
+    )
+
+
+def eight_bit(rule: str, facts: Facts, use: Use) -> Recommendation:
+    """Optimizer states of Adam in 8 bits."""
+    freed = None if use.optimizer is None else int(use.optimizer * thresholds.EIGHT_BIT_FREES.value)
+    return recommend(
+        "8bit-optimizer",
+        rule=rule,
+        facts=facts,
+        action="Keep the optimizer states in 8 bits",
+        why="Weights, gradients and optimizer states take most of the memory, whatever the batch, and there is no "
+        "other rank to share them with.",
+        how="bitsandbytes.optim.AdamW8bit(model.parameters(), ...) in place of torch.optim.AdamW",
+        gain=no_gain(facts, memory_bytes=freed),
+        watch=_WATCH,
+    )
