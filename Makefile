@@ -56,10 +56,6 @@ fmt: $(VENV)/.developer ## Format the code and mend what ruff can mend
 docs: $(VENV)/.user ## Write docs/rules/ from the rules themselves
 	$(BIN)/python scripts/rule_docs.py
 
-.PHONY: bench
-bench: $(VENV)/.developer ## Run every benchmark
-	@for file in $(wildcard benchmarks/*.py); do echo "make: $$file"; $(BIN)/python $$file || exit; done
-
 .PHONY: clean
 clean: ## Remove the environment and all caches (recorded runs stay)
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -53,6 +53,10 @@ sys.path.insert(0, sys.argv[2])
 from TraceLens.util import DataLoader
 print(len(DataLoader.load_data(sys.argv[1])["traceEvents"]))
 """
+PEAK = """
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+"""The peak of this process alone: ru_maxrss of a child begins with what its parent had when it was forked."""
 QUOTED = {17: (0.98, 192), 101: (2.96, 768), 510: (22.0, 3555), 1536: (48.0, 10534)}
 """TraceLens 171dd747 with orjson, by MB: seconds and MB of memory."""
 
@@ -139,7 +143,10 @@ def repeated(source: Path, target: Path, size: int) -> Path:
     begin = re.search(rb'"traceEvents"\s*:\s*\[', data)
     if begin is None:
         sys.exit(f"{source} holds no traceEvents")
-    end = data.rindex(b"}", 0, data.rindex(b"]")) + 1
+    closing = re.compile(rb'}\s*\]\s*(,\s*"|})').search(data, begin.end())  # other lists may come after that of events
+    if closing is None:
+        sys.exit(f"{source} is cut short")
+    end = closing.start() + 1
     head, events, tail = data[: begin.end()], data[begin.end() : end], data[end:]
     starts = [int(text) for text in re.findall(rb'"ts": ?(\d+)', events) if text != b"0"]
     steps = {b"ts": max(starts) - min(starts) + 1000, b"correlation": 10**6, b"External id": 10**6}
@@ -175,7 +182,7 @@ def run(reader: Reader, path: Path, cache: Path) -> Run:
     """Run a reader in a process of its own; what it keeps goes to `cache`, which is emptied when it is not to help."""
     if not reader.keeps:
         shutil.rmtree(cache, ignore_errors=True)
-    command = [reader.python, "-c", "import sys\n" + reader.code, str(path) + reader.suffix, *reader.arguments]
+    command = [reader.python, "-c", f"import sys\n{reader.code}{PEAK}", str(path) + reader.suffix, *reader.arguments]
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "PYTHONPATH": "" if reader.peer else str(ROOT)}
     start = time.perf_counter()
     process = subprocess.Popen(
@@ -188,7 +195,8 @@ def run(reader: Reader, path: Path, cache: Path) -> Run:
     if status:
         last = (errors.strip().splitlines() or ["no message"])[-1]
         return Run(float("nan"), float("nan"), float("nan"), f"failed: {last[:60]}")
-    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output.split()[-1])
+    *_, rows, peak_kb = output.split()
+    return Run(wall, usage.ru_utime + usage.ru_stime, int(peak_kb) * 1024 / MB, rows)
 
 
 def print_table(size: int, path: Path, runs: dict[str, list[Run]], *, quoted: bool) -> None:

@@ -32,6 +32,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 SHOWN_RANKS = 30
 """PyTorch writes a longer list of ranks with its first 29 and its last one only."""
 END_SCATTER_NS = 2_000

@@ -59,7 +59,7 @@ def _compose(painter: _Painter, view: View, report_path: str | None) -> None:
         painter.add(_labelled("why", ", ".join(proof.text for proof in view.why[:4])), 2)
     weak = [item.text for item in view.trust if item.weak]
     if weak:
-        painter.add(_labelled("note", "; ".join(weak[:3]), "yellow"), 2)
+        painter.add(_labelled("note", "; ".join(text.rstrip(".") for text in weak[:3]), "yellow"), 2)
     _add_closing(painter, view, report_path)
 
 

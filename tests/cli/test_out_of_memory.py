@@ -47,9 +47,7 @@ def test_a_run_that_ran_out_of_memory_hands_on_its_exit_code_and_has_a_verdict(
     assert "torch.OutOfMemoryError: CUDA out of memory" in done.stderr  # the script's own words come first
     analysis = rundir.read_json(tmp_path / "run" / "analysis.json")
     assert (analysis["verdict"]["bound"], analysis["verdict"]["detail"]) == ("memory", "capacity")
-    assert (
-        "ran out of memory at step 0 in the backward pass (3.0 GiB asked for" in analysis["verdict"]["sentence"]
-    )
+    assert "ran out of memory at step 0 in the backward pass (3.0 GiB asked for" in analysis["verdict"]["sentence"]
     assert (tmp_path / "run" / "report.html").is_file()
 
 

@@ -105,7 +105,7 @@ def test_names_and_shapes_are_in_the_second_file(eager):
 def test_steps_after_the_burst_are_as_fast_as_before(eager):
     _, result = eager
     assert result["trace"]["cupti_torn_down"] is True
-    assert typical(result, "after", 10) == pytest.approx(typical(result, "baseline", 10), rel=0.10)
+    assert typical(result, "after", 10) < 1.10 * typical(result, "baseline", 10)
 
 
 def test_the_script_can_profile_its_device_afterwards(eager):

@@ -106,7 +106,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
         telemetry.close()
     finally:
         child.kill()
-        child.wait()
+        child.communicate()
     rows = list(csv.DictReader((folder / "device.csv").read_text().splitlines()))
     busiest = max({row["gpu"] for row in rows}, key=lambda gpu: load([row for row in rows if row["gpu"] == gpu]))
     return [row for row in rows if row["gpu"] == busiest][10:]

@@ -89,6 +89,8 @@ class OwnBurst:
             return f"a run of {self._expected} steps is too short for one"
         if self._too_late:
             return f"a run of {self._expected} steps ends before all ranks can be told; name the step with --burst-at"
+        if self._count >= self._wanted.baseline:
+            return f"the run ended after {self._count} baseline steps, before the burst could begin"
         return f"the run ended after {self._count} of {self._wanted.baseline} baseline steps"
 
     def _plan(self, first_step: int) -> BurstPlan:
