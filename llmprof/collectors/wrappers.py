@@ -10,9 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,19 +48,7 @@ class Wrapper:
 
         `fill` is called with the bootstrap folder of a new run. Raises InputError when the directory cannot be used.
         """
-        run = {
-            "schema": rundir.SCHEMA,
-            "id": uuid.uuid4().hex,
-            "command": list(command),
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "start_unix_ns": time.time_ns(),
-            "end_unix_ns": None,
-            "exit_code": None,
-            "signal": None,
-            "options": dict(options),
-            "llmprof": __version__,
-        }
+        run = rundir.new_run(command, options, __version__)
         directory = Path(os.path.abspath(path))
         joining = _can_join(directory, command)
         if not joining:
@@ -176,7 +162,8 @@ def _run_of(directory: Path) -> dict[str, Any] | None:
         with contextlib.suppress(LlmprofError):
             return rundir.read_json(directory / rundir.RUN)
         names = {path.name for path in directory.iterdir() if not path.name.startswith(".")}
-        if time.monotonic() > deadline or names - {rundir.BOOTSTRAP, rundir.RUN}:
+        begins = rundir.RUN in names or names <= {rundir.BOOTSTRAP, rundir.WRAPPERS}
+        if time.monotonic() > deadline or not begins:
             break  # a folder of somebody else
         time.sleep(0.05)
     return None

@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+import socket
+import time
+import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,7 @@ __all__ = [
     "claim_rank_dir",
     "claim_wrapper_file",
     "create",
+    "new_run",
     "node_dir",
     "rank_dirs",
     "read_json",
@@ -73,6 +77,23 @@ WRAPPERS = "wrappers"
 _RANKS = "ranks"
 _NODES = "nodes"
 _RANK_NAME = re.compile(r"r(\d+)(?:\.(\d+))?\Z")
+
+
+def new_run(command: Sequence[str], options: Mapping[str, Any], version: str) -> dict[str, Any]:
+    """What run.json says of a run that begins now, in this process; `version` is that of llmprof."""
+    return {
+        "schema": SCHEMA,
+        "id": uuid.uuid4().hex,
+        "command": list(command),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "start_unix_ns": time.time_ns(),
+        "end_unix_ns": None,
+        "exit_code": None,
+        "signal": None,
+        "options": dict(options),
+        "llmprof": version,
+    }
 
 
 def create(path: str | os.PathLike[str]) -> Path:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -78,19 +76,7 @@ class Place:
             if path.exists() and any(path.iterdir()):
                 continue
             directory = rundir.create(path)
-            self._record = {
-                "schema": rundir.SCHEMA,
-                "id": uuid.uuid4().hex,
-                "command": list(sys.orig_argv),
-                "host": socket.gethostname(),
-                "pid": os.getpid(),
-                "start_unix_ns": time.time_ns(),
-                "end_unix_ns": None,
-                "exit_code": None,
-                "signal": None,
-                "options": dict(options),
-                "llmprof": __version__,
-            }
+            self._record = rundir.new_run(sys.orig_argv, options, __version__)
             rundir.write_json_atomic(directory / rundir.RUN, self._record)
             return directory
         raise AssertionError("siblings never end")
