@@ -1,0 +1,85 @@
+"""From where on is memory short, and what do its fixes win? Limits of the rules on memory."""
+
+from __future__ import annotations
+
+from llmprof.analyzers.rules.thresholds.record import (
+    HUGGING_FACE,
+    MEGATRON,
+    OWN,
+    SAGEMAKER,
+    TRACEML,
+    Threshold,
+    factor,
+)
+
+# memory-near-limit
+
+RESERVED_FULL = Threshold(
+    name="reserved-full",
+    value=0.97,
+    unit="share of device memory",
+    source=TRACEML,
+    reason="TraceML's critical mark; the driver, NCCL and the CUDA context need the rest.",
+)
+ALLOCATED_LOW = Threshold(
+    name="allocated-low",
+    value=0.5,
+    unit="share of device memory",
+    source=SAGEMAKER,
+    reason="SageMaker calls a batch too small when memory stays below 70 %; at half a doubled batch still fits.",
+)
+FRAGMENTED = Threshold(
+    name="fragmented",
+    value=0.10,
+    unit="share of device memory",
+    source=OWN,
+    reason="Reserved by the allocator and never in use: this much makes room for larger tensors when given back.",
+)
+RECOMPUTE_EXPECTED = factor(
+    "recompute-cost", 0.25, f"{HUGGING_FACE}; {MEGATRON}", "Between about 20 % slower and 30 % more compute."
+)
+RECOMPUTE_LOW = factor("recompute-low-cost", 0.15, OWN, "An assumption: about every second block is recomputed.")
+RECOMPUTE_HIGH = factor("recompute-high-cost", 1 / 3, OWN, "A whole second forward pass: a third of the compute.")
+CHECKPOINTED_SHARE = factor(
+    "checkpointed", 0.6, OWN, "An assumption: part of the activations that checkpointing frees."
+)
+STATE_PER_PARAMETER = Threshold(
+    name="state-per-parameter",
+    value=4,
+    unit="times the parameter bytes",
+    source=HUGGING_FACE,
+    reason="Weights, gradients and two Adam moments in the format of the weights.",
+)
+
+
+# out-of-memory
+
+FIT_SHARE = Threshold(
+    name="fits",
+    value=0.92,
+    unit="share of device memory",
+    source=TRACEML,
+    reason="TraceML's lower mark of memory pressure: what is to fit needs room for fragments and for other shapes.",
+)
+STATES_DOMINATE = Threshold(
+    name="states-dominate",
+    value=0.40,
+    unit="share of the memory in use",
+    source=OWN,
+    reason="From here on weights, gradients and optimizer states are taken to be worth sharding.",
+)
+EIGHT_BIT_FREES = factor("eight-bit-frees", 0.75, "bitsandbytes documentation", "32 bits of each state become 8.")
+
+
+# fragmentation
+
+RESERVED_TWICE = factor(
+    "reserved-twice", 2.0, TRACEML, "Reserved over allocated, from which TraceML warns of fragments."
+)
+RESERVED_MUCH = Threshold(
+    name="reserved-much",
+    value=0.30,
+    unit="share of device memory",
+    source=TRACEML,
+    reason="Below it TraceML does not look at reserved over allocated: a cache on an empty device is no harm.",
+)
