@@ -1,59 +1,97 @@
-"""What does the always-on recording cost a step? One process, the recorder switched on and off in alternating blocks.
+"""What does the always-on recording cost a step? One process, the recorder switched on and off in turns.
 
     python benchmarks/always_on.py                     # a launch-bound small GPT: the worst case
     python benchmarks/always_on.py --shape compute
+    python benchmarks/always_on.py --probe             # what a clock call, a Python call, a CUDA event take here
     traceml run benchmarks/always_on.py --args --recorder traceml-auto      # a peer (PyPI: traceml-ai) on the same loop
     traceml run benchmarks/always_on.py --args --recorder traceml-manual
 
-Every second block of steps is recorded: hooks, collectors and the process that samples the node's telemetry, which is
-stopped (SIGSTOP) during the others. Each recorded block is compared with the mean of the two beside it, so that slow
-drift of the machine cancels. Printed are the mean difference as a share of the step with a 95 % bootstrap interval,
-the same for the CPU time of the training thread, what each hook says that it costs, and what starting and stopping
-take. No step is traced here.
+Blocks of steps run plain, recorded, recorded, plain, and so on: half of the recorded minus half of the plain ones is a
+difference that is independent of the next one, and free of steady drift. Recorded means hooks, collectors and the
+process that samples the node's telemetry, which is stopped (SIGSTOP) in plain blocks. Printed are, as shares of the
+step, the mean difference with a 95 % bootstrap interval, and a robust one (Hodges and Lehmann, Estimates of Location
+Based on Rank Tests, 1963: the median of the means of all pairs, with the interval of the signed-rank test), also of
+block means without the steps that took over CALM times the usual. What the same sums come to between blocks of one
+kind, where nothing differs (A/A), shows how much of that is noise. Then the CPU time of the training thread, what each
+hook says that it costs, and what starting and stopping take. No step is traced here.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import os
 import random
 import signal
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
+from timeit import timeit
 from typing import Any
 
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "examples")]
+sys.path[:0] = [str(ROOT), str(ROOT / "examples"), str(ROOT / "benchmarks")]
+
+from quiet import pin  # noqa: E402
 
 SHAPES = {"host": (24, 256, 4, 128), "compute": (12, 768, 16, 1024), "small": (2, 64, 4, 64)}
 SETTLE = 5
 """First steps of a block that are not timed."""
 WARM_UP = 60
+CALM = 1.25
+"""Times the usual: a step that took longer was held up by the machine. Nothing that is recorded takes as long."""
 
-Block = tuple[bool, float, float]
-"""Whether it was recorded; seconds a step; CPU seconds of the training thread a step."""
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Some steps, recorded or not; times in seconds."""
+
+    recorded: bool
+    wall: float
+    """A step, from the first to the last, until the device has done it."""
+    cpu: float
+    """The training thread's, a step."""
+    steps: list[float]
+    """Of each step on the host."""
+    costs: list[float]
+    """What the hooks say that each step has cost."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=SHAPES, default="host")
     parser.add_argument("--recorder", choices=RECORDERS, default="llmprof")
-    parser.add_argument("--blocks", type=int, default=81)
+    parser.add_argument("--blocks", type=int, default=160, help="a multiple of four")
     parser.add_argument("--steps", type=int, default=50, help="steps a block")
+    parser.add_argument("--seconds", type=float, default=600.0, help="begin no four blocks after that")
+    parser.add_argument("--no-pin", action="store_true", help="leave the threads where the system puts them")
+    parser.add_argument("--probe", action="store_true", help="time single operations between steps, nothing else")
     args = parser.parse_args()
+    end = time.perf_counter() + args.seconds
     training = Training(args.shape)
-    recorder = RECORDERS[args.recorder](training)
+    recorder = Plain() if args.probe else RECORDERS[args.recorder](training)
     for _ in range(WARM_UP):
         training.step()
-    blocks = [run(training, recorder, index % 2 == 1, args.steps) for index in range(args.blocks)]
+    if not args.no_pin:
+        print(pin())
+    gc.collect()
+    gc.freeze()
+    if args.probe:
+        probe(training)
+        return
+    blocks: list[Block] = []
+    while len(blocks) < args.blocks and time.perf_counter() < end:
+        blocks += [run(training, recorder, recorded, args.steps) for recorded in (False, True, True, False)]
     recorder.close()
     report(args, blocks)
     recorder.report()
@@ -100,11 +138,60 @@ def run(training: Training, recorder: Any, recorded: bool, steps: int) -> Block:
     for _ in range(SETTLE):
         training.step()
     training.wait()
-    cpu, begin = time.thread_time(), time.perf_counter()
+    clock, cost = time.perf_counter, recorder.cost
+    costs, ends = [cost()], [0.0]
+    cpu = time.thread_time()
+    ends[0] = clock()
     for _ in range(steps):
         training.step()
+        ends.append(clock())
+        costs.append(cost())
     training.wait()
-    return recorded, (time.perf_counter() - begin) / steps, (time.thread_time() - cpu) / steps
+    return Block(
+        recorded=recorded,
+        wall=(clock() - ends[0]) / steps,
+        cpu=(time.thread_time() - cpu) / steps,
+        steps=[after - before for before, after in pairwise(ends)],
+        costs=[(after - before) / 1e9 for before, after in pairwise(costs)],
+    )
+
+
+def probe(training: Training) -> None:
+    """Print what single operations take: in a loop of their own, and once after each step, when the caches are cold."""
+    event = torch.cuda.Event(enable_timing=True) if training.device.type == "cuda" else None
+    table: dict[str, Callable[[], Any]] = {
+        "perf_counter_ns": time.perf_counter_ns,
+        "thread_time_ns": time.thread_time_ns,
+        "get_ident": threading.get_ident,
+        "empty Python call": lambda: None,
+    }
+    if event is not None:
+        table["Event.record"] = event.record
+        table["Event.query"] = event.query
+    clock = time.perf_counter_ns
+    print("ns                       warm   after a step: median   mean   the same once more: median   mean")
+    for name, call in table.items():
+        warm = timeit(call, number=20_000) / 20_000 * 1e9
+        first, second = [], []
+        for _ in range(120):
+            training.step()
+            clock()
+            begin = clock()
+            call()
+            middle = clock()
+            call()
+            second.append(clock() - middle)
+            first.append(middle - begin)
+        cold = "".join(f"{statistics.median(one):14.0f} {statistics.mean(one):6.0f}" for one in (first, second))
+        print(f"{name:20} {warm:9.0f} {cold}", flush=True)
+
+
+class Plain:
+    """No recorder."""
+
+    def cost(self) -> int:
+        """Nothing."""
+        return 0
 
 
 class Llmprof:
@@ -118,6 +205,11 @@ class Llmprof:
         self._injection = injection.record(lambda: Path(self._folder.name), {"trace_steps": 0})
         self._recorder: Any = self._injection.recorder
         self._start_s = time.perf_counter() - begin
+        self._hooks = list(self._recorder.hooks.values())
+
+    def cost(self) -> int:
+        """What the hooks say that they have cost so far, in ns."""
+        return sum([hook.cost_ns for hook in self._hooks])
 
     def switch(self, on: bool) -> None:
         """Turn hooks and sampling on or off, as nothing but this benchmark has to."""
@@ -151,7 +243,7 @@ class Llmprof:
         print(f"  installing {self._start_s * 1e3:.1f} ms, stopping {self._stop_s * 1e3:.1f} ms")
 
 
-class TraceML:
+class TraceML(Plain):
     """A peer: its step bracket in every second block. Its sampling threads run all the time."""
 
     mode = "auto"
@@ -199,28 +291,51 @@ RECORDERS: dict[str, Any] = {"llmprof": Llmprof, "traceml-auto": TraceML, "trace
 
 def report(args: argparse.Namespace, blocks: list[Block]) -> None:
     """Print the differences and their intervals."""
-    recorded = sum(one[0] for one in blocks) * args.steps
-    base = statistics.median(one[1] for one in blocks if not one[0])
-    plain = len(blocks) * args.steps - recorded
-    print(f"{args.recorder}, {args.shape}: {recorded} steps recorded and {plain} not, in turns")
+    plain = [one for one in blocks if not one.recorded]
+    usual = statistics.median(step for one in plain for step in one.steps)
+    base = statistics.median(one.wall for one in plain)
+    steps = (len(blocks) - len(plain)) * args.steps
+    print(f"{args.recorder}, {args.shape}: {steps} steps recorded and {len(plain) * args.steps} not, in turns")
     print(f"  {base * 1e3:.3f} ms a step without recording")
-    for column, name in ((1, "step"), (2, "CPU of its thread")):
-        extra = differences(blocks, column)
-        low, high = interval(extra)
-        mean, middle = statistics.mean(extra), statistics.median(extra)
-        print(
-            f"  {name:18} {mean * 1e6:+8.1f} us   {mean / base:+.3%}   95 % {low / base:+.3%} to {high / base:+.3%}"
-            f"   median {middle / base:+.3%}"
-        )
+    figures: dict[str, list[float]] = {
+        "step": [one.wall for one in blocks],
+        "step, calm ones": [calm_mean(one.steps, usual) for one in blocks],
+        "CPU of its thread": [one.cpu for one in blocks],
+    }
+    for name, values in figures.items():
+        for what, extra in (("", differences(values)), (" (A/A: noise)", no_differences(values))):
+            if len(extra) < 2:
+                continue
+            for how, middle, (low, high) in (
+                ("mean", statistics.mean(extra), interval(extra)),
+                ("robust", *hodges_lehmann(extra)),
+            ):
+                print(
+                    f"  {name + what:32} {how:7} {middle * 1e6:+8.1f} us   {middle / base:+.3%}"
+                    f"   95 % {low / base:+.3%} to {high / base:+.3%}"
+                )
+    late = statistics.mean(step > CALM * usual for one in blocks for step in one.steps)
+    print(f"  {late:.1%} of the steps took over {CALM} times the usual {usual * 1e3:.3f} ms on the host")
+    costs = [cost * 1e6 for one in blocks if one.recorded for cost in one.costs]
+    if any(costs):
+        tenths = statistics.quantiles(costs, n=10)
+        shown = f"median {tenths[4]:.1f}, mean {statistics.mean(costs):.1f}, nine of ten below {tenths[8]:.1f}"
+        print(f"  the hooks of a step, by their own clock: {shown} us")
 
 
-def differences(blocks: list[Block], column: int) -> list[float]:
-    """Each recorded block minus the mean of the blocks before and after it."""
-    return [
-        blocks[i][column] - (blocks[i - 1][column] + blocks[i + 1][column]) / 2
-        for i in range(1, len(blocks) - 1)
-        if blocks[i][0]
-    ]
+def calm_mean(steps: list[float], usual: float) -> float:
+    """The mean of the steps that were not held up by the machine."""
+    return statistics.mean([step for step in steps if step <= CALM * usual] or steps)
+
+
+def differences(values: list[float]) -> list[float]:
+    """Of each four blocks (plain, recorded, recorded, plain): the recorded ones minus the others."""
+    return [(values[i + 1] + values[i + 2] - values[i] - values[i + 3]) / 2 for i in range(0, len(values) - 3, 4)]
+
+
+def no_differences(values: list[float]) -> list[float]:
+    """The same sum over neighbours of one kind: the last and first of two fours, and the middle two of the former."""
+    return [(values[i + 4] - values[i + 3] - values[i + 2] + values[i + 1]) / 2 for i in range(0, len(values) - 4, 4)]
 
 
 def interval(values: list[float], draws: int = 4000) -> tuple[float, float]:
@@ -228,6 +343,14 @@ def interval(values: list[float], draws: int = 4000) -> tuple[float, float]:
     source = random.Random(0)
     means = sorted(statistics.mean(source.choices(values, k=len(values))) for _ in range(draws))
     return means[int(0.025 * draws)], means[int(0.975 * draws)]
+
+
+def hodges_lehmann(values: list[float]) -> tuple[float, tuple[float, float]]:
+    """The median of the means of all pairs, and its 95 % interval (normal approximation of the signed-rank test)."""
+    n = len(values)
+    means = sorted((values[i] + values[j]) / 2 for i in range(n) for j in range(i, n))
+    out = max(0, int(len(means) / 2 - 1.96 * (n * (n + 1) * (2 * n + 1) / 24) ** 0.5))
+    return statistics.median(means), (means[out], means[-1 - out])
 
 
 if __name__ == "__main__":

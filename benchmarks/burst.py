@@ -40,20 +40,26 @@ MODES: dict[str, tuple[bool, bool, bool, bool]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=SHAPES, default="host")
-    parser.add_argument("--steps", type=int, default=60, help="unprofiled steps before and after")
+    parser.add_argument("--steps", type=int, default=50, help="unprofiled steps before and after")
     parser.add_argument("--traced", type=int, default=4)
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=2, help="sessions of each mode, where there is time")
+    parser.add_argument("--seconds", type=float, default=140.0, help="leave out second sessions to end by then")
     args = parser.parse_args()
+    end = time.perf_counter() + args.seconds
     training = Training(args.shape)
     for _ in range(60):
         training.step()
     print(f"{args.shape}, {args.traced} traced steps a session, {args.steps} steps before and after")
     print("mode                      before ms   traced   start ms   stop ms  export ms      MB    after")
     cuda = training.device.type == "cuda"
-    for name, mode in MODES.items():
-        if not cuda and not mode[0]:
-            continue
-        rows = [session(training, args, mode, cuda) for _ in range(args.repeats)]
+    modes = {name: mode for name, mode in MODES.items() if cuda or mode[0]}
+    longest = 0.0
+    for left, (name, mode) in zip(range(len(modes), 0, -1), modes.items(), strict=True):
+        rows: list[tuple[float, ...]] = []
+        while not rows or (len(rows) < args.repeats and time.perf_counter() + left * longest < end):
+            began = time.perf_counter()
+            rows.append(session(training, args, mode, cuda))
+            longest = max(longest, time.perf_counter() - began)
         before, traced, start, stop, export, size, after = map(statistics.median, zip(*rows, strict=True))
         held = f"{start:10.1f}{stop:10.1f} {export:10.1f} {size:7.1f}"
         print(f"{name:24} {before:10.3f}  x{traced:6.3f} {held}  x{after:6.4f}", flush=True)

@@ -160,7 +160,7 @@ class EventTable:
 
     def rows(self, *kinds: Kind) -> npt.NDArray[np.intp]:
         """The rows of these kinds, ascending."""
-        return np.flatnonzero(np.isin(self.kind, kinds))
+        return np.flatnonzero(self._of_kinds(kinds))
 
     def spans(self, rows: npt.ArrayLike) -> Intervals:
         """The union of these rows' time."""
@@ -173,7 +173,13 @@ class EventTable:
 
     def rows_named(self, kinds: Sequence[Kind], matching: Bool) -> npt.NDArray[np.intp]:
         """Rows of `kinds` whose name id is set in `matching`, a mask over the string table."""
-        return np.flatnonzero(np.isin(self.kind, list(kinds)) & matching[self.name])
+        rows = np.flatnonzero(self._of_kinds(kinds))
+        return rows[matching[self.name[rows]]]
+
+    def _of_kinds(self, kinds: Sequence[Kind]) -> Bool:
+        wanted = np.zeros(256, dtype=bool)  # a kind is a uint8
+        wanted[list(kinds)] = True
+        return wanted[self.kind]
 
 
 def link_launches(kind: UInt8, correlation: Int64) -> Int32:

@@ -141,9 +141,18 @@ def lengths_inside(spans: Intervals, starts: npt.ArrayLike, ends: npt.ArrayLike)
 
 
 def _sweep(a: Intervals, b: Intervals) -> tuple[Int64, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """All boundaries of `a` and `b`, and for each gap between two of them whether a and b cover it."""
-    points = np.unique(np.concatenate([a.starts, a.ends, b.starts, b.ends]))
+    """All boundaries of `a` and `b`, and for each gap between two of them whether a and b cover it.
+
+    A boundary that both have stands there twice: the empty gap between is covered like the one after it.
+    """
+    points = np.concatenate([_boundaries(a), _boundaries(b)])
+    points.sort(kind="stable")  # two sorted runs: a merge
     return points, a.contains(points[:-1]), b.contains(points[:-1])
+
+
+def _boundaries(spans: Intervals) -> Int64:
+    """Starts and ends in order, shape (2n,)."""
+    return np.stack([spans.starts, spans.ends], axis=1).ravel()
 
 
 def _from_mask(points: Int64, covered: npt.NDArray[np.bool_]) -> Intervals:

@@ -141,6 +141,8 @@ class AllocatorStats:
     """cudaMalloc calls during the measured steps."""
     device_frees: int | None = None
     measured_steps: int | None = None
+    readings: tuple[tuple[int, int], ...] = ()
+    """(step, bytes in use after it) from the first measured step on, thinned to a few hundred."""
     out_of_memory: OutOfMemory | None = None
     """The last allocation that failed."""
     snapshot: MemorySnapshot | None = None

@@ -85,6 +85,7 @@ def new_run(command: Sequence[str], options: Mapping[str, Any], version: str) ->
         "schema": SCHEMA,
         "id": uuid.uuid4().hex,
         "command": list(command),
+        "cwd": os.getcwd(),
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "start_unix_ns": time.time_ns(),

@@ -88,7 +88,7 @@ class RowTexts(Mapping[int, str]):
         return cls(np.array(list(texts), np.int32), np.array(ids, np.int32), list(numbers))
 
     def __getitem__(self, row: int) -> str:
-        at = int(np.searchsorted(self.rows, row))
+        at = int(self.rows.searchsorted(np.int32(row)))  # of the same type: else all rows are converted each time
         if at < self.rows.size and self.rows[at] == row:
             return self.texts[int(self.ids[at])]
         raise KeyError(row)

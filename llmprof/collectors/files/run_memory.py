@@ -19,6 +19,7 @@ __all__ = ["allocator_stats", "out_of_memory", "snapshot_in", "with_snapshot"]
 
 T = TypeVar("T")
 Record = Mapping[str, Any]
+MOST_READINGS = 256
 MAX_GROUPS = 64
 """Groups of live blocks that are believed; the recorder writes fewer."""
 
@@ -58,6 +59,7 @@ def allocator_stats(
         device_allocations=growth("device_alloc"),
         device_frees=growth("device_free"),
         measured_steps=int(steady[-1]["n"] - steady[0]["n"]) if len(steady) > 1 else None,
+        readings=_readings(steady),
         out_of_memory=failure,
     )
 
@@ -143,6 +145,12 @@ def _at_failure(failure: OutOfMemory, capacity: int | None) -> AllocatorStats:
         inactive_split_bytes=failure.inactive_split_bytes,
         out_of_memory=failure,
     )
+
+
+def _readings(lines: Sequence[Record]) -> tuple[tuple[int, int], ...]:
+    """(step, bytes in use after it), evenly thinned."""
+    known = [(int(line["n"]), held) for line in lines if (held := integer(line.get("allocated"))) is not None]
+    return tuple(known[:: max(1, len(known) // MOST_READINGS)])
 
 
 def _steady_readings(lines: Sequence[Record], times: StepTimes | None) -> list[Record]:

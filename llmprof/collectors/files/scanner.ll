@@ -1,5 +1,5 @@
 ; Made by scripts/build_scanner.py (numba 0.68.1) from scanner*.py.
-; sources: ace0a220bb0086b43069648a8b90ec37fcd294c4fac19629394bf2102f52b649
+; sources: fd12d4dbcab09cbf8a83c9d1e5a64cc3ef66ef72b2321d03992d4454363cc7d3
 define internal i32 @scan.0(ptr %retptr, ptr %excinfo, i64 %arg.s, i64 %arg.i, i64 %arg.hi) {
 B0:
   %.209 = alloca i64, align 8

@@ -67,9 +67,20 @@ class Allocator:
         if session is None or session.current_step == 0:
             return
         session.append(rundir.ALLOCATOR, _line(session.current_step - 1, self._read()))
+        self._note_limit(session)
         error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
         if type(error).__name__ == "OutOfMemoryError":
             session.update_rank(memory={"capacity_bytes": self._capacity, "out_of_memory": str(error)})
+
+    def _note_limit(self, session: Session) -> None:
+        """A script may have forbidden itself a part of the device since the first step: then that is no capacity."""
+        try:
+            fraction = float(import_module("torch").cuda.get_per_process_memory_fraction())
+        except Exception:  # not in every version
+            return
+        if self._capacity is not None and 0.0 < fraction < 1.0:
+            self._capacity = int(fraction * self._capacity)
+            session.update_rank(memory={"capacity_bytes": self._capacity})
 
 
 def reader(torch: Any, device: int) -> Callable[[], Stats]:

@@ -26,14 +26,14 @@ REGULAR_GROUPS = 4
 class _Loader:
     """What is known of one DataLoader."""
 
-    __slots__ = ("count_tokens", "first_step", "groups", "reference", "trained")
+    __slots__ = ("first_step", "groups", "reference", "tokens", "trained")
 
     def __init__(self, reference: Callable[[], Any], step: int) -> None:
         self.reference = reference
         self.first_step = step
         self.groups = 0
         self.trained = False
-        self.count_tokens = TokenCounter().count
+        self.tokens = TokenCounter()
 
     def is_regular(self, step: int) -> bool:
         return self.groups >= REGULAR_GROUPS and 2 * self.groups >= step - self.first_step + 1
@@ -81,10 +81,32 @@ class DataWait:
         self._starts: weakref.WeakKeyDictionary[Any, tuple[int, int | None]] = weakref.WeakKeyDictionary()
         self._latest: Callable[[], Any] = _nothing  # the iterator that was asked last, and its loader
         self._latest_loader: _Loader | None = None
-        self.group: FetchGroup | None = None
-        """Fetches that nothing has followed yet."""
+        self._group: FetchGroup | None = None
+        self.pending: OpenStep | None = None
+        """The step of a fetch that the shortcut has made, and that is no group until somebody has to know."""
+        self.pending_begin = self.pending_tokens = 0
+        self.pending_end = 0
+        """0 while it is under way."""
         self.fetching = False
         self.timer: DeviceTimer | None = None
+
+    @property
+    def group(self) -> FetchGroup | None:
+        """Fetches that nothing has followed yet."""
+        step, loader = self.pending, self._latest_loader
+        if step is not None and loader is not None:
+            self.pending = None
+            group = self._group = FetchGroup(loader, step, self.pending_begin)
+            if self.pending_end:
+                group.end = self.pending_end
+                group.waited = group.end - group.begin
+                group.tokens = self.pending_tokens
+                group.count = 1
+        return self._group
+
+    @group.setter
+    def group(self, group: FetchGroup | None) -> None:
+        self._group, self.pending = group, None
 
     def made_iterator(self, iterator: Any, loader: Any, begin: int, end: int | None) -> None:
         """`loader` has made this iterator, or started it anew; without `end` that took until it is first asked."""
@@ -94,11 +116,11 @@ class DataWait:
 
     def begin(self, iterator: Any, step: OpenStep, now: int, first: bool) -> FetchGroup:
         """A fetch begins in `step`; `first` when it has just opened the step."""
+        group = self.group
         loader, start = self._latest_loader, None
         if loader is None or self._latest() is not iterator:
             loader = self._loader_of(iterator, step.number)
             start = self._starts.pop(iterator, None)
-        group = self.group
         if group is not None and (
             group.loader is not loader or group.step is not step or (group.exhausted and group.count > 0)
         ):
@@ -129,7 +151,7 @@ class DataWait:
         if error is None or not isinstance(error, StopIteration):
             group.exhausted = False
             group.count += 1
-            group.tokens += group.loader.count_tokens(batch)
+            group.tokens += group.loader.tokens.count(batch)
             if group.iterator_ns is not None and group.first_batch_ns is None:
                 group.first_batch_ns = now - group.fetch_begin
         else:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from time import perf_counter_ns, thread_time_ns
 from typing import Any
 
-__all__ = ["Apart", "Hook", "TooSlowError", "around", "guarded", "guarded_step"]
+__all__ = ["Apart", "Hook", "TooSlowError", "around", "failed", "guarded", "guarded_step"]
 
 Before = Callable[[int, tuple[Any, ...], dict[str, Any]], Any]
 After = Callable[[Any, int, Any, "BaseException | None"], None]
@@ -183,7 +183,7 @@ def around(hook: Hook, original: Callable[..., Any], before: Before, after: Afte
             result = original(*args, **kwargs)
         except BaseException as error:
             hook.cost_ns += spent
-            hook.run(_failed, after, token, error)
+            hook.run(failed, after, token, error)
             raise
         if cpu is not None:
             cpu = thread_time_ns()
@@ -234,5 +234,6 @@ def guarded_step(hook: Hook, call: Callable[[Any, Any, Any], None]) -> Callable[
     return callback
 
 
-def _failed(after: After, token: Any, error: BaseException) -> None:
+def failed(after: After, token: Any, error: BaseException) -> None:
+    """Tell `after` of a hook that what it is wrapped around has raised."""
     after(token, perf_counter_ns(), None, error)

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from llmprof.collectors.live import shortcuts
 from llmprof.collectors.live.checkpoints import SAVERS, ImportWatch, places_of
 from llmprof.collectors.live.departures import before_exit, when_stepping
 from llmprof.collectors.live.evaluations import Evaluations
@@ -47,7 +48,13 @@ def install(settings: Mapping[str, Any], *, late: bool = False) -> Injection:
     """
     global _settings
     _settings = settings
-    return record(lambda: Path(settings["run_dir"]), settings.get("options") or {}, late=late)
+    options = settings.get("options") or {}
+    injection = record(lambda: Path(settings["run_dir"]), options, late=late)
+    if "fixes" in options:  # a run of `llmprof try`
+        from llmprof.collectors.live.fixes.applying.trial import begin_trial
+
+        begin_trial(options["fixes"], lambda: injection.recorder.session)
+    return injection
 
 
 def record(run_dir: Callable[[], Path], options: Mapping[str, Any], *, late: bool = False) -> Injection:
@@ -117,7 +124,11 @@ class Injection:
                 self._hook_the_rest()
             self.recorder.optimizer_ends(optimizer, args, kwargs)
 
-        ends = guarded_step(self._optimizer, stepped if late else self.recorder.optimizer_ends)
+        if late:
+            ends = guarded_step(self._optimizer, stepped)
+        else:
+            ends = guarded_step(self._optimizer, self.recorder.optimizer_ends)
+            ends = shortcuts.optimizer_ends(self.recorder, self._optimizer, ends)
         self._undo.append(register_optimizer_step_post_hook(ends).remove)
         self._wrap(self._optimizer, [(Optimizer, "__init__")], self.recorder.optimizer_made, _nothing)
 
@@ -129,19 +140,21 @@ class Injection:
         self._complete = True
         recorder = self.recorder
         begins = guarded_step(self._optimizer, recorder.optimizer_begins)
+        begins = shortcuts.optimizer_begins(recorder, self._optimizer, begins)
         self._undo.append(register_optimizer_step_pre_hook(begins).remove)
         collecting = guarded(recorder.hook("gc"), recorder.stalls.collecting)
         gc.callbacks.append(collecting)
         self._undo.append(lambda: gc.callbacks.remove(collecting))
         iterators, loader = dataloader._BaseDataLoaderIter, recorder.hook("loader")
-        self._wrap(loader, [(iterators, "__next__")], recorder.fetch_begins, recorder.fetch_ends)
+        self._wrap(loader, [(iterators, "__next__")], recorder.fetch_begins, recorder.fetch_ends, shortcuts.fetch)
         made = [(dataloader.DataLoader, "__iter__")]
         self._wrap(loader, made, recorder.loaders.iterator_begins, recorder.loaders.iterator_ends)
         loads = recorder.hook("loads")
         for method in ("__init__", "_reset"):
             self._wrap(loads, [(iterators, method)], recorder.loaders.start_begins, recorder.loaders.start_ends)
         backward = recorder.hook("backward")
-        self._wrap(backward, [(torch.autograd, "backward")], recorder.backward_begins, recorder.backward_ends)
+        backwards = recorder.backward_begins, recorder.backward_ends
+        self._wrap(backward, [(torch.autograd, "backward")], *backwards, shortcuts.backward)
         scaler = recorder.hook("grad_scaler")
         self._wrap(scaler, [(torch.amp.GradScaler, "step")], recorder.scaler_begins, recorder.scaler_ends)
         saves = [(torch, "save"), (torch.serialization, "save")]
@@ -163,7 +176,7 @@ class Injection:
         self._undo.append(watch_frameworks(recorder, self.marks, self._wrap))
         self._undo.append(before_exit(self._hurry, self.stop))
 
-    def _wrap(self, hook: Hook, places: list[tuple[Any, str]], before: Any, after: Any) -> None:
+    def _wrap(self, hook: Hook, places: list[tuple[Any, str]], before: Any, after: Any, shortcut: Any = None) -> None:
         """Put one wrapper in all places that hold the same function, so that pickling by name still finds it."""
         original = getattr(*places[0], None)
         if original is None:
@@ -171,6 +184,8 @@ class Injection:
             hook.fail(AttributeError(f"there is no {getattr(owner, '__name__', owner)}.{name} in this version"))
             return
         wrapper = around(hook, original, before, after)
+        if shortcut is not None:
+            wrapper = shortcut(self.recorder, hook, wrapper)
         for owner, name in places:
             setattr(owner, name, wrapper)
             self._undo.append(lambda owner=owner, name=name: self._restore(owner, name, wrapper, original))  # type: ignore[misc]

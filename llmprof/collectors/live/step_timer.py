@@ -59,28 +59,34 @@ class Fetched(Protocol):
 class OpenStep:
     """The step that is running: what has been added up since its first boundary; times in ns."""
 
-    # What most steps never change is not set by each of them: training waits for every line here.
-    micro = forward = backward = optimizer = epoch_start = 0
-    stalls: dict[str, int] | None = None
-    regions: dict[str, int] | None = None
-    fetched: list[Fetched] | None = None
-    last_mark: int | None = None
-    """End of the last fetch, backward or optimizer step, once there was a fetch."""
-    sampled = False
-    event: Any = None
-    """At its beginning; where it is sampled and there is a device."""
-    end_event: Any = None
-    keeps_end = False
-    """Whether the event at the end is this step's alone: the next one has no use for it."""
-    record: dict[str, Any] | None = None
-    """The line of steps.jsonl as far as it is known at the end of the step: `line` adds the rest."""
-
-    end = 0
+    __slots__ = (
+        *("backward", "batches", "end", "end_event", "epoch_start", "event", "fetched", "following", "forward"),
+        *("keeps_end", "last_mark", "micro", "number", "optimizer", "phase", "record", "regions", "sampled", "stalls"),
+        *("start", "tokens", "waited"),
+    )
 
     def __init__(self, number: int, start: int, phase: str) -> None:
         self.number = number
         self.start = start  # perf_counter_ns
+        self.end = 0
         self.phase = phase
+        self.micro = self.forward = self.backward = self.optimizer = self.epoch_start = 0
+        self.waited = self.batches = self.tokens = 0  # of fetches that are not in `fetched`, see shortcuts.py
+        self.fetched: list[Fetched] | None = None
+        self.stalls: dict[str, int] | None = None
+        self.regions: dict[str, int] | None = None
+        self.last_mark: int | None = None
+        """End of the last fetch, backward or optimizer step, once there was a fetch."""
+        self.sampled = False
+        self.event: Any = None
+        """At its beginning; where it is sampled and there is a device."""
+        self.end_event: Any = None
+        self.keeps_end = False
+        """Whether the event at the end is this step's alone: the next one has no use for it."""
+        self.record: dict[str, Any] | None = None
+        """The line of steps.jsonl as far as it is known at the end of the step: `line` adds the rest."""
+        self.following: OpenStep | None = None
+        """The next step, where it was made in advance."""
 
     def stall(self, name: str) -> int:
         """The ns of a named stall so far."""
@@ -100,15 +106,16 @@ class OpenStep:
     def line(self) -> dict[str, Any]:
         """The whole line of a step that has ended. What was not measured is not there; a stall of 0 neither."""
         record, fetched = self.record or {}, self.fetched
-        if fetched is not None:
-            record["data_wait"] = sum([group.waited for group in fetched])
-            tokens = sum([group.tokens for group in fetched])
+        if fetched is not None or self.batches:
+            fetched = fetched or []
+            record["data_wait"] = sum([group.waited for group in fetched], self.waited)
+            tokens = sum([group.tokens for group in fetched], self.tokens)
             if tokens:
                 record["tokens"] = tokens
             queue = next((group.queue for group in fetched if group.queue is not None), None)
             if queue is not None:
                 record["queue"] = queue
-            batches = sum([group.count for group in fetched])
+            batches = sum([group.count for group in fetched], self.batches)
             if batches != self.micro:
                 record["batches"] = batches
             self.fetched = None  # groups know their step: nothing is left for the garbage collector to find

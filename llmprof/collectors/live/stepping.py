@@ -42,20 +42,28 @@ class StepDetector:
         self._unused: dict[int, weakref.ref[Any]] = {}
         self.holds = False
         """Whether the first step has been kept open for an optimizer that exists and has not stepped yet."""
+        self.lone: int | None = None
+        """The key of the only optimizer that is in use, where no other one is waited for."""
+        self.lone_stepped = False
+        """Set when that one has stepped once, as always: kept apart until somebody has to know."""
         self.engine: int | None = None
         """Set while the optimizer of this key steps others, which then do not count."""
 
     @property
     def can_close(self) -> bool:
         """Whether an optimizer has stepped since the last boundary."""
-        return bool(self._stepped)
+        return self.lone_stepped or bool(self._stepped)
 
     def made(self, optimizer: Any) -> None:
         """There is a new optimizer."""
+        self.lone_has_stepped()
+        self.lone = None
         self._unused[id(optimizer)] = weakref.ref(optimizer)
 
     def fetch(self) -> bool:
         """A loader is about to be asked for a batch."""
+        if self.lone_stepped:
+            self.lone_has_stepped()
         if self.has_loader is None:
             self.has_loader = self._closed_by_backward < 2
         self._since_fetch = 0
@@ -69,6 +77,8 @@ class StepDetector:
 
     def backward(self) -> bool:
         """A backward begins that is not part of another; it may run inside an optimizer step (a closure)."""
+        if self.lone_stepped:
+            self.lone_has_stepped()
         closes = bool(self._stepped) and not self.explicit and not self.has_loader and self._cycle_complete()
         if closes and not self._in_use and self._waits_for_others():
             closes = False
@@ -82,6 +92,8 @@ class StepDetector:
 
     def optimizer_step(self, key: int) -> bool:
         """An optimizer has stepped, or its scaler has decided to skip the step."""
+        if self.lone_stepped:
+            self.lone_has_stepped()
         if self._unused:
             self._unused.pop(key, None)
         if self.engine not in (None, key):
@@ -101,6 +113,8 @@ class StepDetector:
     def repeats(self, key: int) -> bool:
         """An optimizer is done while the first step is held: has it stepped in it already, without the others?"""
         self.holds = False
+        if self.lone_stepped:
+            self.lone_has_stepped()
         if key not in self._stepped or self.explicit:
             return False
         self._unused.clear()  # they belong to a later stage of the run
@@ -109,12 +123,23 @@ class StepDetector:
 
     def close(self) -> None:
         """The open step ends now, whoever says so."""
+        if self.lone_stepped:
+            self.lone_has_stepped()
         self._in_use |= self._stepped
         if self._events > PATIENCE:
             self._in_use = set(self._stepped)
         self._stepped.clear()
         self._events = 0
         self._backwards = False
+        self.lone = next(iter(self._in_use)) if len(self._in_use) == 1 and not self._unused else None
+
+    def lone_has_stepped(self) -> None:
+        """Book the step of the only optimizer, if it has made one, among the others."""
+        if self.lone_stepped and self.lone is not None:
+            self._stepped.add(self.lone)
+            self._events += 1
+            self._since_fetch += 1
+        self.lone_stepped = False
 
     def _cycle_complete(self) -> bool:
         return self._fused or self._in_use <= self._stepped or self._events > PATIENCE

@@ -20,27 +20,28 @@ class TokenCounter:
     Where STEADY batches in a row hold as many, it looks at one of LOOK_EVERY from then on, until one is different.
     """
 
-    __slots__ = ("_dtype", "_key", "_kind", "_length", "_same", "_skip", "_tokens")
+    __slots__ = ("_dtype", "_key", "_kind", "_length", "_same", "skip", "tokens")
 
     def __init__(self) -> None:
         self._kind: Any = None  # type of the batch, when the ids are one of its items
         self._length = 0
         self._key: Any = None
         self._dtype: Any = None
-        self._tokens = self._same = 0
-        self._skip = 0  # batches that are not looked at
+        self.tokens = self._same = 0
+        self.skip = 0
+        """Batches from the next one on that are not looked at: they hold as many `tokens` as the one before."""
 
     def count(self, batch: Any) -> int:
         """As `token_count`."""
-        if self._skip:
-            self._skip -= 1
-            return self._tokens
+        if self.skip:
+            self.skip -= 1
+            return self.tokens
         tokens = self._look(batch)
-        if tokens != self._tokens:
-            self._tokens, self._same = tokens, 0
+        if tokens != self.tokens:
+            self.tokens, self._same = tokens, 0
         self._same += 1
         if self._same >= STEADY:
-            self._skip = LOOK_EVERY - 1
+            self.skip = LOOK_EVERY - 1
         return tokens
 
     def _look(self, batch: Any) -> int:

@@ -22,6 +22,7 @@ COLUMNS = (
     "write_bytes",
     "load_1m",  # of the node
     "available_bytes",  # of the node
+    "swap_in_bytes",  # read back from swap by the whole node since it was started
 )
 PROC = Path("/proc")
 
@@ -162,6 +163,14 @@ def _node() -> dict[str, float | int | None]:
             if line.startswith(b"MemAvailable:"):
                 available = int(line.split()[1]) * 1024
                 break
-        return {"load_1m": os.getloadavg()[0], "available_bytes": available}
+        return {"load_1m": os.getloadavg()[0], "available_bytes": available, "swap_in_bytes": _swapped_in()}
     except (OSError, ValueError, IndexError):
         return {"load_1m": None, "available_bytes": available}
+
+
+def _swapped_in() -> int | None:
+    try:
+        rows = dict(line.split() for line in (PROC / "vmstat").read_bytes().splitlines())
+        return int(rows[b"pswpin"]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, KeyError):
+        return None

@@ -120,6 +120,12 @@ def test_capacity_is_noted_once(tmp_path, cuda):
     assert run(tmp_path, 3).rank_json["memory"] == {"capacity_bytes": 1000}
 
 
+def test_a_limit_that_the_script_sets_is_the_capacity(tmp_path, cuda, monkeypatch):
+    """torch.cuda.set_per_process_memory_fraction(0.25) leaves a quarter of the device."""
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda: 0.25, raising=False)
+    assert run(tmp_path, 3).rank_json["memory"] == {"capacity_bytes": 250}
+
+
 def test_dying_of_a_full_device_is_noted_with_its_message(tmp_path, cuda, monkeypatch):
     monkeypatch.setattr(sys, "last_value", OutOfMemoryError("tried to allocate 2 GiB"), raising=False)
     assert run(tmp_path, 3).rank_json["memory"]["out_of_memory"] == "tried to allocate 2 GiB"

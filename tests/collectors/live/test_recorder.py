@@ -159,7 +159,7 @@ def test_a_hook_that_fails_is_switched_off_and_training_does_not_feel_it(
 
     def failing(*args: Any, **kwargs: Any) -> Any:
         calls.append(1)
-        if len(calls) >= 10:
+        if len(calls) >= 4:  # in the warm-up: afterwards most steps do not come this way, see shortcuts.py
             raise RuntimeError("broken on purpose")
         return original(*args, **kwargs)
 
@@ -172,7 +172,7 @@ def test_a_hook_that_fails_is_switched_off_and_training_does_not_feel_it(
         return recorded
 
     assert torch.equal(weights_after(checked), plain)
-    assert len(calls) == 10
+    assert len(calls) == 4
 
 
 def test_a_failing_gc_callback_prints_nothing(

@@ -37,7 +37,7 @@ def test_batches_that_stay_the_same_are_looked_at_now_and_then() -> None:
     looks: list[int] = []
     for number in range(200):
         size = 3 if number < 120 else 5
-        looked = counter._skip == 0
+        looked = counter.skip == 0
         if looked:
             looks.append(number)
         assert counter.count((ids(2, size), "label")) in (6, 10)

@@ -34,9 +34,18 @@ def _callbacks(module: ModuleType, grip: Grip) -> None:
 
     def ends(state: Any, now: int, result: Any, error: BaseException | None) -> None:
         if error is None:
+            _expect(grip, state)
             grip.marks.step_ends(NAME, which_step(state))
 
     grip.around(module.CallbackHandler, "on_step_end", begins, ends)
+
+
+def _expect(grip: Grip, state: Any) -> None:
+    """At the first step: how many this process will train, of which a resumed one has only the rest."""
+    if grip.recorder.session is None and state.max_steps > 0:
+        session = grip.recorder.open_files()
+        if session is not None:
+            session.expected_steps = state.max_steps - state.global_step + 1
 
 
 MODULES: dict[str, Adapter] = {"transformers.trainer": _trainer, "transformers.trainer_callback": _callbacks}

@@ -22,9 +22,12 @@ ROOT = Path(__file__).resolve().parents[4]
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
-def run(tmp_path: Path, script: str, *arguments: str, launcher: tuple[str, ...] = (sys.executable,)) -> int:
+def run(
+    tmp_path: Path, script: str, *arguments: str, launcher: tuple[str, ...] = (sys.executable,), trace_steps: int = 0
+) -> int:
     """Record the script, in tmp_path; returns the number of updates that it has counted."""
-    command = [sys.executable, "-m", "llmprof", "run", "--no-report", "--trace-steps", "0", "-o", str(tmp_path / "run")]
+    options = ["--no-report", "--trace-steps", str(trace_steps), "-o", str(tmp_path / "run")]
+    command = [sys.executable, "-m", "llmprof", "run", *options]
     offline = {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*command, "--", *launcher, str(SCRIPTS / script), *arguments],
@@ -64,12 +67,14 @@ def test_accelerate(tmp_path: Path) -> None:
 def test_huggingface_trainer(tmp_path: Path) -> None:
     pytest.importorskip("transformers", reason="needs the extra `frameworks`")
     pytest.importorskip("accelerate", reason="needs the extra `frameworks`")
-    updates = run(tmp_path, "huggingface_trainer.py")
+    updates = run(tmp_path, "huggingface_trainer.py", trace_steps=4)
     recorded = read(tmp_path / "run")
     assert updates == 22
     assert [step["micro"] for step in recorded.steps] == ([2] * 10 + [1]) * 2  # 21 batches an epoch
     assert (with_stall(recorded, "evaluation"), with_stall(recorded, "checkpoint")) == ([10, 20], [10, 20])
     assert status(recorded, "huggingface") == "armed"
+    (shortened,) = [event["reason"] for event in recorded.events if event["kind"] == "burst_shortened"]
+    assert "expected to have 22 steps" in shortened  # the Trainer knows; its loader knows of one epoch only
 
 
 @pytest.mark.parametrize("package", ["lightning", "pytorch_lightning"])

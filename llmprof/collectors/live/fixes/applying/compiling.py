@@ -1,0 +1,52 @@
+"""How is a model compiled while it is being trained, and was anything compiled?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llmprof.collectors.live.fixes.applying.attempt import Attempt
+from llmprof.collectors.live.fixes.applying.moments import each_model
+
+__all__ = ["compile_models"]
+
+
+def compile_models(attempt: Attempt, **options: Any) -> None:
+    """Compile every trained model in place after its first step; one that is compiled already is left alone.
+
+    Calls go through the compiled code from the second step on, so that compiling falls into the warm-up.
+    """
+
+    def compile_model(model: Any) -> None:
+        name = type(model).__name__
+        if name == "OptimizedModule" or getattr(model, "_compiled_call_impl", None) is not None:
+            attempt.refuse(f"{getattr(model, '_orig_mod', model).__class__.__name__} is compiled already")
+            return
+        forward = model.forward
+        model.forward = _compiled(forward, options)
+        attempt.on_undo(lambda: setattr(model, "forward", forward))
+        attempt.applied(f"{name}.compile({', '.join(f'{key}={value!r}' for key, value in options.items())})")
+
+    def compiled() -> tuple[bool, str]:
+        from torch._dynamo import utils  # not before: it takes seconds to import
+
+        graphs = utils.counters["stats"].get("unique_graphs", 0)
+        breaks = sum(utils.counters["graph_break"].values())
+        return graphs > 0, f"{graphs} graphs compiled, {breaks} graph breaks"
+
+    each_model(attempt, compile_model)
+    attempt.proof = compiled
+
+
+def _compiled(forward: Any, options: dict[str, Any]) -> Any:
+    """The compiled forward.
+
+    Dynamo begins no graph in code of torch itself: the forward of a Sequential, or of a DistributedDataParallel, has to
+    be called by a function that it may begin in, which torch.compile puts around such modules as well.
+    """
+    import torch
+
+    if forward.__module__.partition(".")[0] == "torch":
+        from torch._dynamo.external_utils import wrap_inline
+
+        forward = wrap_inline(forward)
+    return torch.compile(forward, **options)

@@ -1,0 +1,29 @@
+"""The fix stop-cache-flush: torch.cuda.empty_cache() does nothing while the model is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llmprof.collectors.live.fixes.applying.attempt import Attempt
+
+__all__ = ["NUMERICS", "VALUE", "apply"]
+
+NUMERICS = False
+VALUE = ""
+
+
+def apply(attempt: Attempt) -> None:
+    """Leave out every call."""
+    import torch
+
+    def make(original: Callable[[], None]) -> Callable[[], None]:
+        def empty_cache() -> Any:
+            if not attempt.armed:
+                return original()
+            attempt.applied("torch.cuda.empty_cache() left out")
+            return None
+
+        return empty_cache
+
+    attempt.wrap(torch.cuda, "empty_cache", make)
