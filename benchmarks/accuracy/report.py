@@ -1,0 +1,189 @@
+"""How good were the predictions? Tables in markdown from results.jsonl.
+
+python benchmarks/accuracy/report.py results.jsonl [more.jsonl]
+python benchmarks/accuracy/report.py results.jsonl --reanalyze a.tar b.tar   # today's code; not frozen
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[2])]
+
+from scoring import Score, first_is_right, healthy_alarms, scores, skill  # noqa: E402
+from table import CASES, MORE  # noqa: E402
+
+COLUMNS = ("data", "host", "compute", "memory", "communication", "imbalance", "none", "abstained")
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, nargs="+")
+    parser.add_argument("--reanalyze", type=Path, nargs="+", help="archives of run directories, or a folder of them")
+    args = parser.parse_args(argv)
+    lines = [json.loads(row) for path in args.results for row in path.read_text().splitlines() if row]
+    if args.reanalyze:
+        from reanalyzing import reanalyzed
+
+        with tempfile.TemporaryDirectory() as folder:
+            lines = reanalyzed(lines, args.reanalyze, Path(folder))
+        print("NOT FROZEN: predicted by today's code from the recordings, after the fixes were measured.\n")
+    print(report(lines))
+
+
+def report(lines: list[dict[str, Any]]) -> str:
+    """All tables."""
+    all_scores = [score for line in lines for score in scores(line)]
+    parts = [overview(lines), confusion(lines), promises(all_scores), quality(all_scores, lines), failures(lines)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def overview(lines: list[dict[str, Any]]) -> str:
+    """Case by case: the verdict and the first recommendation."""
+    rows = []
+    for line in lines:
+        found = line.get("prediction") or {}
+        first = (found.get("fixes") or [{"id": "nothing"}])[0]["id"]
+        case = {**CASES, **MORE}.get(line["case"])
+        right = first_is_right(line, case.first) if case else None
+        bound = found.get("bound")
+        alarms = healthy_alarms(line) if case and not case.first else []
+        rule = "" if not case or not case.rules else _mark(any(rule in found.get("fired", ()) for rule in case.rules))
+        rows.append(
+            [line["case"], str(line["ranks"]), "/".join(line["bounds"]),
+             f"{bound or 'abstained'} {found.get('detail') or ''}", _mark(bound in line["bounds"]), rule,
+             first if right is not None or alarms else f"({first})",
+             _mark(right) if right is not None else (f"alarms: {', '.join(alarms)}" if alarms else "no alarm")]
+        )  # fmt: skip
+    head = ["case", "ranks", "planted", "found", "bound", "rule fired", "first fix", "right"]
+    return "## Verdicts\n\n" + table(head, rows)
+
+
+def confusion(lines: list[dict[str, Any]]) -> str:
+    """Planted bound by found bound; a bound that the case accepts beside the planted one counts as right."""
+    counts: Counter[tuple[str, str]] = Counter()
+    right = hits = planted_fixes = healthy = alarmed = 0
+    for line in lines:
+        found = (line.get("prediction") or {}).get("bound") or "abstained"
+        counts[line["bounds"][0], found] += 1
+        right += found in line["bounds"]
+        case = {**CASES, **MORE}.get(line["case"])
+        if case is None:
+            continue
+        hit = first_is_right(line, case.first)
+        planted_fixes, hits = planted_fixes + (hit is not None), hits + bool(hit)
+        healthy, alarmed = healthy + (not case.first), alarmed + (not case.first and bool(healthy_alarms(line)))
+    rows = [
+        [planted, *(str(counts[planted, found] or "") for found in COLUMNS)]
+        for planted in COLUMNS
+        if any(key[0] == planted for key in counts)
+    ]
+    said = [
+        f"Bound right: {right} of {len(lines)}. First recommendation right: {hits} of {planted_fixes}. "
+        f"False alarms where nothing is to be gained: {alarmed} of {healthy}."
+    ]
+    return "## Planted and found\n\n" + table(["planted \\ found", *COLUMNS], rows) + "\n\n" + "\n".join(said)
+
+
+def promises(all_scores: list[Score]) -> str:
+    """Fix by fix: predicted against measured."""
+    rows = [
+        [one.case, one.fix, f"{one.recorded_ms:.2f}", f"{one.before_ms:.2f}", f"{one.predicted_ms:.2f}",
+         f"{one.after_ms:.2f}", _percent(one.step_error), f"{_percent(one.low)} to {_percent(one.high)}",
+         _percent(one.expected), f"{_percent(one.measured)} ± {_percent(one.noise)}", _mark(one.covered),
+         _percent(one.headroom), _percent(one.ceiling), one.basis]
+        for one in all_scores
+    ]  # fmt: skip
+    head = ["case", "fix", "recorded ms", "before ms", "predicted ms", "after ms", "error", "promised", "expected",
+            "measured", "covered", "share × headroom", "ceiling", "basis"]  # fmt: skip
+    return "## Promised and measured\n\n" + table(head, rows) if rows else ""
+
+
+def quality(all_scores: list[Score], lines: list[dict[str, Any]]) -> str:
+    """The figures over all cases, beside their targets."""
+    if not all_scores:
+        return ""
+    offered = [one for one in all_scores if one.recommended]
+    replays = [
+        abs(value) for line in lines if (value := (line.get("prediction") or {}).get("replay_error")) is not None
+    ]
+    baselines = [
+        abs(one.recorded_ms / one.before_ms - 1) for one in {score.case: score for score in all_scores}.values()
+    ]
+    rows = [
+        _spread("recorded step against the unrecorded one", baselines, ""),
+        _spread("replay of the traced step against the unprofiled one", replays, "median 3 %, 90th percentile 5 %"),
+        _spread("step after the fix, all fixes", [one.step_error for one in all_scores], "median 5 %, worst 15 %"),
+        _spread("step after the fix, recommended fixes", [one.step_error for one in offered], "median 5 %, worst 15 %"),
+        _spread("gain, in shares of the step", [one.gain_error for one in all_scores], ""),
+    ]
+    text = "## Errors\n\n" + table(["what", "n", "median", "90th percentile", "worst", "target"], rows)
+    wrong = [f"{one.case} {one.fix}" for one in all_scores if one.sign_wrong]
+    covered = sum(one.covered for one in offered)
+    beside = [
+        ("llmprof, all fixes", [(one.expected, one.measured) for one in all_scores]),
+        ("llmprof, recommended fixes", [(one.expected, one.measured) for one in offered]),
+        ("share × headroom", [(one.headroom, one.measured) for one in all_scores if one.headroom is not None]),
+        ("ceiling T/(T−R)", [(one.ceiling, one.measured) for one in all_scores if one.ceiling is not None]),
+    ]
+    skills = [
+        [name, str(len(pairs)), "" if (value := skill(pairs)) is None else f"{value:.2f}"] for name, pairs in beside
+    ]
+    return (
+        f"{text}\n\nMeasured gain inside the promised interval: {covered} of {len(offered)} recommended fixes. "
+        f"Slower although more than 5 % was promised: {', '.join(wrong) or 'none'}.\n\n"
+        "Skill against \"no change\" (1 perfect, 0 as good as none; target 0.8):\n\n"
+        + table(["by", "n", "skill"], skills)
+    )  # fmt: skip
+
+
+def failures(lines: list[dict[str, Any]]) -> str:
+    """What did not work, and rules that broke."""
+    said = [f"- {line['case']}: {line['error']}" for line in lines if line.get("error")]
+    missing = [name for name in CASES if name not in {line["case"] for line in lines}]
+    said += [f"- not run yet: {', '.join(missing)}"] if missing else []
+    for line in lines:
+        said += [
+            f"- {line['case']}, {side}: {what['error']}"
+            for side, what in (line.get("sides") or {}).items()
+            if what["error"]
+        ]
+        said += [
+            f"- {line['case']}, rule {rule} broke: {why}"
+            for rule, why in ((line.get("prediction") or {}).get("broken") or {}).items()
+        ]
+    return "## Failures\n\n" + "\n".join(said) if said else ""
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _spread(name: str, values: list[float], target: str) -> list[str]:
+    def shown(pick: Callable[[list[float]], float]) -> str:
+        return _percent(pick(values)) if values else ""
+
+    ninth: Callable[[list[float]], float] = lambda found: sorted(found)[min(len(found) - 1, int(0.9 * len(found)))]  # noqa: E731
+    return [name, str(len(values)), shown(statistics.median), shown(ninth), shown(max), target]
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
+
+
+def _mark(good: bool | None) -> str:
+    return "" if good is None else "yes" if good else "NO"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Does every planted case train, as planted and with every fix applied?"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="the cases train with torch")
+
+from lanes import Lane, split  # noqa: E402
+from measuring import Sides  # noqa: E402
+from table import CASES, MORE, Case, filled, words_of  # noqa: E402
+
+from llmprof.analyzers.rules.fixes import FIXES  # noqa: E402
+from llmprof.analyzers.rules.registry import all_rules  # noqa: E402
+
+EVERY = {**CASES, **MORE}
+SIDES = [(case, side) for case in EVERY.values() for side in ("planted", *case.sides)]
+ALONE = [pair for pair in SIDES if pair[0].ranks == 1]
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("ACCURACY_TINY", "1")
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def name_of(value: object) -> str:
+    return value.id if isinstance(value, Case) else str(value)
+
+
+def test_the_table_holds_what_it_has_to() -> None:
+    planted = [case.bounds[0] for case in CASES.values()]
+    assert len(CASES) >= 28
+    assert sum(case.ranks == 2 for case in CASES.values()) >= 6
+    assert sum(name.startswith("healthy") for name in CASES) >= 4
+    assert all(planted.count(bound) >= 2 for bound in ("data", "host", "compute", "memory", "communication"))
+    assert any("imbalance" in case.bounds for case in CASES.values())
+
+
+@pytest.mark.parametrize("case", EVERY.values(), ids=name_of)
+def test_fixes_and_rules_of_the_table_exist(case: Case) -> None:
+    fixes = {*case.first, *(part for side in case.sides for part in side.split("+"))}
+    assert fixes <= set(FIXES)
+    assert set(case.rules) <= {rule.id for rule in all_rules()} | PLANNED
+
+
+PLANNED = {"straggler-rank", "pipeline-bubble"}
+"""Rules that the table expects and that are not written yet."""
+
+
+@pytest.mark.parametrize(("case", "side"), ALONE, ids=name_of)
+def test_every_case_with_one_rank_trains_two_steps(case: Case, side: str) -> None:
+    train_here(case, side)
+
+
+@pytest.fixture(scope="module")
+def lane() -> Iterator[Lane]:
+    os.environ["ACCURACY_TINY"] = "1"  # the warm process has imported the scripts before a test sets it
+    (whole,) = split(1, sorted(os.sched_getaffinity(0)))
+    yield whole
+    whole.close()
+    del os.environ["ACCURACY_TINY"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [case for case in EVERY.values() if case.ranks > 1], ids=name_of)
+def test_every_case_with_two_ranks_trains_with_every_fix(case: Case, lane: Lane, tmp_path: Path) -> None:
+    sides = Sides(case, lane, tmp_path)
+    try:
+        for side in ("planted", *case.sides):
+            sides.start(side, filled(case.sides.get(side, ""), side, []))
+        for side in ("planted", *case.sides):
+            sides.warmed(side)
+    finally:
+        sides.stop()
+    assert sides.errors == {}
+    assert sides.forked_errors == {}
+
+
+@pytest.mark.slow
+def test_a_fix_of_the_loader_is_measured_as_one(lane: Lane, tmp_path: Path) -> None:
+    """Sleep takes no cores: one worker that waits 4 x 20 ms a batch against four of them."""
+    args = "--batch 4 --views 0 --io-ms 20 --workers 1"
+    case = Case(id="io", script="convnet", args=args, planted="", bounds=("data",), period=4, rebuild=True)
+    sides = Sides(case, lane, tmp_path)
+    try:
+        for side, more in (("planted", ""), ("dataloader-workers", "--workers 4")):
+            sides.start(side, more)
+            sides.warmed(side)
+        sides.measure(2)
+    finally:
+        sides.stop()
+    found = sides.summary()
+    assert found["planted"]["ms"] > 80
+    assert found["dataloader-workers"]["ms"] < 0.7 * found["planted"]["ms"]
+    assert found["planted"]["losses"][0] != 0
+
+
+def test_a_number_is_the_last_that_the_recommendation_names() -> None:
+    said = [{"id": "dataloader-workers", "how": "DataLoader(num_workers=3) -> DataLoader(num_workers=7)"}]
+    assert filled("--workers {num_workers:12}", "dataloader-workers", said) == "--workers 7"
+    assert filled("--workers {num_workers:12}", "dataloader-prefetch", said) == "--workers 12"
+
+
+def test_words_in_capitals_with_a_value_are_variables() -> None:
+    assert words_of("--a 1 NCCL_P2P_DISABLE=1 X=") == ({"NCCL_P2P_DISABLE": "1", "X": None}, ["--a", "1"])
+
+
+def train_here(case: Case, side: str) -> None:
+    """Two steps in this process, without workers; environment variables of the case are for CUDA and left out."""
+    _, options = words_of(f"{case.args} {filled(case.sides.get(side, ''), side, [])}")
+    script = importlib.import_module(case.script)
+    script.TINY = importlib.import_module("common").TINY = True
+    script.main([*options, "--steps", "2", "--workers", "0", "--no-persistent"])
