@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from llmprof.analyzers import ranking
+from llmprof.analyzers.costs import costs_of, partition_noise
+from llmprof.analyzers.details import details_of
+from llmprof.analyzers.details.joint import joint_of
 from llmprof.analyzers.diagnosis import Capture, Diagnosis, RankSummary, Recording, Source, StepSummary
 from llmprof.analyzers.environment import environment_of
 from llmprof.analyzers.facts.measure import measure
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.utilization import Utilization
+from llmprof.analyzers.replay.gains import Replays, replays_of
 from llmprof.analyzers.rules import registry
-from llmprof.analyzers.sentences import abstention, scoped
+from llmprof.analyzers.rules.base import Judgement
+from llmprof.analyzers.sentences import abstention, prospects, scoped
 from llmprof.analyzers.unmeasured import unmeasured, with_memory
 from llmprof.analyzers.verdict import judge
 from llmprof.errors import NotEnoughDataError
@@ -21,6 +27,8 @@ from llmprof.units import NS_PER_MS, ms
 
 __all__ = ["MOST_SUMMARIES", "diagnose", "diagnosis_of", "without_facts"]
 
+SLOW_RULE_S = 2.0
+"""A rule reads a few hundred figures; one that takes longer than all facts of a large run is worth a warning."""
 MOST_SUMMARIES = 1024
 """Ranks whose parts are written to the document (about 350 bytes each)."""
 
@@ -47,30 +55,53 @@ def diagnose(timeline: Timeline, *, step_ms: float | None = None) -> Diagnosis:
             return nothing
         step = replace(_step(known), mean_ms=None)
         return with_memory(replace(nothing, step=step, environment=environment_of(known)), known)
-    return diagnosis_of(facts, source)
+    return diagnosis_of(facts, source, timeline)
 
 
-def diagnosis_of(facts: Facts, source: Source) -> Diagnosis:
-    """The diagnosis of a run that was measured."""
-    judgements = registry.evaluate_all(facts)
-    fixes, combined = ranking.rank([fix for one in judgements for fix in one.recommendations], facts)
+def diagnosis_of(facts: Facts, source: Source, timeline: Timeline | None = None) -> Diagnosis:
+    """The diagnosis of a run that was measured.
+
+    timeline    what was recorded, at least of the critical rank: gains are replayed with it; bounds without
+    """
+    judgements, slow = _judgements(facts)
+    replays = Replays() if timeline is None else replays_of(timeline, facts)
+    recommended = [fix for one in judgements for fix in one.recommendations]
+    fixes, combined = ranking.rank(replays.improved(recommended), facts)
+    combined = replays.together(fixes) or combined
     partition = facts.critical.partition
     return Diagnosis(
         source=source,
         environment=environment_of(facts),
-        capture=_capture(facts),
+        capture=replace(_capture(facts, (*slow, *replays.warnings(fixes))), replay_error=replays.error),
         step=_step(facts),
         partition=_in_ms(partition.parts) if partition is not None else {},
         partition_rank=facts.critical.rank if partition is not None else None,
         compute_classes=_in_ms(partition.compute_classes) if partition is not None else {},
         stall_classes=_in_ms(partition.stall_classes) if partition is not None else {},
         ranks=_rank_summaries(facts),
-        verdict=scoped(judge(facts), facts),
+        verdict=prospects(scoped(judge(facts), facts), fixes, facts),
         findings=tuple(one.finding for one in judgements),
         recommendations=fixes,
         combined=combined,
         history_ms=tuple(value / NS_PER_MS for value in facts.step.history_ns),
+        partition_noise_ms=partition_noise(facts),
+        costs=costs_of(facts),
+        joint=joint_of(replays, fixes, combined),
+        details=details_of(facts, timeline),
     )
+
+
+def _judgements(facts: Facts) -> tuple[tuple[Judgement, ...], tuple[str, ...]]:
+    """What every rule says, and a warning for each that took too long to say it: rules may come from other packages."""
+    judged: list[Judgement] = []
+    slow: list[str] = []
+    for one in registry.registered():
+        begin = time.perf_counter()
+        judged += registry.evaluate_all(facts, [one])
+        took = time.perf_counter() - begin
+        if took > SLOW_RULE_S:
+            slow.append(f"the rule {one.rule.id} took {took:.1f} s to judge; it comes from {one.module}.")
+    return tuple(judged), tuple(slow)
 
 
 def without_facts(source: Source, warnings: Iterable[str], error: NotEnoughDataError) -> Diagnosis:
@@ -88,7 +119,7 @@ def _in_ms(values: Mapping[str, float]) -> dict[str, float]:
     return {name: value / NS_PER_MS for name, value in values.items()}
 
 
-def _capture(facts: Facts) -> Capture:
+def _capture(facts: Facts, noted: tuple[str, ...] = ()) -> Capture:
     step = facts.step
     overheads = [rank.overhead_ns for rank in facts.ranks.values() if rank.overhead_ns is not None]
     return Capture(
@@ -100,7 +131,7 @@ def _capture(facts: Facts) -> Capture:
         overhead_pct=100 * max(overheads) / step.mean_ns if overheads and step.mean_ns > 0 else None,
         unlinked_kernel_share=facts.unlinked_kernel_share,
         recording=_recording(facts),
-        warnings=(*facts.warnings, *_summaries_left_out(facts)),
+        warnings=(*facts.warnings, *_summaries_left_out(facts), *noted),
     )
 
 

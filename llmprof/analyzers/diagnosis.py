@@ -37,6 +37,7 @@ __all__ = [
     "Source",
     "Status",
     "StepSummary",
+    "Tried",
     "Verdict",
 ]
 
@@ -110,6 +111,26 @@ class Gain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What `llmprof try` has measured, in ms per step; predicted from the plain step of the same trial."""
+
+    trial: int
+    """Its number: the file is trials/N.json in the run directory."""
+    fixes: tuple[str, ...]
+    """What was applied together."""
+    outcome: str
+    """kept, more, less, undecided, unpromised; see analyzers.trial."""
+    plain_ms: float
+    step_ms: float
+    """The mean step with the fixes; its 95 % interval is `low_ms` to `high_ms`."""
+    low_ms: float
+    high_ms: float
+    predicted_ms: float | None = None
+    predicted_low_ms: float | None = None
+    predicted_high_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recommendation:
     """One fix: what to do, why, how in the user's own terms, what it saves and how to check it."""
 
@@ -123,6 +144,7 @@ class Recommendation:
     requires: tuple[str, ...] = ()
     effort: Effort = "few_lines"
     risk: str = ""
+    tried: Tried | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +275,14 @@ class Diagnosis:
     combined: Combined | None = None
     history_ms: tuple[float, ...] = ()
     """Unprofiled step times in order, thinned to at most 200, for the small picture beside the mean."""
+    partition_noise_ms: Mapping[str, float] = field(default_factory=dict)
+    """Half the 95 % interval of each part, from its spread over the traced steps; empty where that is not known."""
+    costs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Milliseconds per step by name: `kernels` (the longest) and `collectives`; what was not recorded is not there."""
+    joint: tuple[Combined, ...] = ()
+    """Other choices of the first fixes, each replayed as one; what is not here was not replayed."""
+    details: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The figures of the report's sections, by section (`analyzers.details`); one without figures is not there."""
 
     def to_dict(self) -> dict[str, Any]:
         """The document as plain containers; milliseconds rounded to a tenth of a microsecond."""
@@ -317,9 +347,10 @@ _CHILDREN: dict[type, dict[str, tuple[type, bool]]] = {
         "findings": (Finding, True),
         "recommendations": (Recommendation, True),
         "combined": (Combined, False),
+        "joint": (Combined, True),
     },
     Capture: {"recording": (Recording, False)},
     Verdict: {"runner_up": (RunnerUp, False)},
     Finding: {"evidence": (Evidence, True)},
-    Recommendation: {"gain": (Gain, False)},
+    Recommendation: {"tried": (Tried, False), "gain": (Gain, False)},
 }

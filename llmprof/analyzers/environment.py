@@ -11,6 +11,7 @@ from typing import Any
 
 from llmprof.analyzers.facts.hardware import HardwareFacts
 from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.facts.parallelism import parallelism_of
 from llmprof.timeline.environment import Environment
 from llmprof.timeline.settings import ModelSettings
 from llmprof.timeline.topology import Node
@@ -25,6 +26,7 @@ def environment_of(facts: Facts) -> Mapping[str, Any]:
     known = facts.critical.environment
     loader = known.loaders[0] if known.loaders else None
     optimizer = known.optimizers[0] if known.optimizers else None
+    collectives = facts.critical.collectives
     return {
         "gpu": known.device.name,
         "gpus_per_node": known.gpus_per_node,
@@ -36,7 +38,7 @@ def environment_of(facts: Facts) -> Mapping[str, Any]:
         "nccl": known.nccl_version,
         "python": known.python_version,
         "packages": dict(known.packages) or None,
-        "parallelism": {name: getattr(known.parallelism, name) for name in ("dp", "tp", "pp", "fsdp", "cp", "ep")},
+        "parallelism": asdict(parallelism_of(known, collectives.groups if collectives is not None else ())),
         "ddp": _told(known.ddp),
         "fsdp": _told(known.fsdp),
         "deepspeed": _told(known.deepspeed),

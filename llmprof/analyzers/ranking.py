@@ -9,7 +9,7 @@ step, only the largest counts.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from llmprof.analyzers.diagnosis import PARTS, Basis, Combined, Effort, Gain, Recommendation
@@ -33,8 +33,11 @@ def rank(recommendations: Iterable[Recommendation], facts: Facts) -> tuple[tuple
     """
     limit = noise_ms(facts)
     capacity = any(near_limit(one.memory) for one in facts.ranks.values()) or near_limit(facts.critical.memory)
-    merged = [_quiet(one, facts, limit) for one in _merge(recommendations)]
-    ordered = sorted(merged, key=lambda one: _key(one, capacity=capacity))
+    given = list(recommendations)
+    memory = {one.id: False for one in given if one.rule in MEMORY_RULES and capacity}
+    memory |= {one.id: True for one in given if one.rule == "fragmentation" and capacity}
+    merged = [_quiet(one, facts, limit) for one in _merge(given)]
+    ordered = sorted(merged, key=lambda one: _key(one, memory))
     return tuple(ordered), _combined(ordered, facts)
 
 
@@ -46,13 +49,16 @@ def noise_ms(facts: Facts) -> float:
 
 
 def _merge(recommendations: Iterable[Recommendation]) -> list[Recommendation]:
-    """Each id once: the better founded gain, then the larger one."""
+    """Each id once: the better founded gain, then the larger one, with the most memory that any rule expects of it."""
     best: dict[str, Recommendation] = {}
+    won: dict[str, int] = {}
     for one in recommendations:
         other = best.get(one.id)
         if other is None or _founded(one) < _founded(other):
             best[one.id] = one
-    return list(best.values())
+        if one.gain.memory_bytes is not None:
+            won[one.id] = max(won.get(one.id, 0), one.gain.memory_bytes)
+    return [replace(one, gain=replace(one.gain, memory_bytes=won.get(one.id))) for one in best.values()]
 
 
 def _founded(one: Recommendation) -> tuple[int, float]:
@@ -73,13 +79,12 @@ def _quiet(one: Recommendation, facts: Facts, limit_ms: float) -> Recommendation
     return replace(one, gain=nothing, why=f"{one.why} {reason}".strip())
 
 
-def _key(one: Recommendation, *, capacity: bool) -> tuple[int, float, float, int, int, float, str]:
-    """Smaller comes first."""
+def _key(one: Recommendation, memory: Mapping[str, bool]) -> tuple[int, float, float, int, int, float, str]:
+    """Smaller comes first; `memory` are the fixes that win what the run lacks, and whether from free pieces."""
     gain = one.gain
-    memory = capacity and one.rule in MEMORY_RULES
-    if memory:
+    if one.id in memory:
         # What is free already, only in pieces; then memory won; of equal and unknown amounts the least cost in time.
-        pieces = one.rule == "fragmentation"
+        pieces = memory[one.id]
         group, first, second = 0, -math.inf if pieces else -float(gain.memory_bytes or 0), -gain.expected_ms
     elif gain.expected_ms > 0:
         group, first, second = 1, -gain.expected_ms, 0.0

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
-from llmprof.analyzers.diagnosis import Bound, Verdict
+from llmprof.analyzers.diagnosis import Bound, Recommendation, Verdict
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.timeline.cpus import cpu_list
 from llmprof.units import NS_PER_MS, format_ms, format_percent
 
-__all__ = ["abstention", "scoped", "sentence"]
+__all__ = ["WORTH_A_FIX", "abstention", "prospects", "scoped", "sentence"]
+
+_STALLS = frozenset({"checkpoint", "evaluation", "gc", "compile", "plan_build"})
+"""What is none of the host's usual work: beside it the rest of the bound is worth telling apart."""
+WORTH_A_FIX = 0.03
+"""Of the step: a smaller gain is no reason to change a run (the mark of MindStudio's advisor for medium weight)."""
 
 _HOST = {
     "launch": "for the host to launch work",
@@ -32,10 +38,13 @@ def sentence(facts: Facts, bound: Bound, detail: str | None, share: float | None
     what = "training thread" if partition is not None and partition.cpu_only else "GPU"
     size = f"{format_ms((share or 0.0) * step)} of every {format_ms(step)} step ({format_percent(share)})"
     who = f" on rank {facts.critical.rank}" if len(facts.ranks) > 1 else ""
+    waits = f"{_HOST.get(detail or 'launch', _HOST['launch'])} {size}"
+    if detail in _STALLS:
+        waits = f"{size}, most of it {_HOST[detail]}"
     text = {
         "data": f"Input-starved: the {what} waits for data {size}{who}.",
         "communication": f"Communication-bound: collectives that nothing hides take {size}{who}.",
-        "host": f"Host-bound: the {what} waits {_HOST.get(detail or 'launch', _HOST['launch'])} {size}{who}.",
+        "host": f"Host-bound: the {what} waits {waits}{who}.",
         "imbalance": f"Imbalanced: rank {facts.critical.rank} holds the others up for {size}.",
         "compute": f"Compute-bound: {'operators' if what != 'GPU' else 'kernels'} run {size}{who}.",
         "memory": (
@@ -56,6 +65,16 @@ def sentence(facts: Facts, bound: Bound, detail: str | None, share: float | None
 def abstention(reason: str) -> Verdict:
     """No verdict, and why."""
     return Verdict(bound=None, reason=reason, sentence=f"No verdict: {reason}.")
+
+
+def prospects(verdict: Verdict, fixes: Iterable[Recommendation], facts: Facts) -> Verdict:
+    """The verdict on a run that is busy, with a word where no fix is expected to win anything worth it."""
+    busy = verdict.bound in ("compute", "none") or (verdict.bound == "memory" and verdict.detail == "bandwidth")
+    worth_ms = WORTH_A_FIX * facts.step.mean_ns / NS_PER_MS
+    if not busy or any(max(fix.gain.expected_ms, fix.gain.low_ms) > worth_ms for fix in fixes):
+        return verdict
+    text = f"{verdict.sentence} Nothing above {format_percent(WORTH_A_FIX)} of the step was found to gain."
+    return replace(verdict, sentence=text, flags=(*verdict.flags, "nothing-found"))
 
 
 def scoped(verdict: Verdict, facts: Facts) -> Verdict:

@@ -7,9 +7,11 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from llmprof.analyzers.counters import Witness, witness
 from llmprof.analyzers.diagnosis import Bound, RunnerUp, Verdict
 from llmprof.analyzers.facts.coverage import RecordingFacts
 from llmprof.analyzers.facts.measured import Facts, RankFacts
+from llmprof.analyzers.facts.operator_facts import OperatorFacts
 from llmprof.analyzers.facts.partition import Partition
 from llmprof.analyzers.rules.out_of_memory import circumstances
 from llmprof.analyzers.sentences import abstention, sentence
@@ -40,6 +42,12 @@ DOUBT_WEIGHT = 5.0
 """Confidence lost for each share of rows that were lost, or of time that rounding may move: half of it at the tenth
 from which on there is no verdict (see coverage.MAX_LOST). A lost row counts for more than its share, because what is
 damaged is not a fair sample: long names and many arguments break, and those are kernels and collectives."""
+MOSTLY = 0.5
+"""Of the kernel time; where less of it has known shapes, names alone tell what limits kernels: weak evidence."""
+AGREED = 1.0
+"""Evidence of a trace and of the device's own counters together; a trace alone is worth less (see `_confidence`)."""
+DISAGREED = 0.8
+"""Left of it where they do not fit: what was sampled and what was traced are then not the same step."""
 CUT_FACTOR = 0.7
 """A file that was cut inside its events has lost whole threads, or steps of them; that its launches have their kernels
 (coverage.MIN_COVERAGE) says nothing of threads that launch nothing, such as the loader's."""
@@ -75,18 +83,22 @@ def judge(facts: Facts) -> Verdict:
         return _capacity_verdict(facts, capacity, _ranked(scores(partition)))
     unknown = _unknown_share(partition)
     if unknown > UNKNOWN_LIMIT:
-        return abstention(_unknown_reason(partition, unknown))
+        return abstention(_unknown_reason(rank, partition, unknown))
     imbalance = _imbalance(facts)
-    bound, detail, share = _bound(partition, imbalance)
+    bound, detail, share = _bound(partition, imbalance, rank.operators)
     others = [(name, value) for name, value in _ranked(scores(partition)) if name != bound and value >= 0.01]
     runner_up = RunnerUp(bound=others[0][0], share=others[0][1]) if others else None
+    counters = witness(rank, bound, share)
+    text, flags = sentence(facts, bound, detail, share), _flags(facts, imbalance, bound)
+    if counters is not None and not counters.agrees:
+        text, flags = f"{text} The GPU's counters do not fit: {counters.shows}.", (*flags, "counters-disagree")
     return Verdict(
         bound=bound,
         detail=detail,
         share=share,
-        confidence=_confidence(facts, bound),
-        sentence=sentence(facts, bound, detail, share),
-        flags=_flags(facts, imbalance, bound),
+        confidence=_confidence(facts, bound, counters),
+        sentence=text,
+        flags=flags,
         runner_up=runner_up,
     )
 
@@ -108,7 +120,9 @@ def _ranked(found: Mapping[Bound, float]) -> list[tuple[Bound, float]]:
     return sorted(found.items(), key=lambda item: -item[1])
 
 
-def _bound(partition: Partition, imbalance: _Imbalance | None) -> tuple[Bound, str | None, float]:
+def _bound(
+    partition: Partition, imbalance: _Imbalance | None, operators: OperatorFacts | None
+) -> tuple[Bound, str | None, float]:
     """The bound, its detail and its share of the step."""
     found = scores(partition)
     if imbalance is not None and imbalance.explained < EXPLAINED_SHARE:
@@ -118,7 +132,7 @@ def _bound(partition: Partition, imbalance: _Imbalance | None) -> tuple[Bound, s
     if size >= STALL_SHARE or (size >= MODERATE_SHARE and busy < BUSY_SHARE):
         return stall, _detail(partition, stall), size
     if busy >= BUSY_SHARE and partition.compute_classes:
-        bandwidth = _bandwidth_share(partition)
+        bandwidth = _bandwidth_share(partition, operators)
         if bandwidth >= BANDWIDTH_SHARE and not partition.cpu_only:
             return "memory", "bandwidth", busy * bandwidth
         return "compute", max(partition.compute_classes.items(), key=lambda item: item[1])[0], busy
@@ -148,10 +162,22 @@ def _detail(partition: Partition, bound: Bound) -> str | None:
     return max(members, key=lambda name: both.get(name, 0.0))
 
 
-def _bandwidth_share(partition: Partition) -> float:
+def _bandwidth_share(partition: Partition, operators: OperatorFacts | None) -> float:
+    """Share of kernel time that memory traffic limits: by the roofline where shapes are known, else by kernel class."""
     total = sum(partition.compute_classes.values())
     moved = sum(partition.compute_classes.get(name, 0.0) for name in BANDWIDTH_CLASSES)
-    return moved / total if total > 0 else 0.0
+    by_class, seen = (moved / total if total > 0 else 0.0), _roofline_share(operators)
+    if operators is None or seen <= 0:
+        return by_class
+    by_roofline = operators.memory_limited_ns / (operators.memory_limited_ns + operators.arithmetic_limited_ns)
+    return seen * by_roofline + (1 - seen) * by_class
+
+
+def _roofline_share(operators: OperatorFacts | None) -> float:
+    """Share of kernel time of which the roofline says what limits it."""
+    if operators is None or operators.device is None or operators.ns <= 0:
+        return 0.0
+    return min(1.0, (operators.memory_limited_ns + operators.arithmetic_limited_ns) / operators.ns)
 
 
 def _imbalance(facts: Facts) -> _Imbalance | None:
@@ -220,12 +246,16 @@ def _unknown_share(partition: Partition) -> float:
     return (partition.detail.get("unlinked", 0.0) + partition.detail.get("untraced", 0.0)) / partition.step_ns
 
 
-def _unknown_reason(partition: Partition, unknown: float) -> str:
+def _unknown_reason(rank: RankFacts, partition: Partition, unknown: float) -> str:
     if partition.detail.get("unlinked", 0.0) > partition.detail.get("untraced", 0.0):
         return f"for {unknown:.0%} of the step the launches are missing, so idle time has no cause; trace CPU and CUDA"
     if not partition.spans:
         return "the run was timed but not traced, so nothing says what its steps are made of"
-    return f"the traced steps explain only {1 - unknown:.0%} of the measured step; trace steps that are like the rest"
+    text = f"the traced steps explain only {1 - unknown:.0%} of the measured step"
+    long = rank.table.outliers if rank.table is not None else None
+    if long is not None and long.counted_excess_ns >= EXPLAINED_SHARE * unknown * partition.step_ns:
+        return f"{text}; {long.count} much longer steps, which were not traced, take the rest (see step-outliers)"
+    return f"{text}; trace steps that are like the rest"
 
 
 def _margin(partition: Partition, bound: Bound) -> float:
@@ -240,14 +270,16 @@ def _margin(partition: Partition, bound: Bound) -> float:
     return min(found[bound] - max(others, default=0.0), found[bound] - MODERATE_SHARE)
 
 
-def _confidence(facts: Facts, bound: Bound) -> float:
+def _confidence(facts: Facts, bound: Bound, counters: Witness | None) -> float:
     """clamp(margin / 0.15) x known share x stability x evidence, capped for what the trace leaves open, x recording."""
     rank = facts.critical
     partition = rank.partition
     assert partition is not None
     margin = min(1.0, max(_margin(partition, bound), 0.02) / FULL_MARGIN)
     evidence = 0.7 if partition.cpu_only else 0.95 if facts.step.basis == "unprofiled" else 0.85
-    if bound == "memory":
+    if counters is not None:
+        evidence = AGREED if counters.agrees else DISAGREED * evidence
+    elif bound == "memory" and _roofline_share(rank.operators) < MOSTLY:
         evidence = min(evidence, 0.6)
     value = margin * (1 - _unknown_share(partition)) * _stability(rank, bound) * evidence
     if rank.remainder_ns is not None and abs(rank.remainder_ns) > REMAINDER_SHARE * partition.step_ns:
@@ -291,4 +323,4 @@ def _stability(rank: RankFacts, bound: Bound) -> float:
 
 def _verdict_moved(rank: RankFacts, bound: Bound) -> bool:
     """Whether the traced steps, taken as they are, would have given another bound."""
-    return rank.traced is not None and bound != "imbalance" and _bound(rank.traced, None)[0] != bound
+    return rank.traced is not None and bound != "imbalance" and _bound(rank.traced, None, rank.operators)[0] != bound

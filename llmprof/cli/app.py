@@ -11,6 +11,8 @@ import typer
 
 from llmprof._version import __version__
 from llmprof.cli.analyze import analyze
+from llmprof.cli.check import check
+from llmprof.cli.compare import compare
 from llmprof.cli.console import note
 from llmprof.cli.doctor import doctor
 from llmprof.cli.explain import explain
@@ -18,6 +20,8 @@ from llmprof.cli.report import report
 from llmprof.cli.rules import rules
 from llmprof.cli.run import run
 from llmprof.cli.trigger import trigger
+from llmprof.cli.try_fix import try_fix
+from llmprof.cli.what_if import what_if
 from llmprof.errors import LlmprofError
 
 __all__ = ["app", "main"]
@@ -41,6 +45,10 @@ app.command()(rules)
 app.command(no_args_is_help=True)(explain)
 app.command()(doctor)
 app.command(no_args_is_help=True)(trigger)
+app.command("try", no_args_is_help=True)(try_fix)
+app.command("what-if", no_args_is_help=True)(what_if)
+app.command(no_args_is_help=True)(compare)
+app.command(no_args_is_help=True)(check)
 
 
 def _show_version(wanted: bool) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmprof.cli.progress import progress_bar
+from llmprof.cli.trials import add_trials
 from llmprof.errors import InputError, UnreadableError
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ def diagnose_paths(
         from llmprof.analyzers.diagnose import diagnose
         from llmprof.collectors.files import load
 
-        return diagnose(load(list(paths), ranks=ranks, burst=burst), step_ms=step_ms)
+        return add_trials(diagnose(load(list(paths), ranks=ranks, burst=burst), step_ms=step_ms), paths)
     if not finished:
-        return _diagnose_recorded(paths, step_ms, ranks, engine, scheduler)
+        return add_trials(_diagnose_recorded(paths, step_ms, ranks, engine, scheduler), paths)
     if len(paths) > 1:
         raise InputError(f"{finished[0]} is a finished analysis and cannot be joined with others; give it alone.")
     if step_ms is not None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from llmprof.cli.console import can_color, note, width_of
+from llmprof.collectors.live.fixes.applying.catalogue import VARIABLE
 from llmprof.errors import LlmprofError
 from llmprof.timeline import rundir
 
@@ -55,9 +57,11 @@ def run(
     from llmprof.collectors.launch import exit_like, launch
 
     given = {"baseline_steps": baseline_steps, "trace_steps": trace_steps, "burst_at": burst_at}
-    options = {name: value for name, value in given.items() if value is not None}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if memory_history:
         options["memory_history"] = True
+    if (fixes := os.environ.get(VARIABLE)) is not None:  # one of the runs of `llmprof try`
+        options["fixes"] = [fix for fix in fixes.split(",") if fix]
     directory = (out or RUNS / _name_of(command)).absolute()
     existed = directory.exists()
     try:

@@ -24,6 +24,9 @@ class Proof:
     threshold: str
     """Empty when the figure has none."""
     source: str
+    rank: int | None = None
+    window_ns: tuple[int, int] | None = None
+    """Where it can be seen on the rank's timeline."""
 
     @property
     def text(self) -> str:
@@ -103,4 +106,6 @@ def _proof(item: Evidence, diagnosis: Diagnosis) -> Proof:
         value=quantity(item.value, item.unit) + where,
         threshold="" if item.threshold is None else quantity(item.threshold, short_unit(item.unit)),
         source=visible(item.source),
+        rank=item.rank,
+        window_ns=item.window_ns,
     )

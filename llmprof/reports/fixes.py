@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llmprof.analyzers.diagnosis import Diagnosis, Gain, Recommendation
+from llmprof.analyzers.diagnosis import Diagnosis, Gain, Recommendation, Tried
 from llmprof.reports.labels import confidence_word, effort_word, parts_of_fix
 from llmprof.reports.text import visible
 from llmprof.units import format_bytes, format_ms, format_ms_range, format_percent
 
-__all__ = ["Fix", "Together", "fixes_of", "together_of"]
+__all__ = ["Fix", "Together", "fixes_of", "together_of", "tried_text"]
 
 TOP = 3
 """Fixes on the first screen and in the terminal."""
@@ -51,6 +51,8 @@ class Fix:
     verify: str
     requires: tuple[str, ...]
     parts: tuple[str, ...]
+    tried: str = ""
+    """What `llmprof try` has measured; empty when it was not tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,7 @@ def _fix(number: int, item: Recommendation, diagnosis: Diagnosis) -> Fix:
         how=visible(item.how, newlines=True).strip("\n"),
         gain=told,
         side=side,
+        tried=tried_text(item.tried),
         gain_share=_gain_share(gain, diagnosis.step.mean_ms),
         after=_after(gain, diagnosis.step.mean_ms),
         expected_ms=gain.expected_ms,
@@ -145,6 +148,20 @@ def _saved(gain: Gain) -> str:
     if gain.low_ms <= 0:
         return f"saves up to {format_ms(gain.high_ms)}"
     return f"saves {format_ms_range(gain.low_ms, gain.high_ms)}"
+
+
+def tried_text(tried: Tried | None) -> str:
+    """What `llmprof try` has measured: `tried: 172 ms -> 64.1 ms, predicted 62.0 ms`; empty when it was not tried."""
+    if tried is None:
+        return ""
+    others = f" with {len(tried.fixes) - 1} more" if len(tried.fixes) > 1 else ""
+    if tried.predicted_ms is not None:
+        predicted = f", predicted {format_ms(tried.predicted_ms)}"
+    else:
+        ends = (tried.predicted_low_ms, tried.predicted_high_ms)
+        predicted = "" if None in ends else f", predicted {format_ms_range(*ends)}"
+    doubt = ", within the noise" if tried.outcome == "undecided" else ""
+    return f"tried{others}: {format_ms(tried.plain_ms)} -> {format_ms(tried.step_ms)}{predicted}{doubt}"
 
 
 def _gain_share(gain: Gain, mean_ms: float | None) -> str:

@@ -11,7 +11,7 @@ from llmprof.reports.text import clip
 from llmprof.reports.view import View, build_view
 from llmprof.units import format_ms, format_percent
 
-__all__ = ["render_markdown"]
+__all__ = ["escaped", "render_markdown", "table_of"]
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
 LONGEST = 600
@@ -21,9 +21,9 @@ def render_markdown(diagnosis: Diagnosis) -> str:
     """The report as Markdown with tables (GitHub flavour) and a final newline."""
     view = build_view(diagnosis)
     blocks = [
-        f"# {_text(view.label)}",
-        f"**{_text(view.sentence)}**",
-        _text(view.reason),
+        f"# {escaped(view.label)}",
+        f"**{escaped(view.sentence)}**",
+        escaped(view.reason),
         _figures(view),
         _parts(view),
         _fixes(view),
@@ -34,7 +34,7 @@ def render_markdown(diagnosis: Diagnosis) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
     """Text in which no character has a meaning for Markdown or HTML."""
     return _SPECIAL.sub(r"\\\1", clip(text, LONGEST))
 
@@ -45,23 +45,24 @@ def _fenced(text: str) -> str:
     return f"{fence}\n{text}\n{fence}"
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table_of(head: list[str], rows: list[list[str]]) -> str:
+    """A table of GitHub's flavour; the cells are escaped already."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _figures(view: View) -> str:
-    return _table(
-        ["Number", "Value", "Note"], [[item.title, _text(item.value), _text(item.note)] for item in view.figures]
+    return table_of(
+        ["Number", "Value", "Note"], [[item.title, escaped(item.value), escaped(item.note)] for item in view.figures]
     )
 
 
 def _parts(view: View) -> str:
     if not view.rows:
-        return f"## Where each millisecond goes\n\n{_text(view.partition_note)}"
-    rows = [[_text(row.name), format_ms(row.ms), format_percent(row.share)] for row in view.rows]
+        return f"## Where each millisecond goes\n\n{escaped(view.partition_note)}"
+    rows = [[escaped(row.name), format_ms(row.ms), format_percent(row.share)] for row in view.rows]
     rows.append(["**the whole step**", f"**{format_ms(view.sum_ms)}**", "**100 %**"])
-    return f"## Where each millisecond goes\n\n{_table(['Part', 'Per step', 'Share'], rows)}"
+    return f"## Where each millisecond goes\n\n{table_of(['Part', 'Per step', 'Share'], rows)}"
 
 
 def _fixes(view: View) -> str:
@@ -69,26 +70,26 @@ def _fixes(view: View) -> str:
         return ""
     blocks = ["## What to do", *(_fix(fix) for fix in view.fixes)]
     if view.together is not None:
-        blocks.append(f"**{view.together.who.capitalize()}: {_text(view.together.text)}**")
+        blocks.append(f"**{view.together.who.capitalize()}: {escaped(view.together.text)}**")
     return "\n\n".join(blocks)
 
 
 def _fix(fix: Fix) -> str:
-    gain = ", ".join(text for text in (fix.gain, fix.gain_share, fix.side) if text)
+    gain = ", ".join(text for text in (fix.gain, fix.gain_share, fix.side, fix.tried) if text)
     lines = [
-        f"### {fix.number}. {_text(fix.action)}",
-        f"**{_text(gain)}** ({fix.basis}); effort: {fix.effort}; confidence: {fix.confidence}",
-        _text(fix.why),
+        f"### {fix.number}. {escaped(fix.action)}",
+        f"**{escaped(gain)}** ({fix.basis}); effort: {fix.effort}; confidence: {fix.confidence}",
+        escaped(fix.why),
         _fenced(fix.how) if fix.how else "",
-        f"Needs first: {_text(', '.join(fix.requires))}" if fix.requires else "",
-        f"Risk: {_text(fix.risk)}" if fix.risk else "",
-        f"Verify: {_text(fix.verify)}" if fix.verify else "",
+        f"Needs first: {escaped(', '.join(fix.requires))}" if fix.requires else "",
+        f"Risk: {escaped(fix.risk)}" if fix.risk else "",
+        f"Verify: {escaped(fix.verify)}" if fix.verify else "",
     ]
     return "\n\n".join(line for line in lines if line)
 
 
 def _trust(view: View) -> str:
-    lines = "\n".join(f"- {'**weak:** ' if item.weak else ''}{_text(item.text)}" for item in view.trust)
+    lines = "\n".join(f"- {'**weak:** ' if item.weak else ''}{escaped(item.text)}" for item in view.trust)
     return f"## How far to trust this\n\n{lines}"
 
 
@@ -98,17 +99,17 @@ def _checks(view: View) -> str:
     rows = [
         [
             check.state,
-            _text(check.title),
-            _text(check.summary),
-            "; ".join(_text(proof.text) for proof in check.proofs),
+            escaped(check.title),
+            escaped(check.summary),
+            "; ".join(escaped(proof.text) for proof in check.proofs),
             check.cost,
         ]
         for check in view.checks
     ]
-    table = _table(["State", "Check", "What was seen", "Evidence", "Cost per step"], rows)
-    return f"## What was checked\n\n{_text(count_states(view.checks))}\n\n{table}"
+    table = table_of(["State", "Check", "What was seen", "Evidence", "Cost per step"], rows)
+    return f"## What was checked\n\n{escaped(count_states(view.checks))}\n\n{table}"
 
 
 def _facts(view: View) -> str:
-    rows = [[_text(name), _text(value)] for name, value in view.facts]
-    return f"## Run\n\n{_table(['Fact', 'Value'], rows)}"
+    rows = [[escaped(name), escaped(value)] for name, value in view.facts]
+    return f"## Run\n\n{table_of(['Fact', 'Value'], rows)}"

@@ -11,6 +11,8 @@ import pytest
 
 from llmprof.analyzers.diagnose import diagnose
 from llmprof.analyzers.diagnosis import PARTS, Diagnosis
+from llmprof.analyzers.rules import registry
+from llmprof.analyzers.rules.base import Judgement, Rule
 from llmprof.collectors.files import load
 from llmprof.timeline.timeline import RankTimeline, Timeline
 from tests.scenarios.builder import TraceBuilder
@@ -150,3 +152,34 @@ def test_the_quality_of_the_recording_is_in_the_document(recordings: Path) -> No
     assert 0.001 < record["clock_error_share"] < 0.02
     read = Diagnosis.from_json(found.to_json()).capture.recording
     assert read is not None and read.marked_steps == 6
+
+
+def other_rule(name: str, evaluate: Any) -> registry.RegisteredRule:
+    made = Rule(id=name, category="other", title="fine", failed_title="bad", fixes=())
+    return registry.RegisteredRule(rule=made, evaluate=evaluate, module="another.package")
+
+
+def test_a_broken_rule_stops_nothing_and_a_slow_one_is_only_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two rules of another package: one divides by zero, one takes (by the clock) three seconds."""
+    own, clock = registry.registered(), iter(range(10**6))
+
+    def breaks(facts: Any) -> Judgement:
+        raise ZeroDivisionError("a step of zero")
+
+    def waits(facts: Any) -> Judgement:
+        for _ in range(3):
+            next(clock)
+        return Rule(id="slow", category="other", title="fine", failed_title="bad", fixes=()).passed("At last.")
+
+    everything = (other_rule("broken", breaks), *own, other_rule("slow", waits))
+    monkeypatch.setattr(registry, "registered", lambda: everything)
+    monkeypatch.setattr("llmprof.analyzers.diagnose.time.perf_counter", lambda: float(next(clock)) / 1.5)
+    b = TraceBuilder()
+    b.step(0, 0, 100 * MS)
+    b.kernel("gemm", 0, 90 * MS, launch_ns=0)
+    found = diagnose(b.timeline())
+    answers = {finding.rule: finding.status for finding in found.findings}
+    assert (answers["broken"], answers["slow"]) == ("error", "passed")
+    assert len(found.findings) == len(own) + 2 and found.verdict.bound == "compute"
+    slow = [warning for warning in found.capture.warnings if "to judge" in warning]
+    assert slow == ["the rule slow took 2.7 s to judge; it comes from another.package."]

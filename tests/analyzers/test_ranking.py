@@ -132,3 +132,24 @@ def test_under_a_full_device_memory_comes_first() -> None:
 def test_without_pressure_a_memory_fix_that_saves_no_time_comes_last() -> None:
     ordered, _ = rank([advice("larger-batch", 0, rule="memory-near-limit"), advice("tf32", 5)], make_facts(100))
     assert ids(ordered) == ["tf32", "larger-batch"]
+
+
+def test_memory_that_one_rule_expects_of_a_fix_stays_with_the_gain_that_another_founds() -> None:
+    """Autocast halves activations, says a rule about memory, and shortens products, says the roofline."""
+    memory = advice("bf16-autocast", 0, rule="out-of-memory", memory_bytes=7)
+    time = advice("bf16-autocast", 20, basis="roofline", rule="fp32-matmul")
+    (only,), _ = rank([memory, time], make_facts(100))
+    assert (only.gain.expected_ms, only.gain.memory_bytes, only.rule) == (20, 7, "fp32-matmul")
+    full = MemoryFacts(capacity_bytes=100, peak_reserved_bytes=99)
+    ordered, _ = rank([time, memory, advice("cuda-graphs", 50)], make_facts(100, memory=full))
+    assert ids(ordered) == ["bf16-autocast", "cuda-graphs"]
+
+
+def test_growing_segments_come_first_only_where_pieces_are_the_trouble() -> None:
+    full = MemoryFacts(capacity_bytes=100, peak_reserved_bytes=99, retries=1)
+    batch = advice("smaller-batch", 0, rule="allocator-retries", memory_bytes=50)
+    segments = advice("expandable-segments", 0, rule="allocator-retries", memory_bytes=1)
+    assert ids(rank([segments, batch], make_facts(100, memory=full))[0]) == ["smaller-batch", "expandable-segments"]
+    pieces = advice("expandable-segments", 0, rule="fragmentation", memory_bytes=1)
+    ordered, _ = rank([segments, batch, pieces], make_facts(100, memory=full))
+    assert ids(ordered) == ["expandable-segments", "smaller-batch"]

@@ -11,12 +11,14 @@ import pytest
 from llmprof.analyzers.facts.coverage import MAX_LOST, RecordingFacts
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.memory import MemoryFacts
+from llmprof.analyzers.facts.operator_facts import OperatorFacts
 from llmprof.analyzers.facts.partition import Partition, parts_of
 from llmprof.analyzers.facts.steps import StepFacts, Windows
 from llmprof.analyzers.verdict import judge, scores
 from llmprof.timeline.environment import Environment
 from llmprof.timeline.intervals import Intervals
 from llmprof.timeline.timeline import Quality
+from tests.analyzers.rules.run_builder import table
 
 MS = 1_000_000
 WINDOWS = Windows(np.arange(4), np.arange(4) * 100 * MS, (np.arange(4) + 1) * 100 * MS)
@@ -195,3 +197,37 @@ def test_a_damaged_rank_beside_the_critical_one_counts_only_where_ranks_are_comp
     whole, damaged = RecordingFacts(), RecordingFacts(cut=True)
     assert confidence(HOST, whole, damaged) == confidence(HOST, whole, whole)
     assert confidence(EXPOSED, whole, damaged) < confidence(EXPOSED, whole, whole)
+
+
+def test_long_steps_that_were_not_traced_are_the_reason_for_an_abstention() -> None:
+    """Of a mean step of 100 ms the trace explains 50; four of 80 steps take 1000 ms longer, 50 per step."""
+    rank = rank_facts({"gemm": 45, "launch": 5, "untraced": 50})
+    steps = table([1050.0 if step % 20 == 10 else 50.0 for step in range(80)])
+    reason = judge(facts(replace(rank, table=steps))).reason
+    assert reason is not None and "4 much longer steps" in reason and "trace steps" not in reason
+    even = judge(facts(replace(rank, table=table([100.0] * 80)))).reason
+    assert even is not None and "trace steps that are like the rest" in even
+
+
+def test_a_stall_is_told_apart_from_the_rest_of_the_host_s_time() -> None:
+    text = judge(facts(rank_facts({"gemm": 60, "checkpoint": 30, "launch": 10}))).sentence
+    assert "waits 40.0 ms of every 100 ms step (40 %), most of it for checkpoints to be written" in text
+
+
+@pytest.mark.parametrize(("memory_ms", "bound"), [(60, "compute"), (80, "memory")])
+def test_the_roofline_decides_between_arithmetic_and_bandwidth_where_shapes_are_known(
+    memory_ms: float, bound: str
+) -> None:
+    """By class 80 % would be bandwidth; by shapes it is 60 or 80 % of the 100 ms."""
+    rank = rank_facts({"gemm": 20, "elementwise": 80})
+    known = OperatorFacts(
+        ns=100 * MS, device="H200", memory_limited_ns=memory_ms * MS, arithmetic_limited_ns=(100 - memory_ms) * MS
+    )
+    verdict = judge(facts(replace(rank, operators=known)))
+    assert verdict.bound == bound
+    assert (verdict.confidence or 0) > (judge(facts(rank)).confidence or 1)
+
+
+def test_without_the_device_s_rates_the_classes_decide() -> None:
+    unknown = OperatorFacts(ns=100 * MS, device=None, arithmetic_limited_ns=100 * MS)
+    assert judge(facts(replace(rank_facts({"gemm": 20, "elementwise": 80}), operators=unknown))).bound == "memory"

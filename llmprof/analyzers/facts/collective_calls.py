@@ -76,6 +76,8 @@ class CollectiveKind:
     group_size: int | None = None
     group: tuple[str | None, tuple[int, ...] | None] = (None, None)
     """Name and global ranks of the process group."""
+    description: str | None = None
+    """What the program calls the group: default_pg, mesh_tp, ..."""
 
 
 def describe(events: EventTable, rows: npt.NDArray[np.intp]) -> tuple[tuple[CollectiveKind, ...], npt.NDArray[np.intp]]:
@@ -102,7 +104,9 @@ def bus_factor(kind: CollectiveKind) -> float | None:
 
 @lru_cache(maxsize=4096)
 def _kind(name: str, call: CollectiveCall | None) -> CollectiveKind:
-    op = _operation(call.name if call is not None and call.name else name)
+    op = _operation(call.name) if call is not None and call.name else "other"
+    if op == "other":  # sends and receives that are launched together are called `coalesced`
+        op = _operation(name)
     if call is None:
         return CollectiveKind(op=op, dtype=_dtype_of_name(name, op))
     dtype = _dtype(call.dtype) or _dtype_of_name(name, op)
@@ -112,6 +116,7 @@ def _kind(name: str, call: CollectiveCall | None) -> CollectiveKind:
         bytes=_bytes(call, dtype, op),
         group_size=call.group_size or (len(call.ranks) if call.ranks else None),
         group=(call.group_name, call.ranks),
+        description=call.group_description,
     )
 
 

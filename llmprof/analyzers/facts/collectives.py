@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from llmprof.analyzers.facts.alignment import Waits
-from llmprof.analyzers.facts.collective_calls import CollectiveKind, bus_factor, describe
-from llmprof.analyzers.facts.inside import step_of
+from llmprof.analyzers.facts.buckets import Buckets, buckets_of
+from llmprof.analyzers.facts.call_times import CallTimes, call_times
+from llmprof.analyzers.facts.collective_calls import describe
+from llmprof.analyzers.facts.collective_groups import CollectiveGroup, SizeClass, groups_of, sizes_of, with_rates
+from llmprof.analyzers.facts.cpu_partition import host_collectives, operator_classes
+from llmprof.analyzers.facts.inside import host_steps, step_of
 from llmprof.analyzers.facts.kernels import class_spans
 from llmprof.analyzers.facts.rank_calls import RankCalls, collective_rows
+from llmprof.analyzers.facts.step_times import counted_steps
 from llmprof.analyzers.facts.steps import Windows
-from llmprof.timeline.events import NONE, EventTable
-from llmprof.timeline.intervals import Int64, Intervals, lengths_inside
+from llmprof.analyzers.facts.transfer_fit import TransferFit, fit_transfers
+from llmprof.timeline.events import DEVICE_KINDS, NONE, EventTable, Kind
+from llmprof.timeline.intervals import EMPTY, Int64, Intervals, lengths_inside, union
 from llmprof.timeline.timeline import RankTimeline
 
-__all__ = ["CollectiveFacts", "CollectiveGroup", "exposed_spans", "own_collectives", "with_peers"]
+__all__ = ["CollectiveFacts", "CollectiveGroup", "SizeClass", "exposed_spans", "own_collectives", "slim", "with_peers"]
 
 MOST_WAITED_FOR = 16
 """Ranks that are named among those that a rank waits for, the longest first."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CollectiveGroup:
-    """Collectives of one operation and number format; per step, on one rank."""
-
-    op: str
-    dtype: str | None
-    count: float
-    bytes: float | None
-    """Message bytes summed; None when the recording does not carry sizes."""
-    ns: float
-    """Summed kernel time, waiting for peers included."""
-    exposed_ns: float
-    bus_bytes_per_s: float | None = None
-    """Bus bandwidth by nccl-tests' formulas on the shortest duration over ranks; None without sizes."""
-    group_size: int | None = None
+MOST_SLIM = 1024
+"""Calls of about 50 kB."""
+_COPY_BACK = "torch.distributed.ddp.reducer::copy_bucket_to_grad"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +49,28 @@ class CollectiveFacts:
     waits_for: int | None = None
     """The rank that is last to arrive most often at the collectives in which this one waits."""
     wait_by_rank_ns: Mapping[int, float] = field(default_factory=dict)
+    sizes: tuple[SizeClass, ...] = ()
+    """Messages of known size by size, ascending."""
+    calls: CallTimes | None = None
+    """Every call by itself."""
+    fit: TransferFit | None = None
+    """Time by message size of the most used operation; None without peers, or where sizes differ too little."""
+    buckets: Buckets | None = None
+    """Gradient buckets that the backward pass reduces; None without a fit."""
+    microbatches: float | None = None
+    """Batches that the loop fetched per counted step; None where that was not recorded."""
+    gradients: float | None = None
+    """Gradients that the backward pass accumulated per step; None where operators were not recorded."""
+    bucket_copies_ns: float | None = None
+    """Copies that DistributedDataParallel makes from its buckets back into the gradients; None where operators were
+    not recorded, 0 when it makes none."""
+    exposed_bucket_copies_ns: float | None = None
+    """What of them neither kernels nor collectives hide."""
+
+    @property
+    def overlap(self) -> float | None:
+        """The share of the time that computation hides."""
+        return self.hidden_ns / self.total_ns if self.total_ns > 0 else None
 
 
 def exposed_spans(rank: RankTimeline, windows: Windows) -> Intervals:
@@ -74,6 +87,8 @@ def own_collectives(rank: RankTimeline, windows: Windows) -> CollectiveFacts | N
     events = rank.events
     if events is None or len(windows) == 0:
         return None
+    if events.rows(*DEVICE_KINDS).size == 0:
+        return _on_the_host(rank, events, windows)
     everything = collective_rows(events)
     rows = everything[step_of(windows.start_ns, windows.end_ns, events.ts[everything]) != NONE]
     if rows.size == 0:
@@ -83,6 +98,8 @@ def own_collectives(rank: RankTimeline, windows: Windows) -> CollectiveFacts | N
     exposed_ns = _inside(spans["communication"] - spans["compute"], windows)
     kinds, index = describe(events, rows)
     sizes = np.array([NONE if kind.bytes is None else kind.bytes for kind in kinds])[index]
+    calls = call_times(events, windows, rows, kinds, index, spans["compute"])
+    copies = _bucket_copies(events)
     return CollectiveFacts(
         count_per_step=rows.size / steps,
         total_ns=total_ns,
@@ -90,9 +107,44 @@ def own_collectives(rank: RankTimeline, windows: Windows) -> CollectiveFacts | N
         hidden_ns=total_ns - exposed_ns,
         skew_ns=None,
         summed_ns=float(events.dur[rows].sum()) / steps,
-        groups=_groups(events, rows, kinds, index, spans["compute"], windows),
+        groups=groups_of(calls, spans["compute"]),
         median_bytes=float(np.median(sizes[sizes != NONE])) if (sizes != NONE).any() else None,
+        sizes=sizes_of(calls),
+        calls=calls,
+        microbatches=_microbatches(rank),
+        gradients=_gradients(rank, windows),
+        bucket_copies_ns=None if copies is None else _inside(copies, windows),
+        exposed_bucket_copies_ns=None
+        if copies is None
+        else _inside(copies - spans["kernels"] - spans["communication"], windows),
     )
+
+
+def _on_the_host(rank: RankTimeline, events: EventTable, windows: Windows) -> CollectiveFacts | None:
+    """The collectives of a run without a GPU, which no operator of another kind hides; their sizes are not recorded."""
+    found = host_collectives(events)
+    rows = found[step_of(windows.start_ns, windows.end_ns, events.ts[found]) != NONE]
+    if rows.size == 0:
+        return None
+    spans = events.spans(found)
+    total_ns = _inside(spans, windows)
+    exposed_ns = _inside(spans - union(operator_classes(events).values()), windows)
+    return CollectiveFacts(
+        count_per_step=rows.size / len(windows),
+        total_ns=total_ns,
+        exposed_ns=exposed_ns,
+        hidden_ns=total_ns - exposed_ns,
+        skew_ns=None,
+        summed_ns=float(events.dur[rows].sum()) / len(windows),
+        microbatches=_microbatches(rank),
+        gradients=_gradients(rank, windows),
+    )
+
+
+def slim(own: CollectiveFacts | None) -> CollectiveFacts | None:
+    """The same for one of thousands of ranks: without every call by itself, where there are more than MOST_SLIM."""
+    many = own is not None and own.calls is not None and len(own.calls) > MOST_SLIM
+    return replace(own, calls=None) if own is not None and many else own
 
 
 def with_peers(
@@ -112,13 +164,73 @@ def with_peers(
     """
     by_rank = _wait_by_rank(waits, exposed, len(windows))
     skew = None if waits is None else Intervals.of(waits.start_ns, waits.end_ns) & exposed
-    return replace(
+    own = replace(
         own,
         skew_ns=None if skew is None else _inside(skew, windows),
-        groups=tuple(replace(g, bus_bytes_per_s=_bus_rate(g, calls, windows, transfers)) for g in own.groups),
         waits_for=next(iter(by_rank), None),
         wait_by_rank_ns=by_rank,
     )
+    if transfers is None or own.calls is None:
+        return own
+    timed = _with_transfers(own.calls, calls, transfers)
+    fit = _fit(timed)
+    return replace(
+        own,
+        groups=tuple(with_rates(group, timed) for group in own.groups),
+        calls=timed,
+        fit=fit,
+        buckets=buckets_of(timed, fit, own.microbatches),
+    )
+
+
+def _with_transfers(own: CallTimes, calls: RankCalls, transfers: Int64) -> CallTimes:
+    """The calls with the transfer time of those that are found in `calls` by their start."""
+    place = np.minimum(np.searchsorted(calls.start_ns, own.start_ns), max(len(calls) - 1, 0))
+    same = calls.start_ns[place] == own.start_ns if len(calls) else np.zeros(len(own), bool)
+    return replace(own, transfer_ns=np.where(same, transfers[place] if len(calls) else NONE, NONE))
+
+
+def _fit(calls: CallTimes) -> TransferFit | None:
+    """Of the operation that moves most bytes: different operations send a message different ways."""
+    known = (calls.sizes > 0) & (calls.transfer_ns > 0)
+    if not known.any():
+        return None
+    moved = {kind.op: int(calls.sizes[known & calls.of(kind.op)].sum()) for kind in calls.kinds}
+    chosen = known & calls.of(max(sorted(moved), key=lambda op: moved[op]))
+    return fit_transfers(calls.sizes[chosen], calls.transfer_ns[chosen])
+
+
+def _bucket_copies(events: EventTable) -> Intervals | None:
+    """When the device copied reduced gradients out of their buckets; None without operators."""
+    operators = events.rows(Kind.CPU_OP)
+    if operators.size == 0:
+        return None
+    wanted = events.strings.find(_COPY_BACK)
+    spans = events.spans(operators[events.name[operators] == wanted]) if wanted != NONE else EMPTY
+    device = events.rows(*DEVICE_KINDS)
+    launch = events.launch[device]
+    inside = (launch != NONE) & spans.contains(events.ts[np.maximum(launch, 0)])
+    return events.spans(device[inside])
+
+
+def _gradients(rank: RankTimeline, windows: Windows) -> float | None:
+    events = rank.events
+    wanted = NONE if events is None else events.strings.find("torch::autograd::AccumulateGrad")
+    if events is None or wanted == NONE:
+        return None
+    rows = events.rows(Kind.CPU_OP)
+    start = events.ts[rows[events.name[rows] == wanted]]
+    return float((step_of(*host_steps(rank, windows), start) != NONE).sum()) / len(windows)
+
+
+def _microbatches(rank: RankTimeline) -> float | None:
+    """Mean number of batches in a counted step, those without a reading left out."""
+    times = rank.times
+    if times is None or times.microbatches is None:
+        return None
+    known = times.microbatches[counted_steps(times)]
+    known = known[known > 0]
+    return float(known.mean()) if known.size else None
 
 
 def _inside(spans: Intervals, windows: Windows) -> float:
@@ -134,53 +246,3 @@ def _wait_by_rank(waits: Waits | None, exposed: Intervals, steps: int) -> Mappin
     sums = np.bincount(where, weights=lengths_inside(exposed, waits.start_ns, waits.end_ns), minlength=ranks.size)
     longest = np.argsort(-sums, kind="stable")[:MOST_WAITED_FOR]
     return {int(ranks[place]): float(sums[place]) / steps for place in longest if sums[place] > 0}
-
-
-def _groups(
-    events: EventTable,
-    rows: npt.NDArray[np.intp],
-    kinds: Sequence[CollectiveKind],
-    index: npt.NDArray[np.intp],
-    compute: Intervals,
-    windows: Windows,
-) -> tuple[CollectiveGroup, ...]:
-    """The collectives by operation, format and group size; the costliest first."""
-    places: dict[tuple[str, str | None, int | None], list[int]] = {}
-    for place, kind in enumerate(kinds):
-        places.setdefault((kind.op, kind.dtype, kind.group_size), []).append(place)
-    steps = len(windows)
-    result = []
-    for (op, dtype, group_size), members in places.items():
-        chosen = np.isin(index, members)
-        mine = rows[chosen]
-        sizes = [kinds[i].bytes for i in index[chosen]]
-        group = CollectiveGroup(
-            op=op,
-            dtype=dtype,
-            count=mine.size / steps,
-            bytes=None if None in sizes else sum(size for size in sizes if size is not None) / steps,
-            ns=float(events.dur[mine].sum()) / steps,
-            exposed_ns=_inside(events.spans(mine) - compute, windows),
-            group_size=group_size,
-        )
-        result.append(group)
-    return tuple(sorted(result, key=lambda group: -group.ns))
-
-
-def _bus_rate(group: CollectiveGroup, calls: RankCalls, windows: Windows, transfers: Int64 | None) -> float | None:
-    """Bus bytes over transfer time, summed over the collectives that a peer recorded too; None without any.
-
-    One rank alone cannot tell the transfer from waiting for its peers, so it gets no figure.
-    """
-    if transfers is None:
-        return None
-    moved = np.zeros(len(calls.kinds))
-    for place, kind in enumerate(calls.kinds):
-        factor = bus_factor(kind)
-        if (kind.op, kind.dtype, kind.group_size) == (group.op, group.dtype, group.group_size):
-            moved[place] = 0.0 if factor is None or kind.bytes is None else factor * kind.bytes
-    inside = step_of(windows.start_ns, windows.end_ns, calls.start_ns) != NONE
-    known = inside & (moved[calls.kind] > 0) & (transfers > 0)
-    if not known.any():
-        return None
-    return float(moved[calls.kind[known]].sum() / transfers[known].sum() * 1e9)

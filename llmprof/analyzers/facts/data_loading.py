@@ -40,6 +40,8 @@ class LoaderFacts:
     settings: LoaderSettings | None = None
     wait_ns: float | None = None
     """Host time inside the loader's next() per step: the unprofiled measurement when there is one."""
+    wait_measured: bool = False
+    """Whether `wait_ns` was measured without a profiler."""
     traced_wait_ns: float | None = None
     exposed_wait_ns: float | None = None
     """Of it, the time during which the device was idle, as measured without the profiler."""
@@ -100,6 +102,7 @@ def loader_facts(
         in_process=in_process,
         settings=settings,
         wait_ns=wait,
+        wait_measured=measured is not None,
         traced_wait_ns=None if traced is None else traced.wait_ns,
         exposed_wait_ns=exposed_traced_ns if exposed is None else exposed,
         fetches_per_step=fetches,

@@ -8,18 +8,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
+from llmprof.analyzers.facts.convolutions import (
+    BACKWARD_CONVOLUTION,
+    FORWARD_CONVOLUTION,
+    Results,
+    convolution_flops,
+    results_of,
+)
 from llmprof.analyzers.facts.inside import host_steps, step_of
+from llmprof.analyzers.facts.operator_tree import OperatorTree
+from llmprof.analyzers.facts.recompute import recompute_spans
 from llmprof.analyzers.facts.steps import Windows
 from llmprof.timeline.events import NONE, EventTable, Kind
 from llmprof.timeline.intervals import Int64
 from llmprof.timeline.timeline import RankTimeline
 
-__all__ = ["FlopFacts", "count_flops", "flops_of", "rank_flops"]
+__all__ = ["FORMATS", "FlopFacts", "count_flops", "flops_of", "rank_flops"]
 
 Shapes = Sequence[tuple[int, ...]]
 
-_FORMATS = {
+FORMATS = {
     "c10::BFloat16": "bf16",
     "c10::Half": "fp16",
     "float": "fp32",
@@ -28,8 +38,10 @@ _FORMATS = {
     "c10::Float8_e5m2": "fp8",
     "c10::Float8_e4m3fnuz": "fp8",
 }
+"""Number formats by the profiler's names of types."""
 
-UNCOUNTED = frozenset({"aten::convolution", "aten::convolution_backward", "aten::_grouped_mm", "aten::flex_attention"})
+_CONVOLUTIONS = (FORWARD_CONVOLUTION, BACKWARD_CONVOLUTION)
+UNCOUNTED = frozenset({"aten::_grouped_mm", "aten::flex_attention"})
 """Operators whose arithmetic input shapes alone do not tell: a step that has them has more FLOPs than are counted."""
 
 
@@ -41,7 +53,8 @@ class FlopFacts:
     """What the model needs: attention in full (causal masks are not discounted, as in PaLM's appendix B), backward
     attention at twice the forward."""
     executed: float
-    """What the device did: backward attention computes the scores again (2.5 times the forward)."""
+    """What the device did: backward attention computes the scores again (2.5 times the forward), and checkpointed
+    blocks are computed twice."""
     by_format: Mapping[str, float] = field(default_factory=dict)
     """`model` by number format of the inputs; `fp32` may run as TF32."""
     steps: int = 0
@@ -71,19 +84,24 @@ def count_flops(events: EventTable, start_ns: Int64, end_ns: Int64) -> FlopFacts
         return None
     total, executed, formats, uncounted = 0.0, 0.0, dict[str, float](), set[str]()
     outer = {events.strings[name] for name in np.unique(events.name[inside])}
-    for name, shapes, times in _distinct(events, inside):
-        operator = events.strings[name]
-        if operator in UNCOUNTED:
-            uncounted.add(operator.removeprefix("aten::"))
+    again = _recomputed(events, inside)
+    calls = [(*call, True) for call in _distinct(events, inside[~again])]
+    calls += [(*call, False) for call in _distinct(events, inside[again])]
+    results = results_of((operator, shapes) for operator, shapes, _, _ in calls)
+    calls += [(*call, True) for call in _first_layers(events, inside, start_ns, end_ns)]
+    for operator, shapes, times, is_model in calls:
         if _INSIDE_OF.get(operator) in outer:
             continue
-        found = flops_of(operator, shapes)
+        found = flops_of(operator, shapes, results)
         if found is None:
+            if operator in UNCOUNTED or operator in _CONVOLUTIONS:
+                uncounted.add(operator.removeprefix("aten::"))
             continue
         needed, done, number_format = found
-        total += needed * times
         executed += done * times
-        formats[number_format] = formats.get(number_format, 0.0) + needed * times / len(start_ns)
+        if is_model:
+            total += needed * times
+            formats[number_format] = formats.get(number_format, 0.0) + needed * times / len(start_ns)
     if total <= 0:
         return None
     steps = len(start_ns)
@@ -96,11 +114,16 @@ def count_flops(events: EventTable, start_ns: Int64, end_ns: Int64) -> FlopFacts
     )
 
 
-def flops_of(operator: str, text: str) -> tuple[float, float, str] | None:
+def flops_of(operator: str, text: str, results: Results | None = None) -> tuple[float, float, str] | None:
     """(FLOPs the model needs, FLOPs done, number format) of one call; None for what is not counted.
 
-    `text` is an operator's shapes as `EventTable.shapes` has them: `[16,64];[64,32]|float;float`.
+    text       an operator's shapes as `EventTable.shapes` has them: `[16,64];[64,32]|float;float`
+    results    sizes of the results of convolutions, which their own shapes do not tell
     """
+    if operator in _CONVOLUTIONS:
+        flops = convolution_flops(operator, text, results or {})
+        first = text.partition("|")[2].split(";")[0]
+        return None if flops is None else (flops, flops, FORMATS.get(first, "unknown"))
     formula = _FORMULAS.get(operator)
     if formula is None:
         return None
@@ -111,12 +134,39 @@ def flops_of(operator: str, text: str) -> tuple[float, float, str] | None:
     except (IndexError, ValueError):
         return None
     names = types.split(";")
-    return float(needed), float(done), _FORMATS.get(names[operand] if operand < len(names) else "", "unknown")
+    return float(needed), float(done), FORMATS.get(names[operand] if operand < len(names) else "", "unknown")
 
 
-def _distinct(events: EventTable, rows: Int64) -> list[tuple[int, str, int]]:
-    """(name, shapes, how often) of the operators in `rows` that may count."""
-    wanted = {place for place, name in enumerate(events.strings.names) if name in _FORMULAS or name in UNCOUNTED}
+def _first_layers(events: EventTable, rows: Int64, start_ns: Int64, end_ns: Int64) -> list[tuple[str, str, int]]:
+    """What backward does not compute: the gradient of the images that a step begins with.
+
+    The last backward call of a step belongs to the first convolution when both have the same input; that convolution
+    reads the batch, which needs no gradient. The record is one forward call that is taken off (times -1).
+    """
+    ends: list[tuple[str, str, int]] = []
+    first, last = (events.strings.find(name) for name in _CONVOLUTIONS)
+    step = step_of(start_ns, end_ns, events.ts[rows])
+    for place in range(start_ns.size):
+        forward, backward = (rows[(step == place) & (events.name[rows] == name)] for name in (first, last))
+        if not forward.size or not backward.size:
+            continue
+        head, tail = (events.shapes.get(int(row)) for row in (forward[0], backward[-1]))
+        if head is not None and tail is not None and head.split(";")[:2] == tail.split(";")[1:3]:
+            ends.append((FORWARD_CONVOLUTION, head, -1))
+    return ends
+
+
+def _recomputed(events: EventTable, rows: Int64) -> npt.NDArray[np.bool_]:
+    """Whether each operator does forward work a second time inside backward: done, but not needed by the model."""
+    result = np.zeros(rows.size, dtype=bool)
+    for lane, spans in recompute_spans(events, OperatorTree.of(events)).items():
+        result |= (events.lane[rows] == lane) & spans.contains(events.ts[rows])
+    return result
+
+
+def _distinct(events: EventTable, rows: Int64) -> list[tuple[str, str, int]]:
+    """(operator, shapes, how often) of the operators in `rows` that may count."""
+    wanted = {place for place, name in enumerate(events.strings.names) if name in _COUNTED}
     counts: dict[tuple[int, str], int] = {}
     chosen = rows[np.isin(events.name[rows], list(wanted))]
     for row in chosen.tolist():  # the matrix products of a few steps: hundreds, not all events
@@ -124,7 +174,7 @@ def _distinct(events: EventTable, rows: Int64) -> list[tuple[int, str, int]]:
         if text is not None:
             key = (int(events.name[row]), text)
             counts[key] = counts.get(key, 0) + 1
-    return [(name, text, times) for (name, text), times in counts.items()]
+    return [(events.strings[name], text, times) for (name, text), times in counts.items()]
 
 
 def _split(dims: str) -> list[str]:
@@ -197,6 +247,7 @@ _FORMULAS: Mapping[str, Callable[[Shapes], tuple[float, float, int]]] = {
     "flash_attn::_flash_attn_forward": _attention(0, backward=False, heads_last=True),
     "flash_attn::_flash_attn_backward": _attention(1, backward=True, heads_last=True),
 }
+_COUNTED = frozenset(_FORMULAS) | UNCOUNTED | frozenset(_CONVOLUTIONS)
 _INSIDE_OF = {
     f"aten::_{kind}_attention_{way}": f"aten::_scaled_dot_product_{kind}_attention{suffix}"
     for kind in ("flash", "efficient")

@@ -37,6 +37,8 @@ REASONS: Mapping[int, str] = {
 """Clock event reasons, by their bits (NVML API reference, nvmlClocksEventReasons)."""
 SLOWDOWNS = frozenset({"hardware-slowdown", "software-thermal", "hardware-thermal", "power-brake"})
 """Those that mean trouble: cooling or power supply. The power cap is how a GPU at full load is meant to run."""
+_TROUBLE = sum(bit for bit, name in REASONS.items() if name in SLOWDOWNS)
+_IDLE = next(bit for bit, name in REASONS.items() if name == "idle")
 ACTIVITY = ("sm_active", "sm_occupancy", "tensor_active", "dram_active", "fp16_active", "fp32_active", "fp64_active")
 TRAFFIC = ("pcie_tx", "pcie_rx", "nvlink_tx", "nvlink_rx")
 
@@ -61,6 +63,10 @@ class HardwareFacts:
     """pcie_tx, pcie_rx, nvlink_tx, nvlink_rx, as the GPU sees it."""
     sm_mhz: float | None = None
     sm_mhz_max: int | None = None
+    slowed_mhz: float | None = None
+    """Mean SM clock of the samples with a reason that means trouble."""
+    free_mhz: float | None = None
+    """Mean SM clock of the samples without one in which kernels ran."""
     mem_mhz: float | None = None
     mem_mhz_max: int | None = None
     power_w: float | None = None
@@ -81,6 +87,8 @@ class HardwareFacts:
     other_processes: int | None = None
     """Most processes of others on the GPU at a time."""
     other_bytes: int | None = None
+    used_bytes: int | None = None
+    """The most memory in use on the device, by whom ever."""
     ecc_uncorrected: int | None = None
     """Errors that came during the counted steps."""
     ecc_corrected: int | None = None
@@ -120,6 +128,8 @@ def hardware_facts(rank: RankTimeline) -> HardwareFacts | None:
         },
         sm_mhz=look.mean("sm_mhz"),
         sm_mhz_max=gpu.sm_mhz_max if gpu is not None else None,
+        slowed_mhz=look.clock(slowed=True),
+        free_mhz=look.clock(slowed=False),
         mem_mhz=look.mean("mem_mhz"),
         mem_mhz_max=gpu.mem_mhz_max if gpu is not None else None,
         power_w=look.mean("power_w"),
@@ -135,6 +145,7 @@ def hardware_facts(rank: RankTimeline) -> HardwareFacts | None:
         pinned_near=_placed(environment, gpu, inside=True),
         other_processes=_whole(look.peak("other_processes")),
         other_bytes=_whole(look.peak("other_mem_bytes")),
+        used_bytes=_whole(look.peak("mem_used_bytes")),
         ecc_uncorrected=look.growth("ecc_uncorrected"),
         ecc_corrected=look.growth("ecc_corrected"),
     )  # fmt: skip
@@ -209,8 +220,19 @@ class _Samples:
     def slowed(self) -> float | None:
         """Share of the samples with one of SLOWDOWNS."""
         bits = self._inside("throttle_reasons").astype(np.int64)
-        trouble = sum(bit for bit, name in REASONS.items() if name in SLOWDOWNS)
-        return float(((bits & trouble) != 0).mean()) if bits.size else None
+        return float(((bits & _TROUBLE) != 0).mean()) if bits.size else None
+
+    def clock(self, *, slowed: bool) -> float | None:
+        """Mean SM clock of the samples with one of SLOWDOWNS, or of those without in which kernels ran."""
+        t_ns, bits = self._rows("throttle_reasons")
+        at_ns, mhz = self._rows("sm_mhz")
+        common, first, second = np.intersect1d(t_ns, at_ns, return_indices=True)
+        if common.size == 0:
+            return None
+        reasons = bits[first].astype(np.int64)
+        held = (reasons & _TROUBLE) != 0
+        known = mhz[second][held if slowed else ~held & ((reasons & _IDLE) == 0)]
+        return float(known.mean()) if known.size else None
 
 
 def _placed(environment: Environment, gpu: Gpu | None, *, inside: bool) -> bool | None:

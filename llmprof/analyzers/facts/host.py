@@ -14,21 +14,21 @@ from llmprof.analyzers.facts.steps import Windows
 from llmprof.timeline.events import NONE, EventTable, Kind
 from llmprof.timeline.timeline import RankTimeline
 
-__all__ = ["HostFacts", "host_facts"]
+__all__ = ["ALLOCATOR", "LAUNCH", "SYNC", "HostFacts", "host_facts", "innermost", "named"]
 
 _SUFFIX = r"(_ptsz|_ptds|_v\d+)*$"
 _GRAPH_LAUNCH = re.compile(r"^(cuda|hip|cu)GraphLaunch" + _SUFFIX)
-_LAUNCH = re.compile(
+LAUNCH = re.compile(
     r"^((cuda|hip)Launch(Cooperative)?Kernel(ExC|MultiDevice)?|(cuda|hip)(Memcpy|Memset)\w*Async|"
     r"hip(Ext|Hcc)?ModuleLaunch(Cooperative)?Kernel|hipExtLaunchKernel|cuLaunch(Cooperative)?Kernel(Ex)?|"
     r"cu(Memcpy|Memset)\w*Async|(cuda|hip|cu)GraphLaunch)" + _SUFFIX
 )
 # cudaEventQuery and cudaStreamWaitEvent return at once, so they are no syncs.
-_SYNC = re.compile(
+SYNC = re.compile(
     r"^((cuda|hip)(Device|Stream|Event)Synchronize|cu(Ctx|Stream|Event)Synchronize|"
     r"(cuda|hip)Memcpy(2D|3D|ToSymbol|FromSymbol)?|hipMemcpyWithStream|hipMemcpy(DtoH|HtoD|DtoD))" + _SUFFIX
 )
-_ALLOCATOR = re.compile(
+ALLOCATOR = re.compile(
     r"^((cuda|hip)(Malloc|Free)(Async|Host|Managed|Pitch|3D|Array|FromPoolAsync)?|(cuda|hip)Host(Alloc|Malloc|Free)|"
     r"(cuda|hip)Host(Register|Unregister)|cuMem(Alloc|Free|Create|Release|Map|Unmap)\w*|"
     r"hipMem(Create|Release|Map|Unmap))" + _SUFFIX
@@ -68,8 +68,8 @@ def host_facts(rank: RankTimeline, windows: Windows) -> HostFacts | None:
         return None
     inside = host[step_of(start, end, events.ts[host]) != NONE]
     calls = inside[events.kind[inside] == Kind.RUNTIME]
-    launches = calls[_named(events, calls, _LAUNCH)]
-    syncs = calls[_named(events, calls, _SYNC)]
+    launches = calls[named(events, calls, LAUNCH)]
+    syncs = calls[named(events, calls, SYNC)]
     if len(rank.marks) == 0 and launches.size:
         syncs = syncs[events.ts[syncs] <= events.ts[launches].max()]
     steps = int(start.size)
@@ -81,17 +81,17 @@ def host_facts(rank: RankTimeline, windows: Windows) -> HostFacts | None:
 
     return HostFacts(
         launches=per_step(launches.size),
-        graph_launches=per_step(int(_named(events, calls, _GRAPH_LAUNCH).sum())),
+        graph_launches=per_step(int(named(events, calls, _GRAPH_LAUNCH).sum())),
         operators=per_step(int((events.kind[inside] == Kind.CPU_OP).sum()), has_operators),
         recorded_events=inside.size / steps,
         syncs=per_step(syncs.size),
         sync_ns=per_step(float(events.dur[syncs].sum())),
         syncs_by_operator=_by_operator(events, syncs, steps),
-        allocator_calls=per_step(int(_named(events, calls, _ALLOCATOR).sum())),
+        allocator_calls=per_step(int(named(events, calls, ALLOCATOR).sum())),
     )
 
 
-def _named(events: EventTable, rows: npt.NDArray[np.intp], pattern: re.Pattern[str]) -> npt.NDArray[np.bool_]:
+def named(events: EventTable, rows: npt.NDArray[np.intp], pattern: re.Pattern[str]) -> npt.NDArray[np.bool_]:
     """Whether the name of each row matches; every distinct name is looked at once."""
     names, where = np.unique(events.name[rows], return_inverse=True)
     matching = np.fromiter((pattern.search(events.strings[int(n)]) is not None for n in names), bool, names.size)
@@ -104,15 +104,19 @@ def _by_operator(events: EventTable, syncs: npt.NDArray[np.intp], steps: int) ->
     operators = events.rows(Kind.CPU_OP)
     for lane in np.unique(events.lane[syncs]):
         mine = np.flatnonzero(events.lane[syncs] == lane)
-        owner[mine] = _innermost(events, syncs[mine], operators[events.lane[operators] == lane])
+        owner[mine] = innermost(events, syncs[mine], operators[events.lane[operators] == lane])
     labels = np.where(owner == NONE, events.name[syncs], events.name[owner])
     names, counts = np.unique(labels, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     return {events.strings[int(names[i])]: float(counts[i]) / steps for i in order}
 
 
-def _innermost(events: EventTable, rows: npt.NDArray[np.intp], operators: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+def innermost(
+    events: EventTable, rows: npt.NDArray[np.intp], operators: npt.NDArray[np.intp], *, outermost: bool = False
+) -> npt.NDArray[np.intp]:
     """For each row (ascending, one lane) the innermost of `operators` around it, NONE without one.
+
+    outermost    the outermost one instead
 
     Operators that hold no row are dropped first; of the others around a row the one that starts last is innermost.
     """
@@ -122,6 +126,10 @@ def _innermost(events: EventTable, rows: npt.NDArray[np.intp], operators: npt.ND
     low, count, operators = low[some], (high - low)[some], operators[some]
     pair = np.repeat(np.arange(operators.size), count)
     position = np.arange(pair.size) - np.repeat(np.cumsum(count) - count, count) + low[pair]
+    if outermost:
+        first = np.full(rows.size, len(events), dtype=np.intp)
+        np.minimum.at(first, position, operators[pair])
+        return np.where(first == len(events), NONE, first)
     found = np.full(rows.size, NONE, dtype=np.intp)
     np.maximum.at(found, position, operators[pair])
     return found

@@ -11,7 +11,7 @@ import numpy as np
 from llmprof.timeline.events import DEVICE_KINDS, NONE, EventTable, Kind
 from llmprof.timeline.intervals import EMPTY, Intervals
 
-__all__ = ["LAUNCH_GAP_NS", "LOADER", "idle_causes", "loader_spans"]
+__all__ = ["LAUNCH_GAP_NS", "LOADER", "compile_spans", "idle_causes", "loader_spans"]
 
 LAUNCH_GAP_NS = 10_000
 """Work already issued that starts within 10 µs waits for the hardware queue, not for other work."""
@@ -27,10 +27,15 @@ _STALLS = {
     "checkpoint": re.compile(r"^llmprof\.checkpoint"),
     "evaluation": re.compile(r"^llmprof\.evaluation"),
     "gc": re.compile(r"^llmprof\.gc"),
-    "compile": re.compile(r"^llmprof\.compile|^_compile\.compile_inner"),
 }
+_COMPILE = re.compile(
+    r"^llmprof\.compile|^(_compile\.compile_inner|entire_frame_compile|dynamo|backward\._backward_impl|compile_fx\w*|"
+    r"inductor_compile)( \(dynamo_timed\))?$"
+)
+"""What Dynamo and Inductor write while they compile: annotations or operators, by the version of PyTorch."""
 
 
+_TO_PAGEABLE = re.compile(r"(DtoH|DeviceToHost).*Pageable")
 _PLANNED = re.compile(r"^aten::_?(cudnn|miopen)_")
 PLAN_BUILD_NS = 5_000_000
 """A cuDNN operator normally takes the host well under 1 ms; from 5 ms on it is building a plan for a new shape
@@ -73,6 +78,7 @@ def idle_causes(events: EventTable, idle: Intervals) -> Mapping[str, Intervals]:
     marks = {
         "data": loader_spans(events),
         **{name: _spans_named(events, (Kind.ANNOTATION,), pattern) for name, pattern in _STALLS.items()},
+        "compile": compile_spans(events),
         "plan_build": _spans_named(events, (Kind.CPU_OP,), _PLANNED, at_least_ns=PLAN_BUILD_NS),
         "memory_management": _spans_named(events, (Kind.RUNTIME,), _ALLOCATOR),
         "sync": Intervals.of(gaps.start[refill], issued[refill]),
@@ -87,6 +93,11 @@ def idle_causes(events: EventTable, idle: Intervals) -> Mapping[str, Intervals]:
 def loader_spans(events: EventTable) -> Intervals:
     """When a host thread was inside a DataLoader's next()."""
     return _spans_named(events, (Kind.ANNOTATION,), LOADER)
+
+
+def compile_spans(events: EventTable) -> Intervals:
+    """When torch.compile was compiling."""
+    return _spans_named(events, (Kind.ANNOTATION, Kind.CPU_OP), _COMPILE)
 
 
 def _gaps(events: EventTable, idle: Intervals) -> _Gaps:
@@ -108,8 +119,19 @@ def _inside_sync(
     events: EventTable, points: np.ndarray[tuple[int], np.dtype[np.int64]]
 ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Whether the host was inside a synchronising call when each gap began."""
-    inside: np.ndarray[tuple[int], np.dtype[np.bool_]] = _spans_named(events, (Kind.RUNTIME,), _SYNC).contains(points)
+    calls = _spans_named(events, (Kind.RUNTIME,), _SYNC) | _waiting_copies(events)
+    inside: np.ndarray[tuple[int], np.dtype[np.bool_]] = calls.contains(points)
     return inside
+
+
+def _waiting_copies(events: EventTable) -> Intervals:
+    """Calls that copied a result to pageable memory, and so returned when it was there."""
+    matching = np.fromiter((_TO_PAGEABLE.search(name) is not None for name in events.strings.names), dtype=bool)
+    copies = events.rows_named((Kind.MEMCPY,), matching) if matching.any() else np.empty(0, dtype=np.intp)
+    calls = events.launch[copies].astype(np.intp)
+    copies, calls = copies[calls != NONE], calls[calls != NONE]
+    during = (events.ts[copies] >= events.ts[calls]) & (events.end[copies] <= events.end[calls])
+    return events.spans(calls[during])
 
 
 def _spans_named(

@@ -18,12 +18,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["batch_interval_ns"]
+__all__ = ["batch_interval_ns", "expected_hand_over_ns"]
 
 BATCHES = 600
 """Received batches that the mean is taken over, at least; recorded load times are repeated in their order."""
 DEFAULT_PREFETCH = 2
 """PyTorch's, where workers are used and nothing is said."""
+HAND_OVER_NS, HAND_OVER_NS_PER_BYTE = 1_500_000.0, 0.2
+"""What a batch from a worker costs the training process although it is ready: so much each (its handle through the
+queue, mapping its shared memory), so much a byte (page after page of the mapping, when it is first read). The former
+is the median of what steps of seven of the recordings in sample_traces/ waited that found a batch of token ids ready
+(1.4 to 1.6 ms); the latter from benchmarks/hand_over.py (0.2 ms a MB, on a virtual machine of two cores)."""
+
+
+def expected_hand_over_ns(batch_bytes: float | None) -> float:
+    """What receiving a batch of this size from a worker will take, where there are none yet to measure it with.
+
+    Without a size the part that every batch takes.
+    """
+    return HAND_OVER_NS + HAND_OVER_NS_PER_BYTE * (batch_bytes or 0.0)
 
 
 def batch_interval_ns(

@@ -11,9 +11,15 @@ from llmprof.analyzers.facts.coverage import RecordingFacts
 from llmprof.analyzers.facts.data_loading import LoaderFacts
 from llmprof.analyzers.facts.hardware import HardwareFacts
 from llmprof.analyzers.facts.host import HostFacts
+from llmprof.analyzers.facts.host_causes import HostCauses
+from llmprof.analyzers.facts.host_memory import HostMemory
 from llmprof.analyzers.facts.kernels import KernelFacts
+from llmprof.analyzers.facts.logits import LogitsFacts
 from llmprof.analyzers.facts.memory import MemoryFacts
+from llmprof.analyzers.facts.operator_facts import OperatorFacts
 from llmprof.analyzers.facts.partition import Partition
+from llmprof.analyzers.facts.spread import SoloKernel
+from llmprof.analyzers.facts.step_table import StepTable
 from llmprof.analyzers.facts.steps import StepFacts, Windows
 from llmprof.analyzers.facts.utilization import Utilization
 from llmprof.timeline.environment import Environment
@@ -41,8 +47,16 @@ class RankFacts:
     loader: LoaderFacts | None = None
     memory: MemoryFacts | None = None
     host: HostFacts | None = None
+    causes: HostCauses | None = None
+    """What on the host can make the device wait."""
     utilization: Utilization | None = None
+    operators: OperatorFacts | None = None
     hardware: HardwareFacts | None = None
+    host_memory: HostMemory | None = None
+    table: StepTable | None = None
+    logits: LogitsFacts | None = None
+    solo: Mapping[str, SoloKernel] = field(default_factory=dict)
+    """Kernels whose calls can be compared with those of other ranks, by name."""
     died: str | None = None
     overhead_ns: float | None = None
     """What the always-on collectors measured as their own cost per step."""

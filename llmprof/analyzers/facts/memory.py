@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from llmprof.analyzers.facts.composition import Composition, composition_of
+from llmprof.analyzers.facts.trend import Trend, trend_of
 from llmprof.timeline.memory import AllocatorStats, LiveBlocks, MemorySnapshot, OutOfMemory, Segments
 from llmprof.timeline.timeline import RankTimeline
 
@@ -30,6 +34,13 @@ class MemoryFacts:
     segments: Segments | None = None
     """What the allocator held: when an allocation failed, else when a snapshot was taken."""
     snapshot: MemorySnapshot | None = None
+    composition: Composition | None = None
+    """What tensors used at the peak, by what it is; None where it is not known."""
+    growth: Trend | None = None
+    """Of the bytes that are in use between two steps, where neither activations nor gradients of a step are counted
+    anew: what grows there is never given back."""
+    free_steps: float | None = None
+    """Steps until the device is full if it goes on like this; None when nothing grows."""
 
     @property
     def reserved_share(self) -> float | None:
@@ -82,8 +93,10 @@ def memory_facts(rank: RankTimeline) -> MemoryFacts:
     # Errors that the program survived count too, in the measured steps: it caught them and tried something smaller.
     known = died or stats.out_of_memory_errors is not None
     recorded = failure.segments if failure is not None and failure.segments is not None else None
+    capacity = stats.capacity_bytes or rank.environment.device.memory_bytes
+    growth = _growth(stats)
     return MemoryFacts(
-        capacity_bytes=stats.capacity_bytes or rank.environment.device.memory_bytes,
+        capacity_bytes=capacity,
         peak_allocated_bytes=stats.peak_allocated_bytes,
         peak_reserved_bytes=stats.peak_reserved_bytes,
         reserved_bytes=stats.reserved_bytes,
@@ -96,4 +109,20 @@ def memory_facts(rank: RankTimeline) -> MemoryFacts:
         failure=failure,
         segments=recorded or (snapshot.segments if snapshot is not None else None),
         snapshot=snapshot,
+        composition=composition_of(failure, stats.peak_allocated_bytes, rank.environment),
+        growth=growth,
+        free_steps=_free_steps(growth, capacity, stats),
     )
+
+
+def _growth(stats: AllocatorStats) -> Trend | None:
+    if not stats.readings:
+        return None
+    steps, in_use = zip(*stats.readings, strict=True)
+    return trend_of(np.array(steps, dtype=np.int64), np.array(in_use, dtype=np.float64))
+
+
+def _free_steps(growth: Trend | None, capacity: int | None, stats: AllocatorStats) -> float | None:
+    if growth is None or growth.slope <= 0 or capacity is None or stats.peak_allocated_bytes is None:
+        return None
+    return max(0.0, capacity - stats.peak_allocated_bytes) / growth.slope

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from llmprof.analyzers.facts.collectives import exposed_spans, own_collectives
+from llmprof.analyzers.facts.collectives import exposed_spans, own_collectives, slim
 from llmprof.analyzers.facts.copies import copy_facts
 from llmprof.analyzers.facts.correction import ELASTIC, Elastic, HostEvents, elastic_of, host_events
 from llmprof.analyzers.facts.coverage import gap_in_recording, recording_facts
@@ -21,11 +21,17 @@ from llmprof.analyzers.facts.data_loading import loader_facts
 from llmprof.analyzers.facts.flops import rank_flops
 from llmprof.analyzers.facts.hardware import hardware_facts
 from llmprof.analyzers.facts.host import host_facts
+from llmprof.analyzers.facts.host_causes import collections_of, host_causes
+from llmprof.analyzers.facts.host_memory import host_memory
 from llmprof.analyzers.facts.kernels import kernel_facts
+from llmprof.analyzers.facts.logits import logits_facts
 from llmprof.analyzers.facts.measured import RankFacts
 from llmprof.analyzers.facts.memory import memory_facts
+from llmprof.analyzers.facts.operator_facts import operator_facts
 from llmprof.analyzers.facts.partition import Partition, device_partition, parts_of
 from llmprof.analyzers.facts.rank_calls import RankCalls, rank_calls
+from llmprof.analyzers.facts.spread import solo_kernels
+from llmprof.analyzers.facts.step_table import step_table
 from llmprof.analyzers.facts.step_times import counted_steps, exposed_wait_ns, step_facts
 from llmprof.analyzers.facts.steps import StepFacts, Windows
 from llmprof.analyzers.facts.utilization import utilization
@@ -123,8 +129,14 @@ def _facts(
         loader=loader_facts(rank, step=step, windows=windows, exposed_traced_ns=exposed, ranks_on_node=None),
         memory=memory_facts(rank),
         host=host_facts(rank, windows) if windows is not None else None,
+        causes=host_causes(rank, windows, traced),
         utilization=utilization(rank_flops(rank, windows), step.mean_ns, rank.environment.device, kernels),
+        operators=operator_facts(rank, windows),
         hardware=hardware_facts(rank),
+        host_memory=host_memory(rank),
+        table=step_table(rank),
+        logits=logits_facts(rank),
+        solo=solo_kernels(rank, windows),
         died=rank.died,
         overhead_ns=rank.overhead_ns_per_step,
         recording=recording_facts(rank, windows),
@@ -143,8 +155,9 @@ def _traced_partition(rank: RankTimeline, windows: Windows | None) -> Partition 
 def _measured_parts(rank: RankTimeline, *, cpu_only: bool | None) -> dict[str, float]:
     """Classes that were measured on the counted steps themselves, in ns per step.
 
-    The wait for data counts where the device was idle meanwhile; without a device all of it counts. A garbage
-    collection pause counts only without a device: with one it is mostly hidden behind queued work.
+    The wait for data counts where the device was idle meanwhile; without a device all of it counts. Of garbage
+    collection pauses a step with a device counts what it is longer by when it has one: the rest is hidden behind queued
+    work.
     """
     times = rank.times
     rows = counted_steps(times)
@@ -160,6 +173,9 @@ def _measured_parts(rank: RankTimeline, *, cpu_only: bool | None) -> dict[str, f
         column = times.parts.get(name)
         if column is not None and total > 0:
             parts[name] = float(column[rows][column[rows] > 0].sum()) / rows.size
+    pauses = None if cpu_only else collections_of(times)
+    if pauses is not None and pauses.told_from_nothing:
+        parts["gc"] = pauses.felt_ns or 0.0
     return parts
 
 
@@ -176,6 +192,8 @@ def _compacted(found: RankReduction) -> RankReduction:
     facts, exposed = found.facts, _longest(found.exposed)
     if facts is not None and facts.traced is not None:
         facts = replace(facts, traced=replace(facts.traced, spans={}))
+    if facts is not None:
+        facts = replace(facts, collectives=slim(facts.collectives))
     return replace(
         found,
         facts=facts,

@@ -16,6 +16,8 @@ MIN_BASELINE_STEPS = 3
 """Fewer unprofiled steps than this do not make a mean; the next best steps are used."""
 
 HISTORY_POINTS = 200
+RARE = ("checkpoint", "evaluation")
+"""Parts that a few steps have, as the script plans them."""
 
 
 def step_facts(rank: RankTimeline, windows: Windows | None, step_ms: float | None = None) -> StepFacts | None:
@@ -89,7 +91,7 @@ def _from_times(times: StepTimes, rows: npt.NDArray[np.intp], traced: float | No
         basis="unprofiled",
         median_ns=float(np.median(wall)),
         p95_ns=float(np.percentile(wall, 95)),
-        noise_ns=float(wall.std(ddof=1) / np.sqrt(wall.size)) if wall.size > 1 else None,
+        noise_ns=_noise_ns(times, rows),
         steps_measured=int(rows.size),
         steps_excluded=len(times) - int(rows.size),
         steps_traced=int(times.select(StepPhase.TRACED).size),
@@ -98,6 +100,18 @@ def _from_times(times: StepTimes, rows: npt.NDArray[np.intp], traced: float | No
         tokens_per_s=float(tokens.sum() / wall.sum() * 1e9) if known and tokens is not None else None,
         history_ns=_thinned(times.wall_ns[rows]),
     )
+
+
+def _noise_ns(times: StepTimes, rows: npt.NDArray[np.intp]) -> float | None:
+    """Standard error of the mean, without what RARE stalls add: those are measured by themselves and are no noise."""
+    if rows.size < 2:
+        return None
+    rest = times.wall_ns[rows].astype(np.float64)
+    for name in RARE:
+        column = times.parts.get(name)
+        if column is not None:
+            rest -= np.maximum(column[rows], 0)
+    return float(rest.std(ddof=1) / np.sqrt(rest.size))
 
 
 def _traced_count(rank: RankTimeline, windows: Windows | None) -> int | None:

@@ -22,7 +22,7 @@ class Utilization:
     mfu: float | None = None
     """What the model needs (attention in full, nothing counted twice) over what the peak would do in a step."""
     hfu: float | None = None
-    """What was executed, recomputed attention scores included."""
+    """What was executed: what is computed a second time (attention scores, checkpointed blocks) counts too."""
     number_format: str | None = None
     model: str | None = None
     """The GPU whose peak it is."""

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from llmprof.analyzers.diagnose import diagnosis_of, without_facts
 from llmprof.analyzers.diagnosis import Diagnosis, Source
 from llmprof.analyzers.facts.measure import join
-from llmprof.analyzers.facts.measured import RankFacts
+from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.reduction import RankReduction
 from llmprof.analyzers.many_ranks.processes import Processes, worker_count
 from llmprof.analyzers.many_ranks.task import Outcome, numbered
-from llmprof.collectors.files.rank_files import RankFile, RankFiles
+from llmprof.analyzers.replay.model import MOST_RANKS
+from llmprof.collectors.files.rank_files import RankFile, RankFiles, read_rank_file
 from llmprof.collectors.files.trace_ranks import ranks_of
-from llmprof.errors import InputError, NotEnoughDataError, UnreadableError
+from llmprof.errors import InputError, LlmprofError, NotEnoughDataError, UnreadableError
+from llmprof.timeline.timeline import Timeline
 
 __all__ = ["Engine", "Progress", "diagnose_files", "local_engine"]
 
@@ -86,7 +88,19 @@ def diagnose_files(
         )
     except NotEnoughDataError as error:
         return without_facts(source, [*warnings, *(w for number in numbers for w in reduced[number].warnings)], error)
-    return diagnosis_of(facts, source)
+    told(len(files.files), len(files.files), "replaying the step")
+    return diagnosis_of(facts, source, _replayed(files, places, facts, world_size))
+
+
+def _replayed(files: RankFiles, places: Mapping[int, int], facts: Facts, world_size: int | None) -> Timeline | None:
+    """What a replay needs: a few small ranks all, else the critical one; None where they cannot be read here."""
+    few = len(facts.ranks) <= MOST_RANKS and files.size < MANY_BYTES
+    chosen = sorted(facts.ranks) if few else [facts.critical.rank]
+    try:
+        ranks = [replace(read_rank_file(files.files[places[n]]).timeline, rank=n) for n in chosen]
+    except (LlmprofError, OSError, MemoryError):
+        return None  # files that only the cluster's machines see
+    return Timeline(ranks=tuple(ranks), kind=files.kind, paths=files.paths, world_size=world_size)
 
 
 def _collected(files: RankFiles, engine: Engine, step_ms: float | None, told: Progress) -> list[Outcome]:

@@ -1,8 +1,8 @@
 """Do collectives hide behind the computation?
 
 Detects:
-    Collectives during which the device computes nothing: gradients reduced one by one after the backward pass, or
-    buckets that finish too late to be hidden.
+    Collectives during which the device computes nothing: gradient buckets that finish too late to be hidden, gathers
+    and reductions of sharded layers. Other rules look for their causes.
 
 Why it costs time:
     Gradients are ready layer by layer during the backward pass. Reduced then, their transfer runs beside the rest of
@@ -10,29 +10,28 @@ Why it costs time:
 
 How it is measured:
     Time per step in which only collectives ran on the critical rank, without the time spent waiting for a late peer.
-    Hundreds of small all-reduces with next to nothing hidden are gradients that are reduced by hand.
 
 Does not apply when:
     The run has one rank, or its steps hold no collectives.
 
 Fix:
-    Wrap the model in DistributedDataParallel, which reduces buckets during the backward pass. Where it is in use, try
-    another `bucket_cap_mb`, or reduce only once per several micro-steps (`no_sync`).
+    Reduce gradients only once per several micro-steps (`no_sync`), or try another `bucket_cap_mb`.
 
 Verify:
-    Record again: collectives per step fall to tens, and the communication part of the step with them.
+    Record again: the communication part of the step is shorter.
 """
 
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Evidence, Recommendation
-from llmprof.analyzers.facts.collectives import CollectiveFacts
+from llmprof.analyzers.facts.collectives import CollectiveFacts, CollectiveGroup
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
+from llmprof.analyzers.rules.exchange import exposed_of, parallelism, question
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import data_late_weight, gain, part_ns
-from llmprof.analyzers.rules.host_waits import host_waits, reduced_by_hand
+from llmprof.analyzers.rules.host_waits import reduced_by_hand
 from llmprof.units import format_bytes, format_count, format_ns, format_percent
 
 __all__ = ["RULE", "evaluate"]
@@ -42,14 +41,11 @@ RULE = Rule(
     category="communication",
     title="Collectives hide behind the computation",
     failed_title="The device waits for collectives",
-    fixes=("wrap-ddp", "ddp-bucket-size", "accumulate-gradients"),
+    fixes=("ddp-bucket-size", "accumulate-gradients"),
     thresholds=(
         thresholds.EXPOSED_COMMUNICATION,
-        thresholds.UNOVERLAPPED,
-        thresholds.MANY_COLLECTIVES,
-        thresholds.PARAMETER_MATCH,
-        thresholds.OVERLAP_EXPECTED,
         thresholds.BUCKET_EXPECTED,
+        thresholds.ACCUMULATION_STEPS,
     ),
 )
 
@@ -57,14 +53,9 @@ RULE = Rule(
 def evaluate(facts: Facts) -> Judgement:
     """Judge the exposed collectives of the critical rank."""
     critical = facts.critical
-    collectives = critical.collectives
-    world = facts.world_size or critical.environment.world_size
-    if world == 1:
-        return RULE.not_applicable("The run has one rank: there is nobody to talk to.")
-    if critical.partition is None or (collectives is None and critical.kernels is None):
-        return RULE.no_data("The recording holds no traced steps with device activities; record a burst on every rank.")
-    if collectives is None or collectives.count_per_step <= 0:
-        return RULE.not_applicable("The traced steps hold no collectives.")
+    collectives = question(RULE, facts)
+    if isinstance(collectives, Judgement):
+        return collectives
     exposed = part_ns(facts, "communication")
     share = exposed / facts.step.mean_ns
     figures = [
@@ -96,53 +87,34 @@ def _figures(facts: Facts, collectives: CollectiveFacts) -> list[Evidence]:
     return [
         evidence.time("collectives", collectives.total_ns, source="trace", rank=critical.rank, window=window),
         evidence.time("hidden behind computation", collectives.hidden_ns, source="trace", rank=critical.rank),
+        evidence.number("hidden share", collectives.overlap, "of the time in collectives", source="trace"),
         evidence.number("message size, median", collectives.median_bytes, "bytes", source="trace", rank=critical.rank),
         evidence.time("waiting for a late peer", collectives.skew_ns, source="trace", rank=critical.rank),
     ]
 
 
 def _fixes(facts: Facts, collectives: CollectiveFacts, exposed: float) -> list[Recommendation]:
-    parallel = facts.critical.environment.parallelism
+    parallel = parallelism(facts)
     by_hand = reduced_by_hand(facts)
     result = []
-    if by_hand:
-        result.append(_ddp(facts, collectives, exposed))
-    elif not (parallel.fsdp or (parallel.tp or 1) > 1 or (parallel.pp or 1) > 1) and _reduces(collectives):
+    sharded = parallel.fsdp or (parallel.tp or 1) > 1 or (parallel.pp or 1) > 1
+    # Where the reductions can be replayed, small-ddp-buckets knows what other buckets bring.
+    if not (by_hand or sharded) and collectives.buckets is None and _reduces(collectives):
         result.append(_buckets(facts, exposed))
     if by_hand or _reduces(collectives):
-        result.append(_accumulate(facts, exposed, by_hand))
+        reductions = _reductions(collectives)
+        result.append(_accumulate(facts, exposed_of(facts, reductions) if reductions else exposed, by_hand))
     return result
 
 
 def _reduces(collectives: CollectiveFacts) -> bool:
-    """Whether gradients can be what is exchanged: all-reduce, or collectives whose kind is unknown."""
-    return not collectives.groups or any("all" in group.op and "reduce" in group.op for group in collectives.groups)
+    """Whether gradients can be what is exchanged: reductions, or collectives whose kind is unknown."""
+    return not collectives.groups or bool(_reductions(collectives))
 
 
-def _ddp(facts: Facts, collectives: CollectiveFacts, exposed: float) -> Recommendation:
-    count = format_count(collectives.count_per_step)
-    launches = host_waits(facts).reduction_ns
-    hideable = min(exposed, part_ns(facts, "compute") * thresholds.BACKWARD_SHARE.value) + launches
-    weight, late = data_late_weight(facts)
-    why = f"{count} collectives per step run after the backward pass; DDP reduces a few buckets during it."
-    return recommend(
-        "wrap-ddp",
-        rule=RULE.id,
-        facts=facts,
-        action="Wrap the model in DistributedDataParallel instead of reducing gradients one by one",
-        why=f"{why} {late}".rstrip(),
-        how="model = torch.nn.parallel.DistributedDataParallel(model, device_ids=[local_rank]); "
-        "drop the loop that calls all_reduce",
-        gain=gain(
-            facts,
-            expected_ns=weight * thresholds.OVERLAP_EXPECTED.value * hideable,
-            low_ns=weight * thresholds.OVERLAP_LOW.value * hideable,
-            # Fewer, larger messages are faster even where nothing hides them, so all of it may go.
-            high_ns=exposed + launches,
-            at_most_ns=exposed + launches,
-        ),
-        watch="the communication part",
-    )
+def _reductions(collectives: CollectiveFacts) -> list[CollectiveGroup]:
+    """All-reduces that carry gradients; those of both passes are activations."""
+    return [group for group in collectives.groups if group.op == "all_reduce" and not group.of_both_passes]
 
 
 def _buckets(facts: Facts, exposed: float) -> Recommendation:

@@ -6,7 +6,6 @@ that share one are never added up.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -53,6 +52,12 @@ _TABLE = (
     _fix("packed-dataset", "refactor", "data",
          "Store samples in large sequential files.",
          "Shuffling works within shards; shard sizes have to be chosen."),
+    _fix("prefetch-to-device", "few_lines", "data",
+         "Copy the next batch on a stream of its own while the device computes.",
+         "Takes device memory for one more batch; the streams have to wait for each other."),
+    _fix("preprocess-in-workers", "few_lines", "host data",
+         "Do the work on each batch in the DataLoader's workers.",
+         "What is done there must not use CUDA; results are sent between processes."),
     _fix("balance-batches", "refactor", "data skew compute",
          "Give every rank the same amount of work.",
          "Changes the order of the samples."),
@@ -90,12 +95,24 @@ _TABLE = (
     _fix("fused-cross-entropy", "few_lines", "compute",
          "Fuse the output layer with the loss.",
          "Logits are no longer available."),
+    _fix("fused-norm", "few_lines", "compute",
+         "Compute each norm in one kernel.",
+         "Rounding differs in the last bits."),
     _fix("pad-vocabulary", "few_lines", "compute",
          "Pad the vocabulary to a multiple of 64.",
          "Checkpoints change shape."),
     _fix("align-dimensions", "refactor", "compute",
          "Make dimensions multiples of 64.",
          "Changes the model."),
+    _fix("keep-layout", "few_lines", "compute",
+         "Keep tensors in the layout and number format that the next operator reads.",
+         "None known."),
+    _fix("channels-last", "few_lines", "compute",
+         "Store images and convolution weights as channels_last.",
+         "Operators without such kernels convert back and forth."),
+    _fix("cudnn-benchmark", "flag", "compute",
+         "Let cuDNN try its algorithms once for each shape.",
+         "Changing shapes are tried again and again; runs may differ in the last bits."),
     _fix("larger-batch", "flag", "host communication compute",
          "Do more work per step.",
          "Changes the optimisation: the learning rate may have to follow."),
@@ -121,6 +138,9 @@ _TABLE = (
     _fix("zero-sharding", "refactor", "memory_management",
          "Shard optimizer states over the ranks.",
          "More communication; checkpoints change format."),
+    _fix("model-parallel", "refactor", "memory_management",
+         "Split layers inside a node, stages across nodes.",
+         "More communication, and the model's code has to follow."),
     _fix("8bit-optimizer", "few_lines", "memory_management",
          "Keep optimizer states in 8 bits.",
          "Quality has to be checked."),
@@ -131,18 +151,27 @@ _TABLE = (
     _fix("remove-sync", "few_lines", "sync host",
          "Stop reading device values in every step.",
          "Values are seen later."),
-    _fix("stop-cache-flush", "few_lines", "memory_management",
+    _fix("stop-cache-flush", "few_lines", "memory_management host sync",
          "Stop calling torch.cuda.empty_cache() in the loop.",
          "Other processes get no memory back."),
-    _fix("gc-policy", "few_lines", "stalls",
+    _fix("gc-policy", "few_lines", "stalls host",
          "Collect garbage at chosen steps.",
          "Reference cycles live longer."),
     _fix("log-less-often", "few_lines", "sync host",
          "Log every k-th step.",
          "Fewer points in the curves."),
+    _fix("hoist-python", "few_lines", "host",
+         "Move Python work out of the training loop.",
+         "None known."),
+    _fix("debug-off", "flag", "host sync communication",
+         "Unset the debugging switch.",
+         "Errors are reported later, and with less detail."),
     _fix("async-checkpoint", "few_lines", "stalls",
          "Write checkpoints in the background.",
          "Takes host memory for a copy."),
+    _fix("evaluate-less-often", "flag", "stalls",
+         "Evaluate less often, or on fewer samples.",
+         "Fewer points of the validation curve."),
     _fix("thread-count", "flag", "host data",
          "Fit thread counts to the cores.",
          "None known."),
@@ -186,6 +215,18 @@ _TABLE = (
     _fix("topology-placement", "infrastructure", "communication",
          "Place ranks near the peers they talk to.",
          "Depends on the scheduler."),
+    _fix("fsdp-larger-units", "few_lines", "communication",
+         "Shard whole blocks instead of single layers.",
+         "Takes memory for the parameters of a whole block."),
+    _fix("nccl-backend", "few_lines", "communication memcpy host sync",
+         "Exchange CUDA tensors with NCCL instead of gloo.",
+         "Needs one GPU for each rank."),
+    _fix("skip-buffer-broadcast", "flag", "communication",
+         "Stop broadcasting buffers in every step.",
+         "Buffers of the ranks differ: statistics of batch norms are those of one rank."),
+    _fix("join-collectives", "few_lines", "communication sync host",
+         "Exchange small values together, and less often.",
+         "Values are seen later."),
     _fix("more-microbatches", "flag", "communication skew",
          "Fill the pipeline with more micro-batches.",
          "Smaller kernels, or a larger batch."),
@@ -195,6 +236,12 @@ _TABLE = (
     _fix("repair-straggler", "infrastructure", "skew",
          "Find out why one rank is slow.",
          "None known."),
+    _fix("repair-link", "infrastructure", "data memcpy",
+         "Bring the PCIe link back to its full speed.",
+         "Needs the machine's operator."),
+    _fix("free-device", "infrastructure", "compute",
+         "Keep other processes off the GPU.",
+         "Whose they are has to be found out first."),
     _fix("fix-throttling", "infrastructure", "compute",
          "Cool the GPU or raise its power limit.",
          "Needs the machine's operator."),
@@ -230,19 +277,21 @@ def recommend(
         why=why,
         how=how,
         gain=gain,
-        verify=_verify(facts, gain, watch),
+        verify=_verify(facts, fix, gain, watch),
         requires=requires,
         effort=known.effort,
         risk=known.risk if risk is None else risk,
     )
 
 
-def _verify(facts: Facts, gain: Gain, watch: str) -> str:
-    command = facts.critical.environment.command
-    again = f"`llmprof run -- {shlex.join(command)}`" if command else "`llmprof run -- COMMAND`"
-    if gain.expected_ms <= 0:
-        return f"Apply it, run {again} again and look at {watch}."
+def _verify(facts: Facts, fix: str, gain: Gain, watch: str) -> str:
     mean = facts.step.mean_ns / 1e6
     expected = format_ms_range(mean - gain.high_ms, mean - gain.low_ms)
     fall = f"the step should fall from {format_ms(mean)} to {expected}, and {watch} with it"
-    return f"Apply it and run {again} again: {fall}."
+    if facts.critical.environment.command:
+        test = f"`llmprof try --fix {fix} RUN`"
+        return f"{test}, and look at {watch}." if gain.expected_ms <= 0 else f"{test}: {fall}."
+    again = "`llmprof run -- COMMAND`"
+    if gain.expected_ms <= 0:
+        return f"Apply it, run {again} and look at {watch}."
+    return f"Apply it and run {again}: {fall}."

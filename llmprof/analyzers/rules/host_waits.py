@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llmprof.analyzers.facts.blocking import HOST_IDLE, BlockedCalls
 from llmprof.analyzers.facts.collectives import CollectiveFacts
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import thresholds
@@ -16,7 +17,7 @@ from llmprof.analyzers.rules.gains import part_ns
 from llmprof.timeline.intervals import EMPTY, Intervals
 from llmprof.units import NS_PER_MS
 
-__all__ = ["HostWaits", "host_waits", "reduced_by_hand"]
+__all__ = ["HostWaits", "Loss", "host_waits", "loss", "reduced_by_hand", "unprofiled_ns"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,8 @@ def reduced_by_hand(facts: Facts) -> bool:
     total = collectives.exposed_ns + collectives.hidden_ns
     if total <= 0 or collectives.exposed_ns < thresholds.UNOVERLAPPED.value * total:
         return False
+    if any((group.backward_share or 0.0) > 0.5 for group in collectives.groups if group.op == "all_reduce"):
+        return False  # the backward pass launches them: buckets, however late
     count = _reductions(collectives)
     optimizers = facts.critical.environment.optimizers
     tensors = optimizers[0].parameter_tensors if optimizers else None
@@ -84,3 +87,49 @@ def _reduction_phase(facts: Facts) -> Intervals:
     last = np.searchsorted(exposed.starts, critical.windows.end_ns, side="left") - 1
     some = last >= first
     return Intervals.of(exposed.starts[first[some]], exposed.ends[last[some]])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """What the step loses because the host waits inside calls of some groups; ns per step that is explained."""
+
+    cost_ns: float
+    """Idle time that goes when none of the host's waits were there, as far as these groups are to blame."""
+    alone_ns: float
+    """Of it, what goes when only these groups do not wait: another wait may take their place."""
+    calls: tuple[BlockedCalls, ...]
+
+    @property
+    def count(self) -> float:
+        """Waits per step."""
+        return sum(one.count for one in self.calls)
+
+    @property
+    def operators(self) -> str:
+        """The operators that wait most, for a sentence."""
+        return ", ".join(
+            dict.fromkeys(f"{one.operator} at {one.place}" if one.place else one.operator for one in self.calls[:3])
+        )
+
+
+def loss(facts: Facts, *groups: str) -> Loss | None:
+    """What waits of these groups (`facts.blocking.GROUPS`) cost; None where the recording does not tell."""
+    causes = facts.critical.causes
+    found = causes.blocking if causes is not None else None
+    if found is None:
+        return None
+    most = part_ns(facts, "host", "sync", "memory_management")
+    alone = min(most, unprofiled_ns(facts, sum(found.alone_ns.get(group, 0.0) for group in groups)))
+    together = min(most, unprofiled_ns(facts, sum(found.together_ns.get(group, 0.0) for group in groups)))
+    return Loss(cost_ns=max(alone, together), alone_ns=alone, calls=found.of(*groups))
+
+
+def unprofiled_ns(facts: Facts, traced_ns: float) -> float:
+    """Idle time of the traced step that the host causes, shrunk as much as all such time is without the profiler."""
+    partition, traced = facts.critical.partition, facts.critical.traced
+    if partition is None or traced is None:
+        return traced_ns
+    names = (*HOST_IDLE, "python")
+    before = sum(traced.detail.get(name, 0.0) for name in names)
+    after = sum(partition.detail.get(name, 0.0) for name in names)
+    return traced_ns * min(1.0, after / before) if before > 0 else 0.0

@@ -177,7 +177,8 @@ def _fixes(facts: Facts, found: InputNeed) -> list[Recommendation]:
     wanted = wanted_workers(found)
     if wanted is None or wanted > (found.workers or 0):
         result.append(_workers(facts, found, wanted))
-    short = wanted is not None and left_ns(found, wanted) > thresholds.NOISE_SHARE.value * facts.step.mean_ns
+    enough = found.receiving_ns + thresholds.NOISE_SHARE.value * facts.step.mean_ns
+    short = wanted is not None and left_ns(found, wanted) > enough
     if short or (wanted is not None and wanted <= (found.workers or 0)):
         result.extend(_less_work(facts, found))
     settings = found.loader.settings
@@ -188,7 +189,7 @@ def _fixes(facts: Facts, found: InputNeed) -> list[Recommendation]:
 
 def _workers(facts: Facts, found: InputNeed, wanted: int | None) -> Recommendation:
     saved = found.wait_ns if wanted is None else max(0.0, found.wait_ns - left_ns(found, wanted))
-    refill = min(part_ns(facts, "host"), thresholds.REFILL_SHARE.value * found.wait_ns)
+    refill = _hidden_ns(facts, found)
     low = thresholds.PREPROCESSING_SHARE if wanted is None else thresholds.WORKERS_AT_LEAST
     now = "?" if found.workers is None else str(found.workers)
     if wanted is None:
@@ -208,12 +209,25 @@ def _workers(facts: Facts, found: InputNeed, wanted: int | None) -> Recommendati
             facts,
             expected_ns=saved,
             low_ns=low.value * saved,
-            high_ns=saved + refill,
+            high_ns=saved + refill + found.receiving_ns,  # where the device is busy meanwhile, nobody feels it
             at_most_ns=found.wait_ns + refill,
             basis=_basis(found),
         ),
         watch="the data part",
     )
+
+
+def _hidden_ns(facts: Facts, found: InputNeed) -> float:
+    """Waiting for batches that idle time does not show: a step without it is shorter by this much at the most.
+
+    A batch that comes earlier lets the host launch earlier by the whole time that it spent in the loader, which idle
+    time before late launches then shrinks by. From a trace alone that time is not known: a host that the profiler slows
+    finds more batches ready, so as much again as was seen is taken for possible.
+    """
+    loader = found.loader
+    known = loader.wait_ns if loader.wait_measured else None
+    most = found.wait_ns if known is None else max(0.0, known - found.wait_ns)
+    return min(part_ns(facts, "host"), most)
 
 
 def _basis(found: InputNeed) -> Basis:
@@ -294,6 +308,8 @@ def _spike_ns(facts: Facts) -> float:
 def _persistent(facts: Facts, found: InputNeed) -> list[Recommendation]:
     """Nothing where epochs start too seldom, or too fast, to be felt."""
     epochs, times = found.loader.epochs, found.loader.times
+    if epochs is None and found.loader.wait_measured:
+        return []  # all starts of epochs are noted then: none came after the first
     if epochs is not None and times is not None:
         # The first batch of an epoch has to be made in any case: nothing was on order for it.
         saved = epochs.per_step_ns * max(0.0, 1.0 - times.p50_ns / epochs.mean_ns)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from llmprof.analyzers.facts.data_loading import LoaderFacts
-from llmprof.analyzers.facts.loader_model import DEFAULT_PREFETCH, batch_interval_ns
+from llmprof.analyzers.facts.loader_model import DEFAULT_PREFETCH, batch_interval_ns, expected_hand_over_ns
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import thresholds
 
@@ -31,8 +31,15 @@ class InputNeed:
     """Time to make the batches of one step, one after the other."""
     cores: int | None
     """Cores per rank."""
+    hand_over_ns: float = 0.0
+    """Receiving one batch that is ready: measured where there are workers, expected where there are none yet."""
     where: str
     """` on rank 1` when only some ranks wait, else empty."""
+
+    @property
+    def receiving_ns(self) -> float:
+        """Receiving the batches of a step that are ready."""
+        return self.hand_over_ns * (self.loader.fetches_per_step or 1.0)
 
     @property
     def prefetch(self) -> int:
@@ -64,8 +71,18 @@ def input_need(facts: Facts, wait: float, loader: LoaderFacts, where: str) -> In
         workers=workers,
         need_ns=need,
         cores=_own_cores(facts, loader, cores),
+        hand_over_ns=_hand_over_ns(facts, loader, workers, fetches),
         where=where,
     )
+
+
+def _hand_over_ns(facts: Facts, loader: LoaderFacts, workers: int | None, fetches: float) -> float:
+    """Of one batch; what is copied to the device in a step stands for the bytes of its batches."""
+    if loader.hand_over_ns is not None or workers != 0:
+        return loader.hand_over_ns or 0.0
+    copies = facts.critical.copies
+    copied = copies.pageable_to_device.bytes + copies.pinned_to_device.bytes if copies is not None else None
+    return expected_hand_over_ns(None if copied is None else copied / fetches)
 
 
 def _own_cores(facts: Facts, loader: LoaderFacts, cores: int | None) -> int | None:
@@ -94,8 +111,7 @@ def wanted_workers(found: InputNeed) -> int | None:
     wanted = math.ceil(found.need_ns / found.rest_ns)
     if found.loader.times is not None:
         most = MOST_WORKERS if found.cores is None else found.cores
-        hand_over = (found.loader.hand_over_ns or 0.0) * (found.loader.fetches_per_step or 1.0)
-        enough = hand_over + thresholds.NOISE_SHARE.value * (found.rest_ns + found.wait_ns)
+        enough = found.receiving_ns + thresholds.NOISE_SHARE.value * (found.rest_ns + found.wait_ns)
         while wanted < most and left_ns(found, wanted) > enough:
             wanted += 1
     wanted += int(thresholds.SPARE_WORKERS.value)
@@ -105,16 +121,16 @@ def wanted_workers(found: InputNeed) -> int | None:
 def left_ns(found: InputNeed, workers: int, prefetch: int | None = None) -> float:
     """The wait per step that stays with this many workers; by a replay where single batches were measured."""
     times = found.loader.times
-    if times is None:
-        return max(0.0, (found.need_ns or 0.0) / max(workers, 1) - found.rest_ns)
     fetches = found.loader.fetches_per_step or 1.0
+    if times is None:
+        return max(found.receiving_ns, (found.need_ns or 0.0) / max(workers, 1) - found.rest_ns)
     rest = found.rest_ns / fetches
     interval = batch_interval_ns(
         times.sequence_ns,
         rest,
         max(workers, 1),
         prefetch or found.prefetch,
-        hand_over_ns=found.loader.hand_over_ns or 0.0,
+        hand_over_ns=found.hand_over_ns,
         cpu_ns=times.cpu_ns or 0.0,
         cores=found.cores,
     )

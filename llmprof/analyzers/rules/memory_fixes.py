@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from llmprof.analyzers.diagnosis import Evidence, Recommendation
+from llmprof.analyzers.facts.fits import Plan, plans, smallest_stage
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.memory import MemoryFacts
 from llmprof.analyzers.rules import evidence, thresholds
@@ -19,18 +20,36 @@ from llmprof.units import format_bytes
 __all__ = [
     "MEMORY_RULES",
     "Use",
+    "all_in_fp32",
     "checkpointing",
+    "checkpoints_activations",
+    "composition_evidence",
     "eight_bit",
     "expandable",
     "fitting_factor",
+    "fullest",
+    "half_precision",
     "live_evidence",
+    "model_parallel",
+    "pressed",
+    "sharded_already",
     "sharding",
     "smaller_batch",
     "use_of",
     "uses_expandable_segments",
 ]
 
-MEMORY_RULES = frozenset({"memory-near-limit", "out-of-memory", "fragmentation"})
+MEMORY_RULES = frozenset(
+    {
+        "activations-dominate",
+        "allocator-retries",
+        "fragmentation",
+        "logits-spike",
+        "memory-near-limit",
+        "out-of-memory",
+        "states-dominate",
+    }
+)
 """Rules whose fixes are ordered by the memory they win when memory is what the run lacks."""
 ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
 LIVE_SHOWN = 5
@@ -61,7 +80,11 @@ class Use:
 
 def use_of(rank: RankFacts, memory: MemoryFacts) -> Use:
     """What the memory of a rank goes to at its fullest moment."""
-    failed = memory.failure
+    failed, held = memory.failure, memory.composition
+    if held is not None and not held.measured:
+        return Use(
+            states=held.states, optimizer=held.optimizer, activations=held.activations, room=memory.capacity_bytes
+        )
     if failed is None or failed.allocated_bytes is None:
         parameters = sum(rank.environment.parameter_bytes.values())
         if not parameters or memory.peak_allocated_bytes is None or rank.environment.parallelism.fsdp:
@@ -80,6 +103,40 @@ def use_of(rank: RankFacts, memory: MemoryFacts) -> Use:
         room=room - elsewhere if room is not None and room == capacity and elsewhere is not None else room,
         complete=failed.phase in ("backward", "optimizer"),
     )
+
+
+def fullest(facts: Facts) -> RankFacts:
+    """The rank that failed to allocate, else the one that retried most, else the one that reserved most."""
+
+    def pressure(rank: RankFacts) -> tuple[bool, int, float]:
+        memory = rank.memory
+        return (False, -1, 0.0) if memory is None else (
+            bool(memory.out_of_memory), memory.retries or 0, memory.reserved_share or memory.allocated_share or 0.0
+        )  # fmt: skip
+
+    return max(facts.ranks.values() or (facts.critical,), key=pressure)
+
+
+def pressed(memory: MemoryFacts) -> bool:
+    """Whether memory is short enough to be worth a change: a failure, retries, or a peak above what is to fit."""
+    share = memory.reserved_share
+    full = share is not None and share >= thresholds.FIT_SHARE.value
+    return bool(memory.out_of_memory) or bool(memory.retries) or full
+
+
+def composition_evidence(memory: MemoryFacts, rank: int) -> list[Evidence]:
+    """What the memory in use is made of."""
+    held = memory.composition
+    if held is None:
+        return []
+    source = "counted when the allocation failed" if held.measured else "settings of the run, and the allocator's peak"
+    parts = {
+        "weights and buffers": held.parameters,
+        "gradients": held.gradients,
+        "optimizer states": held.optimizer,
+        "activations and all else": held.activations,
+    }
+    return [evidence.number(label, value, "bytes", source=source, rank=rank) for label, value in parts.items()]
 
 
 def uses_expandable_segments(rank: RankFacts) -> bool:
@@ -182,20 +239,110 @@ def checkpointing(rule: str, facts: Facts, use: Use) -> Recommendation:
     )
 
 
-def sharding(rule: str, facts: Facts, use: Use, ranks: int) -> Recommendation:
-    """Weights, gradients and optimizer states over all ranks (FSDP, ZeRO stage 3)."""
-    freed = None if use.states is None else int(use.states * (1 - 1 / ranks))
+def sharding(rule: str, facts: Facts, memory: MemoryFacts, use: Use, ranks: int) -> Recommendation:
+    """Optimizer states, gradients and weights over all ranks: the lowest stage of ZeRO that is enough, else the third.
+
+    `ranks` beyond those of the run are GPUs that it would take.
+    """
+    held, room = memory.composition, use.room
+    target = None if room is None else int(thresholds.FIT_SHARE.value * room)
+    plan = None
+    if held is not None:
+        enough = None if target is None else smallest_stage(held, ranks=ranks, room=target)
+        plan = enough or next(one for one in plans(held, ranks=ranks) if one.name == "zero-3")
+    stage = "zero-3" if plan is None else plan.name
+    what, how = _STAGES[stage]
+    freed = plan.freed if plan is not None else None if use.states is None else int(use.states * (1 - 1 / ranks))
+    more = ranks > max(facts.world_size or 1, len(facts.ranks))
     return recommend(
         "zero-sharding",
         rule=rule,
         facts=facts,
-        action=f"Shard weights, gradients and optimizer states over the {ranks} ranks",
-        why=f"They take {format_bytes(use.states)} on every rank, whatever the batch; sharded, each rank keeps "
-        f"1/{ranks} of them and gathers one block at a time.",
-        how="torch.distributed.fsdp.fully_shard(block) for each block, then fully_shard(model); or DeepSpeed ZeRO "
-        "stage 3",
+        action=f"Use {ranks} GPUs and shard {what}" if more else f"Shard {what} over the {ranks} ranks",
+        why=f"Weights, gradients and optimizer states take {format_bytes(use.states)} on every rank, whatever the "
+        f"batch; sharded, each rank keeps 1/{ranks} of its part.{_left(plan, room)}",
+        how=how,
         gain=no_gain(facts, memory_bytes=freed),
         watch=_WATCH,
+        risk="About as much communication as before; checkpoints change format." if stage != "zero-3" else None,
+    )
+
+
+_STAGES = {
+    "zero-1": (
+        "the optimizer states",
+        "torch.distributed.optim.ZeroRedundancyOptimizer(model.parameters(), torch.optim.AdamW, ...), or DeepSpeed "
+        "ZeRO stage 1",
+    ),
+    "zero-2": (
+        "gradients and optimizer states",
+        "DeepSpeed ZeRO stage 2, or fully_shard(block, reshard_after_forward=False) for each block",
+    ),
+    "zero-3": (
+        "weights, gradients and optimizer states",
+        "torch.distributed.fsdp.fully_shard(block) for each block, then fully_shard(model); or DeepSpeed ZeRO stage 3",
+    ),
+}
+
+
+def _left(plan: Plan | None, room: int | None) -> str:
+    if plan is None or room is None:
+        return ""
+    return f" About {format_bytes(plan.bytes)} of {format_bytes(room)} would then be in use."
+
+
+def half_precision(rule: str, facts: Facts, use: Use) -> Recommendation:
+    """Activations in bf16 instead of fp32."""
+    freed = None if use.activations is None else int(use.activations * thresholds.HALF_FREES.value)
+    return recommend(
+        "bf16-autocast",
+        rule=rule,
+        facts=facts,
+        action="Run forward and loss under bf16 autocast",
+        why="What matrix products and attention keep is then half as large; norms and losses stay in fp32.",
+        how='with torch.autocast("cuda", dtype=torch.bfloat16): loss = model(...)',
+        gain=no_gain(facts, memory_bytes=freed),
+        watch=_WATCH,
+    )
+
+
+def model_parallel(rule: str, facts: Facts, use: Use) -> Recommendation:
+    """Layers split over the GPUs of a node, stages over nodes."""
+    return recommend(
+        "model-parallel",
+        rule=rule,
+        facts=facts,
+        action="Split the model itself: layers inside a node, stages across nodes",
+        why="Not even sharded states, or a single sample, fit on one device.",
+        how="torch.distributed.tensor.parallel.parallelize_module inside a node (with sequence parallelism), "
+        "torch.distributed.pipelining across nodes",
+        gain=no_gain(facts),
+        watch=_WATCH,
+    )
+
+
+def all_in_fp32(rank: RankFacts) -> bool:
+    """Whether whole steps were watched and neither autocast nor a 16-bit weight was seen."""
+    environment = rank.environment
+    dtypes = {name for model in environment.models for name in model.trainable_bytes}
+    watched = environment.precision.autocast_watched is True
+    return watched and not environment.precision.autocast and bool(dtypes) and dtypes <= {"float32"}
+
+
+def checkpoints_activations(rank: RankFacts) -> bool:
+    """Whether activations are recomputed already."""
+    return any(model.checkpointing for model in rank.environment.models)
+
+
+def sharded_already(rank: RankFacts) -> bool:
+    """Whether states are sharded, by FSDP, DeepSpeed or a sharding optimizer."""
+    environment = rank.environment
+    deepspeed = environment.deepspeed
+    return bool(
+        environment.parallelism.fsdp
+        or environment.fsdp is not None
+        or (deepspeed is not None and (deepspeed.zero_stage or 0) > 0)
+        or any("zeroredundancy" in (one.name or "").lower() for one in environment.optimizers)
     )
 
 

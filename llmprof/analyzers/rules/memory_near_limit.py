@@ -16,8 +16,8 @@ Does not apply when:
     Training runs on the CPU.
 
 Fix:
-    In the order of what they cost: a smaller micro-batch with gradient accumulation, activation checkpointing; for
-    memory that is free in pieces see the rule `fragmentation`.
+    In the order of what they cost: a smaller micro-batch with gradient accumulation, autocast where everything runs in
+    fp32, activation checkpointing; for memory that is free in pieces see the rule `fragmentation`.
 
 Verify:
     Record again: the peak should be below 97 % of the device, without retries.
@@ -25,14 +25,22 @@ Verify:
 
 from __future__ import annotations
 
-from llmprof.analyzers.diagnosis import Evidence, Recommendation
+from llmprof.analyzers.diagnosis import Evidence
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.memory import MemoryFacts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
-from llmprof.analyzers.rules.fixes import recommend
-from llmprof.analyzers.rules.gains import host_late_share, no_gain, part_ns
-from llmprof.analyzers.rules.memory_fixes import checkpointing, live_evidence, smaller_batch, use_of
+from llmprof.analyzers.rules.gains import part_ns
+from llmprof.analyzers.rules.memory_fixes import (
+    all_in_fp32,
+    checkpointing,
+    checkpoints_activations,
+    composition_evidence,
+    half_precision,
+    live_evidence,
+    smaller_batch,
+    use_of,
+)
 from llmprof.units import format_bytes, format_percent
 
 __all__ = ["RULE", "evaluate", "near_limit"]
@@ -42,12 +50,12 @@ RULE = Rule(
     category="memory",
     title="Device memory suffices",
     failed_title="Device memory is at its limit",
-    fixes=("smaller-batch", "activation-checkpointing", "larger-batch"),
+    fixes=("smaller-batch", "activation-checkpointing", "bf16-autocast"),
     thresholds=(
         thresholds.RESERVED_FULL,
-        thresholds.ALLOCATED_LOW,
         thresholds.RECOMPUTE_EXPECTED,
         thresholds.CHECKPOINTED_SHARE,
+        thresholds.HALF_FREES,
         thresholds.STATE_PER_PARAMETER,
     ),
 )
@@ -72,11 +80,19 @@ def evaluate(facts: Facts) -> Judgement:
     memory = rank.memory
     if memory is None or not _recorded(memory):
         return RULE.no_data("The allocator was not recorded; a trace alone does not show memory, `llmprof run` does.")
-    figures = [*_figures(rank, memory), *live_evidence(memory, rank.rank)]
+    figures = [
+        *_figures(rank, memory),
+        *composition_evidence(memory, rank.rank),
+        *live_evidence(memory, rank.rank),
+    ]
     if not near_limit(memory):
-        return _passed(facts, memory, figures)
+        return _passed(memory, figures)
     use = use_of(rank, memory)
-    fixes = [smaller_batch(RULE.id, facts, rank, use), checkpointing(RULE.id, facts, use)]
+    fixes = [smaller_batch(RULE.id, facts, rank, use)]
+    if not checkpoints_activations(rank):
+        fixes.append(checkpointing(RULE.id, facts, use))
+    if all_in_fp32(rank):
+        fixes.append(half_precision(RULE.id, facts, use))
     stalls = part_ns(facts, "memory_management")
     return RULE.fired(
         facts,
@@ -125,28 +141,7 @@ def _figures(rank: RankFacts, memory: MemoryFacts) -> list[Evidence]:
     ]
 
 
-def _passed(facts: Facts, memory: MemoryFacts, figures: list[Evidence]) -> Judgement:
+def _passed(memory: MemoryFacts, figures: list[Evidence]) -> Judgement:
     if memory.reserved_share is None:
         return RULE.passed("The allocator never ran short.", evidence=figures)
-    summary = f"The peak is {format_percent(memory.reserved_share)} of the device."
-    answer = RULE.passed(summary, evidence=figures)
-    allocated = memory.allocated_share
-    roomy = allocated is not None and allocated <= thresholds.ALLOCATED_LOW.value
-    if not roomy or host_late_share(facts) < thresholds.HOST_LATE_SHARE.value or part_ns(facts, "host") <= 0:
-        return answer
-    # Room matters only where work per step costs little: a step that waits for its host.
-    return Judgement(finding=answer.finding, recommendations=(_larger(facts, allocated or 0.0),))
-
-
-def _larger(facts: Facts, allocated: float) -> Recommendation:
-    return recommend(
-        "larger-batch",
-        rule=RULE.id,
-        facts=facts,
-        action="Consider a larger batch",
-        why=f"Only {format_percent(allocated)} of the device memory is in use, and the host costs the same for more "
-        "work per step. This makes a step do more, not the step shorter, so no gain is promised.",
-        how="DataLoader(batch_size=2 * what it is now), or fewer accumulation steps at the same effective batch",
-        gain=no_gain(facts),
-        watch="tokens per second",
-    )
+    return RULE.passed(f"The peak is {format_percent(memory.reserved_share)} of the device.", evidence=figures)

@@ -18,14 +18,17 @@ Does not apply when:
 
 Fix:
     What depends on the batch can shrink: a smaller micro-batch with gradient accumulation, activation checkpointing.
-    Weights, gradients and optimizer states cannot: where they take most, shard them over the ranks (FSDP, ZeRO), or on
-    one device keep the optimizer states in 8 bits. Memory that is free but in pieces is the rule `fragmentation`.
+    Activations in fp32 are half as large under autocast. Weights, gradients and optimizer states do not shrink: where
+    they take most, shard them over the ranks (ZeRO, FSDP), on one device keep the optimizer states in 8 bits; where not
+    even that fits, split the model. Memory that is free but in pieces is the rule `fragmentation`.
 
 Verify:
     Record again: the run goes on, and the peak is below 97 % of the device.
 """
 
 from __future__ import annotations
+
+import math
 
 from llmprof.analyzers.diagnosis import Evidence, Recommendation
 from llmprof.analyzers.facts.measured import Facts, RankFacts
@@ -34,10 +37,15 @@ from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
 from llmprof.analyzers.rules.memory_fixes import (
     Use,
+    all_in_fp32,
     checkpointing,
+    checkpoints_activations,
     eight_bit,
     fitting_factor,
+    half_precision,
     live_evidence,
+    model_parallel,
+    sharded_already,
     sharding,
     smaller_batch,
     use_of,
@@ -51,11 +59,19 @@ RULE = Rule(
     category="memory",
     title="No allocation failed",
     failed_title="The device ran out of memory",
-    fixes=("smaller-batch", "activation-checkpointing", "zero-sharding", "8bit-optimizer"),
+    fixes=(
+        "smaller-batch",
+        "activation-checkpointing",
+        "bf16-autocast",
+        "zero-sharding",
+        "8bit-optimizer",
+        "model-parallel",
+    ),
     thresholds=(
         thresholds.FIT_SHARE,
         thresholds.STATES_DOMINATE,
         thresholds.EIGHT_BIT_FREES,
+        thresholds.HALF_FREES,
         thresholds.CHECKPOINTED_SHARE,
         thresholds.STATE_PER_PARAMETER,
     ),
@@ -156,8 +172,10 @@ def _figures(rank: RankFacts, memory: MemoryFacts, use: Use) -> list[Evidence]:
 
 def _fixes(facts: Facts, rank: RankFacts, use: Use) -> list[Recommendation]:
     """What can help; nothing that shrinks with the batch where the rest alone does not fit."""
-    states, room = use.states, use.room
-    too_large = states is not None and room is not None and states > thresholds.FIT_SHARE.value * room
+    states, room, memory = use.states, use.room, rank.memory
+    assert memory is not None
+    fits = None if room is None else thresholds.FIT_SHARE.value * room
+    too_large = states is not None and fits is not None and states > fits
     dominate = states is not None and states >= thresholds.STATES_DOMINATE.value * (states + (use.activations or 0))
     loader = rank.environment.loaders[0] if rank.environment.loaders else None
     single = loader is not None and loader.batch_size == 1
@@ -165,11 +183,31 @@ def _fixes(facts: Facts, rank: RankFacts, use: Use) -> list[Recommendation]:
     if not too_large:
         if not single:
             result.append(smaller_batch(RULE.id, facts, rank, use, factor=fitting_factor(use) or 2))
-        result.append(checkpointing(RULE.id, facts, use))
-    ranks = facts.world_size or len(facts.ranks)
-    if (dominate or too_large) and not rank.environment.parallelism.fsdp:
-        if ranks > 1:
-            result.append(sharding(RULE.id, facts, use, ranks))
-        elif any("adam" in (one.name or "").lower() for one in rank.environment.optimizers):
-            result.append(eight_bit(RULE.id, facts, use))
+        if not checkpoints_activations(rank):
+            result.append(checkpointing(RULE.id, facts, use))
+        elif single:
+            result.append(model_parallel(RULE.id, facts, use))
+        if all_in_fp32(rank):
+            result.append(half_precision(RULE.id, facts, use))
+    if (dominate or too_large) and not sharded_already(rank):
+        result += _fewer_states(facts, rank, use, alone=fits if too_large else None)
+    elif too_large:
+        result.append(model_parallel(RULE.id, facts, use))
+    return result
+
+
+def _fewer_states(facts: Facts, rank: RankFacts, use: Use, *, alone: float | None) -> list[Recommendation]:
+    """Less of what does not depend on the batch; `alone` is what has to suffice where it does not fit by itself."""
+    memory, states = rank.memory, use.states or 0
+    assert memory is not None
+    ranks = max(facts.world_size or 1, len(facts.ranks))
+    if ranks > 1:
+        too_few = alone is not None and states / ranks > alone
+        last = [model_parallel(RULE.id, facts, use)] if too_few else []
+        return [sharding(RULE.id, facts, memory, use, ranks), *last]
+    adam = any("adam" in (one.name or "").lower() for one in rank.environment.optimizers)
+    freed = (use.optimizer or 0) * thresholds.EIGHT_BIT_FREES.value
+    result = [eight_bit(RULE.id, facts, use)] if adam else []
+    if alone is not None and states - freed > alone:
+        result.append(sharding(RULE.id, facts, memory, use, max(2, math.ceil(states / alone))))
     return result

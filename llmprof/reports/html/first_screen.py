@@ -139,7 +139,7 @@ def _fix(fix: Fix, view: View, diagnosis: Diagnosis) -> str:
     confidence = "confidence unknown" if fix.confidence == "unknown" else f"{fix.confidence} confidence"
     risk = f'<span class="risk" title="{esc(fix.risk)}">Risk: {esc(fix.risk, 120)}</span>' if fix.risk else ""
     keys = " ".join(esc(part.key) for part in parts if " " not in part.key)
-    share = " · ".join(esc(text) for text in (fix.gain_share, fix.side) if text)
+    share = " · ".join(esc(text) for text in (fix.gain_share, fix.side, fix.tried) if text)
     tint = _row_class(view, parts[0]) if parts else ""
     return (
         f'<li class="fix{"" if fix.helps else " useless"}" data-parts="{keys}">'

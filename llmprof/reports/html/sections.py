@@ -48,6 +48,7 @@ def _card(fix: Fix, view: View) -> str:
     facts = [
         ("Gain", f"<strong>{esc(fix.gain)}</strong>{f'<br>{esc(fix.gain_share)}' if fix.gain_share else ''}"),
         ("Also", esc(fix.side)),
+        ("Tried", esc(fix.tried.removeprefix("tried: "))),
         ("Step", own(fix.after)),
         ("Basis", esc(fix.basis) if fix.expected_ms else ""),
         ("Shrinks", esc(shrinks, 200)),

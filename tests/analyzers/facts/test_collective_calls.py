@@ -88,3 +88,8 @@ def test_equal_calls_share_one_kind() -> None:
     kinds, index = describe(events, events.rows(Kind.KERNEL))
     assert len(kinds) == 1
     assert np.array_equal(index, [0, 0, 0])
+
+
+def test_sends_and_receives_that_are_launched_together_are_no_other_operation() -> None:
+    kind = kind_of("ncclDevKernel_SendRecv(ncclDevKernelArgsStorage<4096ul>)", CollectiveCall(name="coalesced"))
+    assert kind.op == "send_recv"

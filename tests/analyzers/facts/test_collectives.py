@@ -103,3 +103,32 @@ def test_mixed_sizes_of_a_group_of_eight(recorded) -> None:
     facts = facts_of(recorded("kineto_public/tracelens_mi300_resnet_act_checkpoint"))[0]
     assert {(group.op, group.group_size) for group in facts.groups} >= {("all_reduce", 8), ("broadcast", 8)}
     assert facts.skew_ns is None
+
+
+def test_a_run_without_a_gpu_has_the_collectives_of_its_backend() -> None:
+    """gloo runs 4 ms on a thread of its own, 3 ms of them beside a matrix product."""
+    b = TraceBuilder()
+    b.step(0, 0, 10 * MS)
+    b.op("aten::mm", MS, 5 * MS)
+    b.op("c10d::allreduce_", 2 * MS, 10_000)
+    b.annotation("gloo:all_reduce", 3 * MS, 4 * MS, 2)
+    facts = facts_of(b.rank())[0]
+    assert (facts.count_per_step, facts.total_ns, facts.exposed_ns, facts.hidden_ns) == (1, 4 * MS, MS, 3 * MS)
+    assert (facts.skew_ns, facts.groups) == (None, ())
+
+
+def test_bandwidths_follow_the_formulas_of_nccl_tests() -> None:
+    """1 MB in 2 ms: algorithm bandwidth 0.5 GB/s; on two ranks all-reduce has the factor 2 (n - 1) / n = 1."""
+    (group,) = facts_of(a_rank(0, 2 * MS), a_rank(1, 8 * MS))[0].groups
+    assert group.algorithm_bytes_per_s == pytest.approx(0.5e9)
+    assert group.bus_bytes_per_s == pytest.approx(0.5e9)
+    assert group.best_bus_bytes_per_s is None  # no message is large enough to show the link's
+
+
+def test_messages_by_size(recorded) -> None:
+    own = facts_of(recorded("h200/comm_manual.rank0"), recorded("h200/comm_manual.rank1"))[0]
+    assert sum(one.count for one in own.sizes) == 133
+    assert [one.up_to for one in own.sizes] == sorted(one.up_to for one in own.sizes)
+    assert sum(one.bytes for one in own.sizes) == pytest.approx(own.groups[0].bytes)
+    assert own.groups[0].backward_share == 0.0  # a loop after the backward pass
+    assert own.fit is not None and 150e9 < own.fit.bytes_per_s < 450e9

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from llmprof.analyzers.facts.loader_model import batch_interval_ns
+from llmprof.analyzers.facts.loader_model import batch_interval_ns, expected_hand_over_ns
 
 MS = 1_000_000.0
 
@@ -54,3 +54,16 @@ def test_work_on_more_threads_than_cores_is_stretched() -> None:
     free = batch_interval_ns([30 * MS], 1.0, 3, cpu_ns=20 * MS)
     crowded = batch_interval_ns([30 * MS], 1.0, 3, cpu_ns=20 * MS, cores=2)
     assert (free, crowded) == (pytest.approx(10 * MS), pytest.approx(50 / 3 * MS))
+
+
+def test_a_larger_batch_takes_longer_to_receive() -> None:
+    """What is expected before there are workers: a part of every batch, and so much a byte."""
+    least = expected_hand_over_ns(None)
+    assert 0 < least == expected_hand_over_ns(0.0)
+    assert expected_hand_over_ns(100e6) - least == pytest.approx(2 * (expected_hand_over_ns(50e6) - least))
+
+
+def test_workers_cannot_bring_the_step_below_the_rest_and_what_receiving_takes() -> None:
+    hand_over = expected_hand_over_ns(4e6)
+    interval = batch_interval_ns([5 * MS], 20 * MS, 8, hand_over_ns=hand_over)
+    assert interval == pytest.approx(20 * MS + hand_over)

@@ -211,6 +211,27 @@ def test_classes_are_disjoint_complete_and_agree_with_a_bitmap(recording: tuple[
     assert found.parts["communication"] * len(windows) == pytest.approx(int((comm & ~kernels & inside).sum()))
 
 
+@pytest.mark.parametrize(("memory", "cause"), [("Pageable", "sync"), ("Pinned", "launch")])
+def test_a_result_copied_to_pageable_memory_is_waited_for_inside_the_call(memory: str, cause: str) -> None:
+    b = TraceBuilder()
+    b.step(0, 0, 10_000)
+    b.kernel(GEMM, 1_000, 1_000, launch_ns=0, launch_dur_ns=500)
+    b.memcpy(f"DtoH (Device -> {memory})", 2_000, 500, 4, launch_ns=1_500, launch_dur_ns=1_500)
+    b.kernel(GEMM, 8_000, 1_000, launch_ns=7_500, launch_dur_ns=500)
+    before = 500 if cause == "launch" else 0  # the launch of the first kernel
+    assert partition(b).detail[cause] == before + 5_500
+
+
+@pytest.mark.parametrize("mark", ["entire_frame_compile", "_compile.compile_inner (dynamo_timed)", "dynamo"])
+def test_compiling_is_a_stall_however_this_version_of_torch_marks_it(mark: str) -> None:
+    b = TraceBuilder()
+    b.step(0, 0, 10_000)
+    b.kernel(GEMM, 1_000, 1_000, launch_ns=0, launch_dur_ns=500)
+    b.op(mark, 2_500, 4_000)
+    b.kernel(GEMM, 8_000, 1_000, launch_ns=7_500, launch_dur_ns=500)
+    assert partition(b).stall_classes == {"compile": 4_000}
+
+
 @settings(max_examples=50, deadline=None)
 @given(recordings(), st.integers(1, 1_000_000))
 def test_moving_the_clock_changes_nothing(recording: tuple[TraceBuilder, int], shift: int) -> None:

@@ -101,3 +101,12 @@ def test_without_a_reading_the_exposed_wait_is_unknown() -> None:
     found = times((StepPhase.BASELINE, 4, 40))
     assert exposed_wait_ns(found) is None
     assert exposed_wait_ns(replace(found, parts={"data_wait_exposed": np.full(4, -1)})) is None
+
+
+def test_a_planned_stall_is_no_noise_of_the_step() -> None:
+    """Ten steps of 40 ms, one of them with a checkpoint of 100: the mean is 50, and it is known exactly."""
+    measured = times((StepPhase.BASELINE, 9, 40), (StepPhase.BASELINE, 1, 140))
+    saved = np.zeros(10, dtype=np.int64)
+    saved[9] = 100 * MS
+    found = step_facts(RankTimeline(rank=0, events=None, times=replace(measured, parts={"checkpoint": saved})), None)
+    assert found is not None and (found.mean_ns, found.noise_ns) == (50 * MS, 0.0)

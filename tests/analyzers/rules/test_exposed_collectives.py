@@ -2,52 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from llmprof.analyzers.facts.steps import Windows
 from llmprof.analyzers.rules.exposed_collectives import evaluate
 from llmprof.timeline.environment import Environment, OptimizerSettings, Parallelism
-from llmprof.timeline.intervals import Intervals
+from tests.analyzers.rules.exchange_facts import facts_of
 from tests.analyzers.rules.facts_builder import (
-    assert_consistent,
-    assert_contains,
     fix,
     make_collectives,
     make_facts,
-    make_partition,
     status,
 )
-
-
-def test_measured_truth_of_gradients_reduced_by_hand() -> None:
-    """Two H200: one all-reduce per parameter after backward, 30.0 ms; with DistributedDataParallel 24.0 ms."""
-    facts = make_facts(
-        29.993,
-        communication=5.52,
-        skew=0.92,
-        host=13.65,
-        world_size=2,
-        collectives=make_collectives(count=133, exposed_ms=10.6),
-        # In the traced step a quarter of the launch waits lie between the first and the last collective.
-        traced=make_partition(
-            76.4,
-            spans={
-                "communication": Intervals.of([50_000_000, 60_000_000], [50_100_000, 60_100_000]),
-                "launch": Intervals.of(
-                    [*range(0, 45_000_000, 1_000_000), *range(50_200_000, 59_000_000, 600_000)],
-                    [*range(900_000, 45_900_000, 1_000_000), *range(50_700_000, 59_500_000, 600_000)],
-                ),
-            },
-        ),
-        windows=Windows(np.array([14]), np.array([0]), np.array([76_400_000])),
-    )
-    found = evaluate(facts)
-    assert (found.finding.status, found.finding.severity) == ("fired", "critical")
-    advice = fix(found, "wrap-ddp")
-    assert_contains(advice, 29.993 - 23.951)
-    assert_consistent(advice, facts)
-    assert "ddp-bucket-size" not in {one.id for one in found.recommendations}
+from tests.scenarios.exchange import MIB, Link, ddp_run, tensor_run
 
 
 @pytest.mark.parametrize(("exposed_ms", "expected"), [(4.99, "passed"), (5.0, "fired")])
@@ -76,11 +42,11 @@ def test_buckets_that_come_late_are_tuned() -> None:
     assert fix(found, "ddp-bucket-size").gain.high_ms == pytest.approx(10.0)
 
 
-def test_as_many_collectives_as_parameters_are_by_hand() -> None:
+def test_gradients_reduced_by_hand_are_left_to_their_own_rule() -> None:
     environment = Environment(optimizers=(OptimizerSettings(parameter_tensors=60),))
     collectives = make_collectives(count=61, exposed_ms=20.0)
     found = evaluate(make_facts(100, communication=20.0, collectives=collectives, environment=environment))
-    assert "wrap-ddp" in {one.id for one in found.recommendations}
+    assert {one.id for one in found.recommendations} == {"accumulate-gradients"}
 
 
 def test_sharded_models_are_not_told_to_tune_ddp() -> None:
@@ -88,3 +54,15 @@ def test_sharded_models_are_not_told_to_tune_ddp() -> None:
     collectives = make_collectives(count=60, exposed_ms=20.0, hidden_ms=30.0)
     found = evaluate(make_facts(100, communication=20.0, collectives=collectives, environment=environment))
     assert "ddp-bucket-size" not in {one.id for one in found.recommendations}
+
+
+def test_activations_of_tensor_parallelism_are_not_accumulated() -> None:
+    settings = {"parallelism": Parallelism(tp=2)}
+    found = evaluate(facts_of(tensor_run(8, 50 * MIB), settings=settings))
+    assert (found.finding.status, found.recommendations) == ("fired", ())
+
+
+def test_buckets_that_can_be_replayed_are_left_to_their_own_rule() -> None:
+    run = ddp_run([MIB, *[25 * MIB] * 8], link=Link(bytes_per_s=5e9), backward_ns=10_000_000)
+    found = evaluate(facts_of(run))
+    assert {one.id for one in found.recommendations} == {"accumulate-gradients"}

@@ -32,7 +32,7 @@ def test_every_fix_says_what_it_does_and_which_parts_it_shortens() -> None:
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", fix.id)
 
 
-def test_a_recommendation_tells_how_to_check_it_with_the_users_own_command() -> None:
+def test_a_recommendation_of_a_recorded_run_is_checked_with_one_command() -> None:
     environment = Environment(command=("python", "train.py", "--name", "a b"))
     facts = make_facts(100, host=50.0, environment=environment)
     saved = 30.0 * NS_PER_MS
@@ -46,6 +46,6 @@ def test_a_recommendation_tells_how_to_check_it_with_the_users_own_command() -> 
         gain=gain(facts, expected_ns=saved, low_ns=saved / 2, high_ns=saved, at_most_ns=saved),
         watch="the host part",
     )
-    assert "llmprof run -- python train.py --name 'a b'" in advice.verify
+    assert "llmprof try --fix cuda-graphs RUN" in advice.verify
     assert "70.0-85.0 ms" in advice.verify
     assert (advice.effort, advice.risk) == (FIXES["cuda-graphs"].effort, FIXES["cuda-graphs"].risk)

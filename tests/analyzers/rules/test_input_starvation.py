@@ -225,3 +225,15 @@ def test_cores_that_a_rank_has_to_itself_count_more_than_an_equal_share(own: flo
     loader = LoaderFacts(settings=LoaderSettings(num_workers=4), cores=16, ranks_on_node=2, own_cores=own)
     found = evaluate(make_facts(100, data=50.0, loader=loader))
     assert [one.value for one in found.finding.evidence if one.label == "cores per rank"] == [cores]
+
+
+@pytest.mark.parametrize(
+    ("measured", "high_ms"), [(42.0, 42.0), (80.0, 50.0)], ids=["the host's wait", "its idle time"]
+)
+def test_a_wait_that_the_device_did_not_feel_bounds_what_more_may_go(measured: float, high_ms: float) -> None:
+    """40 of 100 ms wait for batches, 10 for the host, which spent `measured` ms in the loader."""
+    loader = LoaderFacts(
+        in_process=True, wait_ns=measured * NS_PER_MS, wait_measured=True, batch_ns=measured * NS_PER_MS, cores=16
+    )
+    facts = make_facts(100, data=40.0, host=10.0, loader=loader)
+    assert fix(evaluate(facts), "dataloader-workers").gain.high_ms == pytest.approx(high_ms)

@@ -7,6 +7,7 @@ import pytest
 from llmprof.analyzers.facts.memory import MemoryFacts
 from llmprof.analyzers.rules.memory_near_limit import evaluate, near_limit
 from llmprof.timeline.environment import Environment, LoaderSettings
+from llmprof.timeline.settings import ModelSettings, Precision
 from tests.analyzers.rules.facts_builder import fix, make_facts, status
 
 GB = 10**9
@@ -64,8 +65,15 @@ def test_fixes_of_memory_cost_time_or_none() -> None:
     assert "batch_size=4" in smaller.how
 
 
-def test_room_is_mentioned_without_a_promise_and_only_where_it_helps() -> None:
-    host_bound = evaluate(make_facts(100, memory=memory(10.0), host=50.0))
-    assert host_bound.finding.status == "passed"
-    assert fix(host_bound, "larger-batch").gain.expected_ms == 0
-    assert evaluate(make_facts(100, memory=memory(10.0))).recommendations == ()
+def test_room_is_the_question_of_another_rule() -> None:
+    answer = evaluate(make_facts(100, memory=memory(10.0), host=50.0))
+    assert (answer.finding.status, answer.recommendations) == ("passed", ())
+
+
+def test_what_is_recomputed_is_not_advised_again_and_fp32_is_halved() -> None:
+    environment = Environment(
+        models=(ModelSettings(trainable_bytes={"float32": GB}, checkpointing=("recompute seen",)),),
+        precision=Precision(autocast_watched=True),
+    )
+    found = evaluate(make_facts(100, memory=memory(98.0), environment=environment))
+    assert [one.id for one in found.recommendations] == ["smaller-batch", "bf16-autocast"]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from llmprof.analyzers.facts.composition import composition_of
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.facts.memory import MemoryFacts
 from llmprof.analyzers.rules.out_of_memory import circumstances, evaluate
 from llmprof.timeline.environment import Environment, LoaderSettings, OptimizerSettings, Parallelism
 from llmprof.timeline.memory import LiveBlocks, OutOfMemory, Segments
+from llmprof.timeline.settings import ModelSettings, Precision
 from tests.analyzers.rules.facts_builder import fix, make_facts, status
+from tests.analyzers.rules.run_builder import with_rank
 
 GIB = 1 << 30
 
@@ -141,3 +146,44 @@ def test_other_runs(memory: MemoryFacts | None, expected: str) -> None:
 
 def test_not_applicable_on_the_cpu() -> None:
     assert status(evaluate(make_facts(100, cpu_only=True))) == "not_applicable"
+
+
+def measured(found: Facts) -> Facts:
+    """With what the failure says of weights, gradients and optimizer states."""
+    memory = found.critical.memory
+    assert memory is not None and memory.failure is not None
+    held = composition_of(memory.failure, None, found.critical.environment)
+    return with_rank(found, memory=replace(memory, composition=held))
+
+
+def test_where_shares_are_known_the_lowest_stage_of_zero_that_fits_is_advised() -> None:
+    """60 GiB of states over 4 ranks: stage 1 leaves 15 + 15 + 7.5, with 17 of the rest it is 51.5 of 78."""
+    advice = fix(evaluate(measured(facts(failed(states=60), ranks=4))), "zero-sharding")
+    assert advice.gain.memory_bytes == int(22.5 * GIB)
+    assert "ZeroRedundancyOptimizer" in advice.how
+
+
+def test_a_model_that_fits_no_rank_even_sharded_has_to_be_split() -> None:
+    found = evaluate(measured(facts(failed(states=160, allocated=74), ranks=2)))
+    assert [one.id for one in found.recommendations] == ["zero-sharding", "model-parallel"]
+
+
+def test_one_device_that_is_too_small_is_told_how_many_it_takes() -> None:
+    """160 GiB of states, 100 with states in 8 bits: at least three devices of 71.8 GiB."""
+    advice = fix(evaluate(measured(facts(failed(states=160, allocated=74)))), "zero-sharding")
+    assert advice.action.startswith("Use 3 GPUs and shard")
+
+
+def test_a_single_sample_with_recomputation_leaves_only_splitting() -> None:
+    recomputing = (ModelSettings(checkpointing=("recompute seen",)),)
+    assert fixes(facts(failed(), batch=1, models=recomputing)) == ["model-parallel"]
+
+
+def test_fp32_activations_can_be_halved() -> None:
+    """53 GiB of activations in a run of which whole steps were watched: no autocast, all weights fp32."""
+    found = facts(
+        failed(),
+        models=(ModelSettings(trainable_bytes={"float32": GIB}),),
+        precision=Precision(autocast_watched=True),
+    )
+    assert fix(evaluate(found), "bf16-autocast").gain.memory_bytes == pytest.approx(0.4 * 53 * GIB, rel=0.01)

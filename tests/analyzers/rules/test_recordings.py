@@ -21,6 +21,7 @@ PLANTED = {
     "data_workers2": "dataloader-workers",
     "compute_fp32": "bf16-autocast",
     "compute_tf32": "bf16-autocast",
+    "compute_recompute": "drop-recompute",
     "host_small": "cuda-graphs",
     "comm_manual": "wrap-ddp",
     "straggler_data": "dataloader-workers",

@@ -42,7 +42,7 @@ def test_every_rule_documents_itself_under_all_headings() -> None:
         doc = describe(one.rule.id)
         assert tuple(doc.sections) == HEADINGS
         assert doc.question.endswith("?") and all(doc.sections.values())
-        assert one.rule.fixes and set(one.rule.fixes) <= set(FIXES)
+        assert set(one.rule.fixes) <= set(FIXES)  # a rule that only informs has none
         assert one.rule.thresholds
 
 

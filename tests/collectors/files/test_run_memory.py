@@ -145,3 +145,10 @@ def test_an_unsafe_pickle_beside_a_run_costs_nothing_but_a_warning(tmp_path: Pat
     timeline = read_run_directory(run)
     assert timeline.ranks[0].times is not None
     assert any("cache.pkl" in warning and "could run code" in warning for warning in timeline.warnings)
+
+
+def test_what_is_in_use_after_each_step_is_kept_for_a_trend(tmp_path: Path) -> None:
+    """From the first step of the baseline on, where one was read; a reading without the figure is none."""
+    readings = [{"n": 0, "allocated": 9}, {"n": 1, "allocated": 10}, {"n": 2, "reserved": 5}, {"n": 3, "allocated": 12}]
+    rank = read_run_directory(run_of(tmp_path, failed=None, ended="exit", exit_code=0, readings=readings)).ranks[0]
+    assert rank.memory is not None and rank.memory.readings[-2:] == ((1, 10), (3, 12))

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from llmprof.analyzers.rules.thresholds.record import OWN, TRACELENS, Threshold, factor, share
+from llmprof.analyzers.rules.thresholds.record import (
+    ML_ENGINEERING,
+    OWN,
+    TRACELENS,
+    TRACEML,
+    XPROF,
+    Threshold,
+    factor,
+    share,
+)
+
+MSPROF = "msprof-analyze advisor (Ascend)"
 
 # exposed-collectives
 
@@ -55,3 +66,99 @@ ACCUMULATION_STEPS = Threshold(
     source=OWN,
     reason="The smallest accumulation that saves anything; the gain is per micro-step.",
 )
+
+# small-ddp-buckets, fp32-gradients, fsdp-reshard, fsdp-prefetch, small-messages, slow-interconnect, tiny-collectives
+
+COMMUNICATION_COST = share(
+    "communication-cost", 0.03, XPROF, "XProf's lower mark for collectives: less is not worth a change."
+)
+REPLAY_LOW = factor(
+    "replay-low", 0.5, OWN, "An assumption: of a replayed gain half is taken as certain, as for any edit of a replay."
+)
+
+# sync-every-microbatch
+
+REDUCED_OFTEN = Threshold(
+    name="reduced-often",
+    value=1.5,
+    unit="times the gradients per step",
+    source=OWN,
+    reason="Gradients that are reduced once per step make 1, those of two micro-batches 2; between them lies the mark.",
+)
+
+# fp32-gradients
+
+CAST_BYTES = Threshold(
+    name="cast-bytes",
+    value=12,
+    unit="bytes per gradient",
+    source="PyTorch, torch.distributed.algorithms.ddp_comm_hooks.default_hooks",
+    reason="bf16_compress_hook reads 4 and writes 2 bytes, divides in place (2 and 2), and copies back (2 and 4); the "
+    "division is counted with the casts where it is fused with them.",
+)
+
+# small-messages
+
+LATENCY_SHARE = Threshold(
+    name="latency-share",
+    value=0.3,
+    unit="share of the transfer time",
+    source=OWN,
+    reason="Latency of messages beside their bytes: from about a third on their number matters, not their volume.",
+)
+
+# slow-interconnect
+
+SLOW_LINK = Threshold(
+    name="slow-link",
+    value=0.5,
+    unit="of the expected bus bandwidth",
+    source=OWN,
+    reason="Rings of two H200 over NVLink reached 0.65 to 0.83 of the expected rate in our recordings, through host "
+    "memory (NCCL_P2P_DISABLE=1) 0.08; half of it is another path.",
+)
+LARGE_MESSAGE = Threshold(
+    name="large-message",
+    value=16,
+    unit="MiB",
+    source=ML_ENGINEERING,
+    reason="On four nodes bandwidth is reached from 16 MiB on; smaller messages are slow by latency.",
+)
+
+# tiny-collectives
+
+TINY_MESSAGE = Threshold(
+    name="tiny-message",
+    value=64,
+    unit="KiB",
+    source=OWN,
+    reason="At 10 GB/s and more its bytes take some µs: such a message is latency alone.",
+)
+
+# ddp-bucket-view
+
+BUCKET_COPY = share("bucket-copy", 0.01, OWN, "Below this the copies cannot be told from noise.")
+
+# straggler-rank, launch-jitter
+
+STRAGGLER = share("straggler", 0.10, TRACEML, "TraceML's lower mark for a rank that others wait for.")
+STRAGGLER_CAUSE = Threshold(
+    name="straggler-cause",
+    value=0.5,
+    unit="share of the excess",
+    source=OWN,
+    reason="One class that makes up more than half of what a rank does longer is named as what it does longer.",
+)
+JITTER = share("jitter", 0.05, MSPROF, "The advisor's mark for the spread between ranks.")
+JITTER_GAIN = factor("jitter-gain", 0.5, OWN, "An assumption: causes of jitter are several, and one fix removes one.")
+SLOWER_CLOCK = factor(
+    "slower-clock", 0.03, OWN, "Devices of one model differ by some percent: a clock lower by more explains slowness."
+)
+
+# pipeline-bubble, stage-imbalance
+
+BUBBLE = share("bubble", 0.10, OWN, "A pipeline with nine times as many micro-batches as further stages has this.")
+BUBBLE_SEEN = factor(
+    "bubble-seen", 0.5, OWN, "Of the bubble that the schedule makes, this much has to be seen as waiting."
+)
+STAGE_SPREAD = factor("stage-spread", 0.05, MSPROF, "The advisor's mark for uneven pipeline stages.")

@@ -68,6 +68,12 @@ STATES_DOMINATE = Threshold(
     source=OWN,
     reason="From here on weights, gradients and optimizer states are taken to be worth sharding.",
 )
+HALF_FREES = factor(
+    "half-frees",
+    0.4,
+    "PyTorch AMP documentation",
+    "bf16 tensors are half as long; norms, losses and the cast weights take a part of it.",
+)
 EIGHT_BIT_FREES = factor("eight-bit-frees", 0.75, "bitsandbytes documentation", "32 bits of each state become 8.")
 
 
@@ -82,4 +88,81 @@ RESERVED_MUCH = Threshold(
     unit="share of device memory",
     source=TRACEML,
     reason="Below it TraceML does not look at reserved over allocated: a cache on an empty device is no harm.",
+)
+
+
+# allocator-retries
+
+RETRIES = Threshold(
+    name="retries",
+    value=1,
+    unit="retries in the measured steps",
+    source="PyTorch documentation, torch.cuda.memory_stats",
+    reason="Each frees the whole cache and waits for the device; those of the warm-up are not counted.",
+)
+
+
+# activations-dominate, logits-spike
+
+ACTIVATIONS_DOMINATE = Threshold(
+    name="activations-dominate",
+    value=0.50,
+    unit="share of the memory in use",
+    source=OWN,
+    reason="More than half of what tensors use depends on the batch: shrinking it wins more than anything else.",
+)
+LOGITS_SHARE = Threshold(
+    name="logits-share",
+    value=0.10,
+    unit="share of the memory in use",
+    source=OWN,
+    reason="A tenth of the peak for one operator of the step.",
+)
+
+# memory-creep
+
+CREEP_BYTES = Threshold(
+    name="creep-bytes",
+    value=512 * 2**20,
+    unit="bytes",
+    source=TRACEML,
+    reason="TraceML's least growth for a leak.",
+)
+CREEP_SHARE = Threshold(
+    name="creep-share",
+    value=0.06,
+    unit="of the memory in use",
+    source=TRACEML,
+    reason="TraceML's least growth for a leak, against where it began.",
+)
+CREEP_PACE = Threshold(
+    name="creep-pace",
+    value=0.015,
+    unit="growth per 100 steps",
+    source=TRACEML,
+    reason="TraceML's least pace for a leak.",
+)
+CREEP_STEPS = Threshold(
+    name="creep-steps",
+    value=300,
+    unit="steps",
+    source=OWN,
+    reason="Fewer than TraceML's 800 of step peaks: what is in use between two steps holds no activations that vary.",
+)
+
+# rank-memory-imbalance
+
+RANK_SPREAD = Threshold(
+    name="rank-spread",
+    value=0.20,
+    unit="above the median rank",
+    source=TRACEML,
+    reason="TraceML's lower mark for ranks whose memory differs.",
+)
+RANK_PRESSURE = Threshold(
+    name="rank-pressure",
+    value=0.30,
+    unit="share of device memory",
+    source=TRACEML,
+    reason="Below it TraceML does not compare ranks: the difference does no harm.",
 )

@@ -1,0 +1,57 @@
+"""How fast would fused attention be? Its time from FLOPs and sequence length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llmprof.analyzers.facts.devices import DevicePeaks
+
+__all__ = ["FusedAttention", "fused_attention"]
+
+_BANDS = ((768, 0.05, 0.15), (1536, 0.2, 0.4), (3072, 0.4, 0.6))
+"""(queries below, least, most) share of the peak that fused attention reaches, after TraceLens (AMD-AGI/TraceLens):
+0.05 to 0.15 for less than 512 tokens, 0.2 to 0.4 for 1k, 0.4 to 0.6 for 2k; the edges lie half-way between."""
+_LONG = (0.5, 0.7)
+"""The same for 4k tokens and more."""
+BACKWARD_AGAIN = 1.25
+"""Fused backward computes the scores again: five products where attention that is written out has four."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FusedAttention:
+    """Time of a fused kernel per step, ns: at best, as expected, and at worst."""
+
+    fast_ns: float
+    expected_ns: float
+    slow_ns: float
+
+
+def fused_attention(
+    peaks: DevicePeaks,
+    *,
+    forward_flops: float,
+    backward_flops: float,
+    moved: float,
+    queries: int,
+    number_format: str | None,
+    causal: bool,
+) -> FusedAttention | None:
+    """The time of fused attention in place of written-out attention; None for a format without a peak.
+
+    forward_flops, backward_flops   of the products of scores that are written out
+    moved                           bytes of operands and results, below which no kernel gets
+    causal                          a causal mask halves the arithmetic at best; otherwise it is counted in full
+    """
+    peak = peaks.flops.get(number_format or "")
+    if peak is None:
+        return None
+    least, most = next((band[1:] for band in _BANDS if queries < band[0]), _LONG)
+    flops = forward_flops + BACKWARD_AGAIN * backward_flops
+    traffic = moved / peaks.achievable_bytes_per_s
+
+    def ns(share: float, part: float = 1.0) -> float:
+        return max(part * flops / (peak * share), traffic) * 1e9
+
+    return FusedAttention(
+        fast_ns=ns(most, 0.5 if causal else 1.0), expected_ns=ns((least + most) / 2), slow_ns=ns(least)
+    )

@@ -1,0 +1,94 @@
+"""Which kernels could be one? Runs of elementwise work on the same number of elements, one right after the other.
+
+A compiler fuses pointwise operators and the reductions of norms and softmax that follow each other on one tensor into
+one kernel, which reads its inputs once and writes its results once. Kernels of matrix products, attention,
+convolution and optimizer end a run; so does a change of the number of elements, because that is another tensor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from llmprof.analyzers.facts.kernel_names import CLASSES
+from llmprof.analyzers.facts.op_bytes import largest_elements
+from llmprof.analyzers.facts.operator_tree import names_matching
+from llmprof.analyzers.facts.operators import KernelCalls
+from llmprof.timeline.events import NONE, EventTable
+
+__all__ = ["FusionFacts", "fusion_facts"]
+
+_FUSABLE = np.array(
+    [CLASSES.index(name) for name in ("elementwise", "copy", "dropout", "normalization", "softmax", "reduction")],
+    np.int8,
+)
+LONGEST_RUN = 15
+"""A longer run is not one fusion (TraceLens leaves out chains of more than 15 kernels): it is cut."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FusionFacts:
+    """Kernels that a compiler could fuse, per step."""
+
+    ns: float
+    """Summed time of all elementwise, norm, softmax, reduction and copy kernels."""
+    run_ns: float
+    """The part of it in runs of two or more."""
+    largest_ns: float
+    """Of every run its longest kernel: what is left when all the others cost nothing."""
+    runs: float
+    kernels: float
+    """Kernels in runs."""
+    compiled_ns: float
+    """Time of kernels that a compiler generated."""
+
+
+def fusion_facts(events: EventTable, calls: KernelCalls) -> FusionFacts | None:
+    """Runs of fusable kernels of one rank; None when nothing is fusable."""
+    compiled = names_matching(events, lambda name: name.startswith("triton_"))[events.name[calls.rows]]
+    fusable = np.isin(calls.classes, _FUSABLE) & ~compiled
+    dur = events.dur[calls.rows].astype(np.float64)
+    compiled_ns = float(dur[compiled].sum()) / calls.steps
+    if not fusable.any():
+        return None if not compiled_ns else _facts(0.0, np.empty(0), np.empty(0), np.empty(0), compiled_ns, calls.steps)
+    run = _runs(events, calls, fusable)
+    total = np.bincount(run[fusable], weights=dur[fusable])
+    count = np.bincount(run[fusable])
+    largest = np.zeros(count.size)
+    np.maximum.at(largest, run[fusable], dur[fusable])
+    several = count >= 2
+    return _facts(float(dur[fusable].sum()), total[several], largest[several], count[several], compiled_ns, calls.steps)
+
+
+def _facts(
+    ns: float,
+    total: npt.NDArray[np.generic],
+    largest: npt.NDArray[np.generic],
+    count: npt.NDArray[np.generic],
+    compiled_ns: float,
+    steps: int,
+) -> FusionFacts:
+    return FusionFacts(
+        ns=ns / steps,
+        run_ns=float(total.sum()) / steps,
+        largest_ns=float(largest.sum()) / steps,
+        runs=count.size / steps,
+        kernels=float(count.sum()) / steps,
+        compiled_ns=compiled_ns,
+    )
+
+
+def _runs(events: EventTable, calls: KernelCalls, fusable: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """A number for each kernel's run, shape (kernels,)."""
+    elements = np.array([largest_elements(text) for text in calls.texts] or [0], dtype=np.int64)
+    size = np.where(calls.shape == NONE, NONE, elements[np.maximum(calls.shape, 0)])
+    order = np.lexsort((calls.rows, events.lane[calls.rows]))
+    lane, kept, numel = events.lane[calls.rows][order], fusable[order], size[order]
+    begins = np.append(True, (lane[1:] != lane[:-1]) | ~kept[1:] | ~kept[:-1] | (numel[1:] != numel[:-1]))
+    first = np.maximum.accumulate(np.where(begins, np.arange(order.size), 0))
+    begins |= (np.arange(order.size) - first) % LONGEST_RUN == 0
+    result = np.empty(order.size, dtype=np.intp)
+    result[order] = np.cumsum(begins) - 1
+    return result

@@ -1,0 +1,127 @@
+"""What is there to gain in the kernels? Operators by shape, and the patterns among them, in one record."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from llmprof.analyzers.facts.fusion import FusionFacts, fusion_facts
+from llmprof.analyzers.facts.loss_layer import LossLayer, loss_layer
+from llmprof.analyzers.facts.modules import ModuleTime, module_times
+from llmprof.analyzers.facts.op_bytes import result_bytes
+from llmprof.analyzers.facts.operator_tree import names_matching
+from llmprof.analyzers.facts.operators import KernelCalls, OperatorWork, kernel_calls, operator_work
+from llmprof.analyzers.facts.roofline import roofline_of
+from llmprof.analyzers.facts.steps import Windows
+from llmprof.analyzers.facts.written_attention import WrittenAttention, written_attention
+from llmprof.analyzers.facts.written_norm import WrittenNorm, written_norm
+from llmprof.timeline.events import EventTable
+from llmprof.timeline.timeline import RankTimeline
+
+__all__ = ["OperatorFacts", "RecomputeFacts", "operator_facts"]
+
+_CONVERSION = re.compile(r"nchwToNhwc|nhwcToNchw", re.IGNORECASE)
+
+MOST = 150
+"""Operators that are kept, the longest first; the rest is counted in the sums all the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecomputeFacts:
+    """Forward work that was done a second time inside backward, per step."""
+
+    ns: float
+    """Device time."""
+    calls: float
+    """Operators that put work on the device."""
+    result_bytes: float | None
+    """What these operators return: at most this is kept when they are not recomputed. None where shapes are missing
+    for a tenth of their time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorFacts:
+    """The device work of one rank by operator, per step; ns are summed kernel times."""
+
+    work: tuple[OperatorWork, ...] = ()
+    """The longest operators, longest first."""
+    ns: float = 0.0
+    linked_share: float = 0.0
+    """The share of that time whose operator is known."""
+    shaped_share: float = 0.0
+    """The share of that time whose input shapes are known."""
+    backward_ns: float = 0.0
+    """Time of what backward launched, recomputation included."""
+    device: str | None = None
+    """The device whose rates the best times are for; None when they are not known."""
+    memory_limited_ns: float = 0.0
+    """Time of operators whose traffic takes longer than their arithmetic."""
+    arithmetic_limited_ns: float = 0.0
+    fusion: FusionFacts | None = None
+    attention: WrittenAttention | None = None
+    loss: LossLayer | None = None
+    norm: WrittenNorm | None = None
+    recompute: RecomputeFacts | None = None
+    """None when nothing is recomputed."""
+    math_attention_ns: float = 0.0
+    """Time of forward kernels of scaled_dot_product_attention where PyTorch chose no fused kernel."""
+    modules: tuple[ModuleTime, ...] = ()
+    """Modules by their own time; empty where the recording has no stacks."""
+    conversion_ns: float = 0.0
+    """Time of kernels that convert images between NCHW and NHWC."""
+    step_ns: float = 0.0
+    """Of the traced steps that this was measured in."""
+
+
+def operator_facts(rank: RankTimeline, windows: Windows | None) -> OperatorFacts | None:
+    """Operators of one rank; None without traced steps, kernels or operators."""
+    if windows is None or rank.events is None:
+        return None
+    calls = kernel_calls(rank, windows)
+    if calls is None:
+        return None
+    work = operator_work(rank, calls)
+    total = sum(one.ns for one in work)
+    if total <= 0:
+        return None
+    line = roofline_of(rank.environment.device)
+    return OperatorFacts(
+        work=work[:MOST],
+        ns=total,
+        linked_share=sum(one.ns for one in work if one.operator) / total,
+        shaped_share=sum(one.ns for one in work if one.shapes) / total,
+        backward_ns=sum(one.ns for one in work if one.backward),
+        device=None if line is None else line.peaks.name,
+        memory_limited_ns=sum(one.ns for one in work if one.memory_limited is True),
+        arithmetic_limited_ns=sum(one.ns for one in work if one.memory_limited is False),
+        fusion=fusion_facts(rank.events, calls),
+        attention=written_attention(work),
+        loss=loss_layer(work),
+        norm=written_norm(work),
+        recompute=_recompute(work),
+        math_attention_ns=float(rank.events.dur[calls.rows[calls.math]].sum()) / calls.steps,
+        modules=module_times(rank, windows, calls),
+        conversion_ns=_named_ns(rank.events, calls, _CONVERSION.search),
+        step_ns=windows.total_ns / len(windows),
+    )
+
+
+def _named_ns(events: EventTable, calls: KernelCalls, test: Callable[[str], object]) -> float:
+    """Time per step of the kernels whose name passes a test."""
+    chosen = calls.rows[names_matching(events, test)[events.name[calls.rows]]]
+    return float(events.dur[chosen].sum()) / calls.steps
+
+
+def _recompute(work: tuple[OperatorWork, ...]) -> RecomputeFacts | None:
+    again = [one for one in work if one.recomputed]
+    ns = sum(one.ns for one in again)
+    if ns <= 0:
+        return None
+    sizes = [(one, result_bytes(one.operator, one.shapes) if one.shapes else None) for one in again]
+    known = sum(one.ns for one, size in sizes if size is not None)
+    kept = math.fsum(one.calls * size for one, size in sizes if size is not None)
+    return RecomputeFacts(
+        ns=ns, calls=sum(one.calls for one in again), result_bytes=kept if known >= 0.9 * ns else None
+    )

@@ -1,0 +1,113 @@
+"""Is attention written out? Operators that read or write the whole matrix of attention scores.
+
+Attention without a fused kernel multiplies queries and keys into a matrix of scores [.., S, T], masks and normalises
+it and multiplies it with the values: every step of that, forward and backward, moves S x T numbers per head through
+memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from llmprof.analyzers.facts.op_bytes import Operands, countable, operands_of, result_elements
+from llmprof.analyzers.facts.operators import OperatorWork
+
+__all__ = ["WrittenAttention", "written_attention"]
+
+_SOFTMAX = ("aten::_softmax", "aten::_safe_softmax", "aten::_softmax_backward_data")
+_MASKING = ("aten::masked_fill", "aten::masked_fill_", "aten::where", "aten::tril", "aten::triu")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenAttention:
+    """Attention in separate kernels, per step."""
+
+    ns: float
+    """Device time of every operator that touches a matrix of scores."""
+    softmax_ns: float
+    flops: float
+    """Of the matrix products with scores."""
+    backward_flops: float
+    """The part of them in backward."""
+    operand_bytes: float
+    """What a fused kernel has to move at least: the operands and results that are no scores."""
+    queries: int
+    """Length of the query sequence, of the largest such attention."""
+    keys: int
+    heads: int
+    """Batch times heads."""
+    number_format: str | None
+    """Of the longest product."""
+    masked: bool
+    """Whether scores are masked by an operator; a causal mask halves the work of a fused kernel."""
+    calls: float
+    """Softmax calls forward."""
+
+
+def written_attention(work: Sequence[OperatorWork]) -> WrittenAttention | None:
+    """Attention that is written out; None where there is none, or no shapes to see it by."""
+    scores = _score_shapes(work)
+    if not scores:
+        return None
+    # A compiled region has shapes too, those of all that goes into it: it is no operator on scores.
+    touching = [one for one in work if countable(one.operator) and one.kind != "attention" and _touches(one, scores)]
+    products = [one for one in touching if one.flops is not None]
+    softmax = [one for one in touching if one.operator in _SOFTMAX]
+    if not products:
+        return None
+    queries, keys, elements = max(scores, key=lambda one: one[2])
+    longest = max(products, key=lambda one: one.ns)
+    return WrittenAttention(
+        ns=sum(one.ns for one in touching),
+        softmax_ns=sum(one.ns for one in softmax),
+        flops=sum(one.flops or 0.0 for one in products),
+        backward_flops=sum(one.flops or 0.0 for one in products if one.backward and not one.recomputed),
+        operand_bytes=sum(_outside(one, scores) for one in products),
+        queries=queries,
+        keys=keys,
+        heads=elements // (queries * keys),
+        number_format=longest.number_format,
+        masked=any(one.operator in _MASKING for one in touching),
+        calls=sum(one.calls for one in softmax if not one.backward),
+    )
+
+
+def _score_shapes(work: Sequence[OperatorWork]) -> set[tuple[int, int, int]]:
+    """(S, T, elements) of every softmax input that a batched product makes: that of a loss or a router is not."""
+    made = {_key(dims) for one in work if one.shapes and (dims := result_elements(one.operator, one.shapes))}
+    found: set[tuple[int, int, int]] = set()
+    for one in work:
+        if one.operator in _SOFTMAX and one.shapes:
+            scores = operands_of(one.shapes).dims[:1]
+            found |= {_key(dims) for dims in scores if len(dims) >= 3 and _key(dims) in made}
+    return found
+
+
+def _key(dims: Sequence[int]) -> tuple[int, int, int]:
+    return (dims[-2], dims[-1], math.prod(dims)) if len(dims) >= 3 else (0, 0, 0)
+
+
+def _is_score(dims: Sequence[int], scores: set[tuple[int, int, int]]) -> bool:
+    rows, columns, elements = _key(dims)
+    return elements > 0 and ((rows, columns, elements) in scores or (columns, rows, elements) in scores)
+
+
+def _touches(one: OperatorWork, scores: set[tuple[int, int, int]]) -> bool:
+    text = one.shapes or ""
+    shapes = [*operands_of(text).dims, result_elements(one.operator, text) or ()]
+    return any(_is_score(dims, scores) for dims in shapes)
+
+
+def _outside(one: OperatorWork, scores: set[tuple[int, int, int]]) -> float:
+    """Bytes per step of a product's operands and result that are no scores."""
+    text = one.shapes or ""
+    operands: Operands = operands_of(text)
+    result = result_elements(one.operator, text) or ()
+    places = [i for i in operands.tensors if not _is_score(operands.dims[i], scores)]
+    size = operands.size(places[0]) if places else 2
+    moved = sum(operands.bytes(i) for i in places)
+    if not _is_score(result, scores):
+        moved += math.prod(result) * size
+    return float(moved * one.calls)

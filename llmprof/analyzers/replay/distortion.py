@@ -1,0 +1,126 @@
+"""How much of the traced host's time is the profiler's? At most two parameters lead to the unprofiled step.
+
+Every event that the profiler records of the host costs time; device work keeps its length. So each stretch of host
+work shrinks by `cost x events recorded in it`, never below zero. Where a believable cost is not enough, the host as a
+whole is stretched (a process under a profiler also runs its own Python slower). Both are fitted on one number, the
+unprofiled mean step. A step that does not depend on the host tells nothing about them: then a usual cost is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from llmprof.analyzers.facts.correction import MAX_COST_NS, MAX_STRETCH
+from llmprof.analyzers.replay.graph import Graph
+
+__all__ = ["USUAL_COST_NS", "Distortion", "fit", "relieved"]
+
+USUAL_COST_NS = 2_000.0
+"""Fitted on llmprof's own sample recordings of steps that wait for their host (H200): 1.8, 1.9 and 2.2 µs an event."""
+LAUNCH_WEIGHT = 4.0
+"""A launch is recorded on the host and on the device. In the same recordings the optimizer phase, with hardly a launch,
+was longer than without the profiler by 1.3 to 2.5 µs an event, forward and backward by 6 to 11 µs more a launch."""
+WEIGHTS = (1.0, LAUNCH_WEIGHT, 8.0)
+"""How far that may be wrong: both ends are fitted too where a gain needs an interval."""
+TELLS_SHARE = 0.05
+"""A step that twice the usual cost does not shorten by this much tells nothing about the cost."""
+_CORNER = 0.005
+_TOLERANCE = 0.002
+"""Of the step: closer than this nothing is gained by fitting on."""
+_MOST_TRIES = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distortion:
+    """What the profiler cost: ns per recorded event, and the common stretch of the host.
+
+    fitted    False where the step does not depend on the host, so that the usual cost is assumed
+    error     what remains between the replay and the unprofiled step, as a share of the latter; None without one
+    """
+
+    cost_ns: float = 0.0
+    stretch: float = 1.0
+    launch_weight: float = LAUNCH_WEIGHT
+    fitted: bool = False
+    error: float | None = None
+
+
+def relieved(graph: Graph, distortion: Distortion) -> Graph:
+    """The graph without the profiler's share of the host's work."""
+    host, cost = graph.on_host, distortion.cost_ns
+    own = graph.own_events + np.maximum(distortion.launch_weight - 1, 0) * graph.launched
+    lag = graph.before_lag - cost * graph.lead_events
+    dur = graph.dur - cost * own
+    # What a call cannot pay, the work before it does: the profiler's callbacks stand partly outside the call.
+    lag = np.maximum(lag + np.minimum(dur, 0.0), 0.0) / distortion.stretch
+    dur = np.maximum(dur, 0.0) / distortion.stretch
+    return replace(graph, before_lag=np.where(host, lag, graph.before_lag), dur=np.where(host, dur, graph.dur))
+
+
+def fit(
+    graph: Graph, step_ns: float, predict: Callable[[Graph], float], launch_weight: float = LAUNCH_WEIGHT
+) -> Distortion:
+    """The distortion with which `predict` gives `step_ns` for the relieved graph, or comes closest to it."""
+    found = _fitted(graph, step_ns, predict, launch_weight)
+    return replace(found, launch_weight=launch_weight)
+
+
+def _fitted(graph: Graph, step_ns: float, predict: Callable[[Graph], float], launch_weight: float) -> Distortion:
+    def at(cost_ns: float, stretch: float = 1.0) -> float:
+        return predict(relieved(graph, Distortion(cost_ns=cost_ns, stretch=stretch, launch_weight=launch_weight)))
+
+    plain, doubled = at(0.0), at(2 * USUAL_COST_NS)
+    close = _TOLERANCE * step_ns
+    if plain <= step_ns + close or plain - doubled < TELLS_SHARE * step_ns:
+        return _assumed(plain, step_ns, at)
+    if doubled < (1 - _CORNER) * step_ns:
+        cost = _solve(at, step_ns, (0.0, plain), (2 * USUAL_COST_NS, doubled), close)
+        return Distortion(cost_ns=cost, fitted=True, error=at(cost) / step_ns - 1)
+    fastest = at(MAX_COST_NS)
+    # Where the device takes over shortly above the step, the cost at which it does is the one that can be told.
+    target = max(step_ns, fastest + _CORNER * step_ns) if fastest < (1 + _CORNER) * step_ns else step_ns
+    if fastest <= target:
+        cost = _solve(at, target, (0.0, plain), (MAX_COST_NS, fastest), close)
+        return Distortion(cost_ns=cost, fitted=True, error=at(cost) / step_ns - 1)
+    stretched = at(MAX_COST_NS, MAX_STRETCH)
+    if stretched >= step_ns:
+        return Distortion(cost_ns=MAX_COST_NS, stretch=MAX_STRETCH, fitted=True, error=stretched / step_ns - 1)
+    stretch = _solve(lambda value: at(MAX_COST_NS, value), step_ns, (1.0, fastest), (MAX_STRETCH, stretched), close)
+    return Distortion(cost_ns=MAX_COST_NS, stretch=stretch, fitted=True, error=at(MAX_COST_NS, stretch) / step_ns - 1)
+
+
+def _assumed(plain: float, step_ns: float, at: Callable[[float], float]) -> Distortion:
+    """The usual cost, as long as it does not lead away from a step that the recording already meets."""
+    usual = at(USUAL_COST_NS)
+    kept = USUAL_COST_NS if abs(usual - step_ns) <= abs(plain - step_ns) + _TOLERANCE * step_ns else 0.0
+    return Distortion(cost_ns=kept, error=(usual if kept else plain) / step_ns - 1)
+
+
+def _solve(
+    at: Callable[[float], float],
+    target: float,
+    low: tuple[float, float],
+    high: tuple[float, float],
+    close: float,
+) -> float:
+    """Where a falling function meets `target`; `low` and `high` are (place, value) on both sides of it.
+
+    False position with a halving of the side that stays (the Illinois variant), since most of the way is a line.
+    """
+    (a, over), (b, under) = (low[0], low[1] - target), (high[0], high[1] - target)
+    middle, side = b, 0
+    for _ in range(_MOST_TRIES):
+        middle = b - under * (b - a) / (under - over) if under != over else (a + b) / 2
+        value = at(middle) - target
+        if abs(value) <= close:
+            break
+        if value > 0:
+            under = under / 2 if side > 0 else under
+            a, over, side = middle, value, 1
+        else:
+            over = over / 2 if side < 0 else over
+            b, under, side = middle, value, -1
+    return middle

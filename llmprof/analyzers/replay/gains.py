@@ -1,0 +1,159 @@
+"""What does each recommended fix save, when the step is replayed with it? Gains that replace the rules' bounds.
+
+A gain is replayed only where the replay of the untouched step is within 5 % of the measured one, and where a transform
+stands for the fix; all others keep the rule's bound. A fix that does not shorten the replayed step says so, and what
+the step waits for instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from llmprof.analyzers.diagnosis import Combined, Gain, Recommendation
+from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.replay.model import FAITHFUL, model_of
+from llmprof.analyzers.replay.transforms.base import KernelScale
+from llmprof.analyzers.replay.transforms.registry import transforms_by_fix
+from llmprof.analyzers.replay.what_if import Prediction, WhatIf
+from llmprof.timeline.timeline import Timeline
+from llmprof.units import NS_PER_MS, format_percent
+
+__all__ = ["Replays", "alternatives", "replays_of"]
+
+NOTHING_SHARE = 0.005
+"""A step that gets shorter by less than this has not got shorter."""
+_RULE_KNOWS = {"larger-batch", "ddp-bucket-size"}
+"""One changes what a step is; for the other the rule fills buckets anew, gradient by gradient, which is more exact."""
+_ALTERNATIVES = (
+    {"fused-optimizer", "foreach-optimizer"},
+    {"cuda-graphs", "torch-compile"},
+    {"bf16-autocast", "tf32", "fp8"},
+    {"drop-recompute", "selective-recompute"},
+    {"compress-gradients", "reduce-in-bf16"},
+    {"repair-straggler", "balance-batches"},
+)
+"""Of each of these only one can be done."""
+_WAITS_FOR = {
+    "compute": "the kernels of the device",
+    "communication": "collectives",
+    "memcpy": "copies",
+    "data": "batches",
+    "host": "the host, which launches as before",
+    "gap": "the launches' own latency",
+    "stalls": "checkpoints and evaluations",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replays:
+    """What a replay of the run can say.
+
+    error    how far the replay is from the traced and the unprofiled step, a share; None when there is no replay
+    note     why gains are not replayed, a sentence without its full stop; None when they are. `doubtful`: because the
+             replay failed or misses the step, not because there is nothing to replay
+    """
+
+    what_if: WhatIf | None = None
+    error: float | None = None
+    note: str | None = None
+    doubtful: bool = False
+
+    def warnings(self, recommendations: Iterable[Recommendation]) -> tuple[str, ...]:
+        """What a reader of these has to know: that a replay was possible, and is not to be trusted."""
+        known = transforms_by_fix()
+        matters = self.doubtful and any(one.id in known for one in recommendations)
+        return (f"{self.note}.",) if matters else ()
+
+    def improved(self, recommendations: Iterable[Recommendation]) -> list[Recommendation]:
+        """The recommendations with replayed gains where that is possible."""
+        return [self._improved(one) for one in recommendations]
+
+    def together(self, recommendations: Sequence[Recommendation]) -> Combined | None:
+        """What the replayed fixes bring together, by one joint replay; None with fewer than two of them."""
+        chosen: list[Recommendation] = []
+        for one in sorted(recommendations, key=lambda one: -one.gain.expected_ms):
+            helps = one.gain.basis == "replay" and one.gain.expected_ms > 0
+            if helps and not any(other.id in alternatives(one.id) for other in chosen):
+                chosen.append(one)
+        if self.what_if is None or len(chosen) < 2:
+            return None
+        found = self.what_if.predict([fix for one in chosen for fix in _all_of(one)])
+        kept = {one.id for one in chosen}
+        return Combined(
+            of=tuple(one.id for one in recommendations if one.id in kept),
+            step_ms_after=found.step_ns / NS_PER_MS,
+            low_ms=found.least_ns / NS_PER_MS,
+            high_ms=found.most_ns / NS_PER_MS,
+        )
+
+    def _improved(self, one: Recommendation) -> Recommendation:
+        known = transforms_by_fix()
+        if self.what_if is None or one.id not in known or one.id in _RULE_KNOWS or one.gain.expected_ms < 0:
+            return one
+        found = self.what_if.predict(_all_of(one))
+        if one.id in found.left_out:
+            return one
+        step = self.what_if.model.step_ns
+        if step - found.step_ns > NOTHING_SHARE * step:
+            return replace(one, gain=_gain(one.gain, found, step))
+        waits = self.what_if.path(self.what_if.outcome(found.fixes))
+        slowest = max(waits, key=lambda name: waits[name])
+        why = f"{one.why} No gain: replayed with it, the step still waits for {_WAITS_FOR[slowest]}.".strip()
+        high = max(step - found.least_ns, 0.0) / NS_PER_MS
+        nothing = replace(
+            one.gain,
+            expected_ms=0.0,
+            low_ms=0.0,
+            high_ms=high,
+            step_ms_after=step / NS_PER_MS,
+            speedup=1.0,
+            basis="replay",
+        )
+        return replace(one, gain=nothing, why=why)
+
+
+def replays_of(timeline: Timeline, facts: Facts, scales: KernelScale | None = None) -> Replays:
+    """Build the model of a run, if it can be replayed.
+
+    scales    by fix and kernel name the factor on its duration, as the roofline gives it
+
+    Never raises: a diagnosis stands without its replay.
+    """
+    try:
+        model = model_of(timeline, facts)
+    except Exception as error:  # whatever a stranger's recording holds, the diagnosis goes on
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        return Replays(note=f"gains are bounds, not replayed: the replay failed ({what})", doubtful=True)
+    if isinstance(model, str):
+        return Replays(note=f"gains are bounds, not replayed: {model}")
+    if not model.faithful:
+        return Replays(
+            error=model.error,
+            doubtful=True,
+            note=f"gains are bounds, not replayed: the replay misses the step by {format_percent(model.error)} "
+            f"(more than {format_percent(FAITHFUL)})",
+        )
+    return Replays(what_if=WhatIf.of(model, facts, scales), error=model.error)
+
+
+def alternatives(fix: str) -> set[str]:
+    """The fixes that exclude `fix`, itself included."""
+    return next((some for some in _ALTERNATIVES if fix in some), {fix})
+
+
+def _all_of(one: Recommendation) -> list[str]:
+    """The fix with those that it needs, as far as they can be replayed."""
+    return [*(fix for fix in one.requires if fix in transforms_by_fix()), one.id]
+
+
+def _gain(gain: Gain, found: Prediction, step_ns: float) -> Gain:
+    return replace(
+        gain,
+        expected_ms=(step_ns - found.step_ns) / NS_PER_MS,
+        low_ms=max(step_ns - found.most_ns, 0.0) / NS_PER_MS,
+        high_ms=(step_ns - found.least_ns) / NS_PER_MS,
+        step_ms_after=found.step_ns / NS_PER_MS,
+        speedup=step_ns / found.step_ns if found.step_ns > 0 else None,
+        basis="replay",
+    )

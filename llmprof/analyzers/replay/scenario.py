@@ -1,0 +1,126 @@
+"""How long is a step in which all this holds? A graph with the loaders that feed its ranks.
+
+Batches that a training process makes itself are host work, and stand in the graph. Those of worker processes come from
+outside: the graph then holds only the handing over of a batch that is ready, and the loader's own pace comes from the
+replay of its queue (facts.loader_model) with the replayed step as the consumer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from llmprof.analyzers.facts.data_loading import LoaderFacts
+from llmprof.analyzers.facts.loader_model import DEFAULT_PREFETCH, batch_interval_ns
+from llmprof.analyzers.replay.graph import Graph, Region
+from llmprof.analyzers.replay.replay import Replayed, replay
+
+__all__ = ["Feed", "Outcome", "Scenario", "feed_of", "run", "without_waits"]
+
+HAND_OVER_NS = 200_000.0
+"""Receiving a batch that is ready takes the main process some 0.1 to 0.3 ms (unpickling, mapping shared memory);
+at most this much of a recorded fetch is taken for it where it was not measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """The loader of one rank that uses worker processes; ns a batch.
+
+    loads_ns       load times in their order; empty where nobody measured them
+    limit_ns       the step that the loader allows, where it set the pace and its load times are not known
+    """
+
+    fetches: float
+    workers: int | None = None
+    prefetch: int = DEFAULT_PREFETCH
+    loads_ns: tuple[float, ...] = ()
+    cpu_ns: float = 0.0
+    cores: float | None = None
+    hand_over_ns: float = 0.0
+    limit_ns: float | None = None
+
+    def step_ns(self, consumer_ns: float) -> float:
+        """The step with a consumer that takes `consumer_ns` a step when it never waits."""
+        if self.loads_ns and self.workers:
+            rest = max(consumer_ns / self.fetches - self.hand_over_ns, 0.0)
+            return self.fetches * batch_interval_ns(
+                self.loads_ns,
+                rest,
+                self.workers,
+                self.prefetch,
+                hand_over_ns=self.hand_over_ns,
+                cpu_ns=self.cpu_ns,
+                cores=self.cores,
+            )
+        return max(consumer_ns, self.limit_ns or 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scenario:
+    """A graph and, by index of the rank, the loaders with workers that feed it."""
+
+    graph: Graph
+    feeds: Mapping[int, Feed] = field(default_factory=dict)
+    samples: float = 1.0
+    """Samples in a step, against now: the step is told for as many samples as now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outcome:
+    """What a scenario comes to: its replay, and the step with the waiting for batches that the graph does not hold."""
+
+    replayed: Replayed
+    step_ns: float
+    samples: float = 1.0
+
+    @property
+    def input_wait_ns(self) -> float:
+        """What of the step is waiting for worker processes."""
+        return self.step_ns - self.replayed.step_ns / self.samples
+
+
+def run(scenario: Scenario) -> Outcome:
+    """Replay a scenario."""
+    found = replay(scenario.graph)
+    own = found.step_ns
+    # The loaders of all ranks work at the same time: the slowest of them sets the pace.
+    step = max([own, *(feed.step_ns(own) for feed in scenario.feeds.values())])
+    return Outcome(replayed=found, step_ns=step / scenario.samples, samples=scenario.samples)
+
+
+def feed_of(loader: LoaderFacts | None, graph: Graph, rank: int) -> Feed | None:
+    """The feed of a rank; None when it makes its batches itself, fetches none, or nothing tells."""
+    fetching = graph.within(Region.FETCH) & (graph.rank == rank)
+    if loader is None or loader.in_process is not False or not fetching.any():
+        return None
+    settings, times = loader.settings, loader.times
+    workers = settings.num_workers if settings is not None else None
+    each = _each_fetch(graph, rank) / max(loader.fetches_per_step or 1.0, 1e-9)
+    return Feed(
+        fetches=loader.fetches_per_step or 1.0,
+        workers=workers,
+        prefetch=(settings.prefetch_factor if settings is not None else None) or DEFAULT_PREFETCH,
+        loads_ns=times.sequence_ns if times is not None and workers else (),
+        cpu_ns=(times.cpu_ns if times is not None else None) or 0.0,
+        cores=loader.own_cores,
+        hand_over_ns=min(HAND_OVER_NS if loader.hand_over_ns is None else loader.hand_over_ns, each),
+    )
+
+
+def without_waits(graph: Graph, feeds: Mapping[int, Feed]) -> Graph:
+    """The graph in which a fetch from worker processes takes no longer than handing over a batch that is ready."""
+    lag, dur = graph.before_lag.copy(), graph.dur.copy()
+    for rank, feed in feeds.items():
+        fetching = graph.within(Region.FETCH) & (graph.rank == rank)
+        total = float(lag[fetching].sum() + dur[fetching].sum()) / graph.steps
+        share = min(1.0, feed.hand_over_ns * feed.fetches / total) if total > 0 else 1.0
+        lag[fetching] *= share
+        dur[fetching] *= share
+    return replace(graph, before_lag=lag, dur=dur)
+
+
+def _each_fetch(graph: Graph, rank: int) -> float:
+    fetching = graph.within(Region.FETCH) & (graph.rank == rank)
+    return float(np.sum(graph.before_lag[fetching]) + np.sum(graph.dur[fetching])) / graph.steps

@@ -1,0 +1,175 @@
+"""What is a transform? It takes a scenario and gives the one in which a fix is applied, or says why it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from llmprof.analyzers.facts.kernel_names import CLASSES, NameTable, classify_table
+from llmprof.analyzers.facts.kernels import row_classes
+from llmprof.analyzers.facts.measured import Facts, RankFacts
+from llmprof.analyzers.replay.graph import NO_REF, Float64, Graph, NodeKind, Region
+from llmprof.analyzers.replay.scenario import Scenario
+from llmprof.timeline.events import NONE
+from llmprof.timeline.intervals import Intervals
+from llmprof.timeline.timeline import RankTimeline
+
+__all__ = [
+    "Apply",
+    "KernelScale",
+    "Level",
+    "Mask",
+    "Subject",
+    "host_of",
+    "in_optimizer",
+    "removed",
+    "scaled",
+    "unwaited",
+]
+
+Mask = npt.NDArray[np.bool_]
+KernelScale = Mapping[str, Mapping[str, float]]
+"""By fix and kernel name the factor on its duration, as the roofline tells it."""
+
+
+class Level(IntEnum):
+    """Which end of an uncertain effect is assumed."""
+
+    LOW = -1
+    EXPECTED = 0
+    HIGH = 1
+
+    def pick(self, low: float, expected: float, high: float) -> float:
+        """The one of three values that belongs to this level."""
+        return (expected, high, low)[self]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What transforms may look at besides the graph: the recordings of its ranks, and the facts."""
+
+    ranks: tuple[RankTimeline, ...]
+    facts: Facts
+    graph: Graph
+    """The graph before any fix; all scenarios have the same nodes."""
+    scales: KernelScale = field(default_factory=dict)
+
+    def of(self, place: int) -> RankFacts:
+        """The facts of the rank at this place of the graph."""
+        return self.facts.ranks[self.ranks[place].rank]
+
+    @cached_property
+    def classes(self) -> npt.NDArray[np.int8]:
+        """The kernel class of each node, an index into CLASSES; NONE for the host."""
+        found = np.full(len(self.graph), NONE, dtype=np.int8)
+        for place, rank in enumerate(self.ranks):
+            assert rank.events is not None
+            mine = self.device & (self.graph.rank == place)
+            found[mine] = row_classes(rank.events)[self.graph.row[mine]]
+        return found
+
+    @cached_property
+    def device(self) -> Mask:
+        """Nodes of the device."""
+        return self.graph.on_device
+
+    @cached_property
+    def names(self) -> tuple[NameTable, ...]:
+        """What the kernel names tell, by rank."""
+        tables = []
+        for rank in self.ranks:
+            assert rank.events is not None
+            tables.append(classify_table(rank.events.strings, rank.events.name))
+        return tuple(tables)
+
+    def kind(self, *names: str) -> Mask:
+        """The nodes of these kernel classes."""
+        return np.isin(self.classes, [CLASSES.index(name) for name in names])
+
+    def names_where(self, test: Callable[[str], bool]) -> Mask:
+        """The nodes (calls of the host and work of the device) whose recorded name passes."""
+        found = np.zeros(len(self.graph), dtype=bool)
+        for place, rank in enumerate(self.ranks):
+            assert rank.events is not None
+            passes = np.fromiter((test(name) for name in rank.events.strings.names), bool, len(rank.events.strings))
+            mine = (self.graph.rank == place) & (self.graph.row != NONE)
+            found[mine] = passes[rank.events.name[self.graph.row[mine]]]
+        return found
+
+    def scale_of(self, fix: str) -> Float64 | None:
+        """The factor on each node's duration that the roofline gives for a fix; None when nothing was given."""
+        given = self.scales.get(fix)
+        if given is None:
+            return None
+        factor = np.ones(len(self.graph))
+        for name, value in given.items():
+            factor[self.names_where(name.__eq__) & self.device] = value
+        return factor
+
+    def launched_in(self, place: int, spans: Mapping[int, Intervals]) -> Mask:
+        """The nodes of one rank whose call lies in spans of its host lane; device work counts with its launch."""
+        graph, events = self.graph, self.ranks[place].events
+        assert events is not None
+        mine = (graph.rank == place) & (graph.row != NONE)
+        row = np.where(mine, graph.row, 0)
+        call = np.where(graph.on_device, events.launch[row], row)
+        found = np.zeros(len(graph), dtype=bool)
+        for lane, some in spans.items():
+            found |= mine & (call >= 0) & (events.lane[call] == lane) & some.contains(events.ts[call])
+        return found
+
+
+Apply = Callable[[str, Scenario, Subject, Level], "Scenario | str"]
+"""A transform module's `apply(fix, scenario, subject, level)`: the changed scenario, or why nothing would change."""
+
+
+def scaled(scenario: Scenario, nodes: Mask, *, dur: float | Float64 = 1.0, lag: float = 1.0) -> Scenario:
+    """Durations, and host work or stream gaps before, of `nodes` multiplied."""
+    graph = scenario.graph
+    factor = np.where(nodes, dur, 1.0)
+    changed = replace(graph, dur=graph.dur * factor, before_lag=graph.before_lag * np.where(nodes, lag, 1.0))
+    return replace(scenario, graph=changed)
+
+
+def removed(scenario: Scenario, nodes: Mask) -> Scenario:
+    """The scenario in which `nodes` take no time and wait for nothing but their order."""
+    graph = scenario.graph
+    launch_lag = np.where(nodes & (graph.kind == NodeKind.DEVICE), 0.0, graph.cause_lag)
+    changed = replace(graph, cause_lag=launch_lag)
+    return unwaited(scaled(replace(scenario, graph=changed), nodes, dur=0.0, lag=0.0), nodes)
+
+
+def unwaited(scenario: Scenario, nodes: Mask) -> Scenario:
+    """The scenario in which the blocking calls among `nodes` return at once."""
+    graph = scenario.graph
+    waits = nodes & (graph.kind == NodeKind.WAIT)
+    kept = ~waits[graph.extra_to]
+    changed = replace(
+        graph,
+        cause=np.where(waits, NO_REF, graph.cause),
+        cause_lag=np.where(waits, 0.0, graph.cause_lag),
+        before_lag=np.where(waits, 0.0, graph.before_lag),
+        extra_to=graph.extra_to[kept],
+        extra_from=graph.extra_from[kept],
+        extra_lag=graph.extra_lag[kept],
+    )
+    return replace(scenario, graph=changed)
+
+
+def host_of(graph: Graph, device: Mask) -> Mask:
+    """The calls that launched the work in `device`."""
+    calls = np.zeros(len(graph), dtype=bool)
+    causes = graph.cause[device & (graph.kind == NodeKind.DEVICE)]
+    calls[causes[(causes >= 0)]] = True
+    return calls & graph.on_host
+
+
+def in_optimizer(subject: Subject) -> Mask:
+    """The host's calls inside Optimizer.step; where nothing is annotated, those that launch optimizer kernels."""
+    found = subject.graph.within(Region.OPTIMIZER)
+    return found if found.any() else host_of(subject.graph, subject.kind("optimizer"))

@@ -1,0 +1,158 @@
+"""Gradients reduced by hand, handed to DDP: buckets that leave while backward still runs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from llmprof.analyzers.replay.graph import NO_REF, Float64, Graph, Int64, NodeKind
+from llmprof.analyzers.replay.scenario import Scenario
+from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, host_of
+from llmprof.analyzers.replay.transforms.transfers import transfers
+from llmprof.timeline.events import NONE
+
+__all__ = ["FIXES", "apply"]
+
+FIXES = ("wrap-ddp",)
+
+LEAST_CALLS = 4
+"""Fewer collectives in a step are no loop over parameters."""
+BUCKET_BYTES = 25 << 20
+"""DistributedDataParallel's default bucket (PyTorch documentation)."""
+CALLS_A_BUCKET = 12
+"""Where the sizes of the messages are not known: parameters that fill one bucket (about one block of a model)."""
+BACKWARD_FROM = 1 / 3
+"""Backward is two thirds of a training step's kernels."""
+LOOP_KERNELS = 3
+"""A loop that reduces by hand launches hardly more than this for each gradient."""
+HOOK_NS = (10_000.0, 10_000.0, 3_000.0)
+"""What DDP takes the host for each gradient: it launches a copy into the bucket and one back, some 5 µs each from C++;
+at best, with gradient_as_bucket_view, neither."""
+
+
+@dataclass
+class _Work:
+    """Columns that are being changed."""
+
+    before: Int64
+    before_lag: Float64
+    cause: Int64
+    cause_lag: Float64
+    dur: Float64
+    extra: list[tuple[int, int, float]]
+
+
+def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scenario | str:
+    """The scenario in which gradients are reduced in buckets, next to backward."""
+    graph = scenario.graph
+    calls = subject.device & (graph.kind == NodeKind.DEVICE) & subject.kind("communication")
+    moved = transfers(subject)
+    if calls.sum() < LEAST_CALLS * graph.steps * len(subject.ranks):
+        return "gradients are not reduced one by one"
+    if any("DistributedDataParallel" in name for rank in subject.ranks for name in _marks(rank.events)):
+        return "the model is wrapped in DistributedDataParallel already"
+    work = _Work(
+        before=graph.before.copy(),
+        before_lag=graph.before_lag.copy(),
+        cause=graph.cause.copy(),
+        cause_lag=graph.cause_lag.copy(),
+        dur=graph.dur.copy(),
+        extra=list(zip(graph.extra_to.tolist(), graph.extra_from.tolist(), graph.extra_lag.tolist(), strict=True)),
+    )
+    done = graph.meeting if graph.meeting.size else np.full(len(graph), NONE, np.int64)
+    ends = np.where(done == NONE, np.arange(len(graph)), done)
+    latency = float(graph.dur[moved].min())
+    for place in range(len(subject.ranks)):
+        for step in range(graph.steps):
+            mine = (graph.rank == place) & (graph.step == step)
+            nodes = np.flatnonzero(calls & mine)
+            if nodes.size >= LEAST_CALLS:
+                _rebucket(work, graph, subject, nodes, ends, latency, level)
+    return replace(scenario, graph=_finished(graph, work))
+
+
+def _rebucket(
+    work: _Work, graph: Graph, subject: Subject, nodes: Int64, ends: Int64, latency: float, level: Level
+) -> None:
+    """Make the first of a step's collectives its buckets, and the others vanish."""
+    place, step = int(graph.rank[nodes[0]]), int(graph.step[nodes[0]])
+    buckets = min(nodes.size, _bucket_count(subject, place, nodes))
+    stream = (graph.rank == place) & (graph.step == step) & subject.device & (graph.kind == NodeKind.DEVICE)
+    compute = np.flatnonzero(stream & ~np.isin(np.arange(len(graph)), nodes))
+    compute = compute[compute < nodes[0]]
+    if compute.size == 0:
+        return
+    if level is not Level.LOW:
+        _without_loop(work, graph, stream, nodes)
+    total = float(graph.dur[ends[nodes]].sum())
+    kept = level.pick(total, max(total - (nodes.size - buckets) * latency, 0.0), 0.0) or latency
+    host = np.flatnonzero(host_of(graph, np.isin(np.arange(len(graph)), nodes)))
+    late = host[buckets:]
+    work.before_lag[late] = np.minimum(work.before_lag[late], level.pick(*HOOK_NS))
+    work.dur[late] = 0.0
+    gone = np.isin(graph.before, ends[nodes]) | np.isin(graph.before, nodes)
+    last = int(compute[-1])
+    after = np.flatnonzero(gone & ~np.isin(np.arange(len(graph)), nodes) & (graph.kind == NodeKind.DEVICE))
+    for k, node in enumerate(nodes.tolist()):
+        end = int(ends[node])
+        work.before_lag[node] = work.cause_lag[node] = 0.0
+        work.dur[node] = 0.0
+        if k < buckets:
+            ready = compute[int((compute.size - 1) * (BACKWARD_FROM + (1 - BACKWARD_FROM) * (k + 1) / buckets))]
+            work.before[node] = int(ends[nodes[k - 1]]) if k else NO_REF
+            work.cause[node] = int(ready)
+            work.dur[end] = kept / buckets
+        else:
+            work.before[node] = last
+            work.cause[node] = NO_REF
+            work.dur[end] = 0.0
+    final = int(ends[nodes[buckets - 1]])
+    for node in after.tolist():
+        work.before[node] = last
+        if node > nodes[-1]:
+            work.extra.append((node, final, 0.0))
+
+
+def _without_loop(work: _Work, graph: Graph, stream: Mask, nodes: Int64) -> None:
+    """Take out what a loop over the gradients launches between its collectives (a division by the ranks, as a rule)."""
+    between = np.flatnonzero(stream)
+    between = between[(between > nodes[0]) & (between < nodes[-1])]
+    between = np.setdiff1d(between, nodes)
+    if between.size > LOOP_KERNELS * nodes.size:
+        return
+    host = np.flatnonzero(host_of(graph, np.isin(np.arange(len(graph)), between)))
+    work.dur[between] = work.before_lag[between] = work.cause_lag[between] = 0.0
+    work.dur[host] = work.before_lag[host] = 0.0
+
+
+def _bucket_count(subject: Subject, place: int, nodes: Int64) -> int:
+    events = subject.ranks[place].events
+    assert events is not None
+    rows = subject.graph.row[nodes].tolist()
+    sizes = [events.collectives[row].in_elements for row in rows if row in events.collectives]
+    known = [4 * size for size in sizes if size is not None]
+    if len(known) < len(rows):
+        return math.ceil(len(rows) / CALLS_A_BUCKET)
+    return max(1, math.ceil(sum(known) / BUCKET_BYTES))
+
+
+def _marks(events: object) -> list[str]:
+    names = getattr(getattr(events, "strings", None), "names", ())
+    return [name for name in names if name.startswith("DistributedDataParallel")]
+
+
+def _finished(graph: Graph, work: _Work) -> Graph:
+    extra = sorted(work.extra)
+    return replace(
+        graph,
+        before=work.before,
+        before_lag=work.before_lag,
+        cause=work.cause,
+        cause_lag=work.cause_lag,
+        dur=work.dur,
+        extra_to=np.array([one[0] for one in extra], np.int64),
+        extra_from=np.array([one[1] for one in extra], np.int64),
+        extra_lag=np.array([one[2] for one in extra], np.float64),
+    )

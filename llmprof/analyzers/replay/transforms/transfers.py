@@ -1,0 +1,103 @@
+"""Smaller messages, fewer of them, or faster links: the transfer of each collective, what it waits for stays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from llmprof.analyzers.facts.links import expected_link
+from llmprof.analyzers.replay.graph import Float64, NodeKind
+from llmprof.analyzers.replay.scenario import Scenario
+from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject
+from llmprof.timeline.events import NONE
+
+__all__ = ["FIXES", "apply", "transfers"]
+
+FIXES = (
+    "compress-gradients",
+    "reduce-in-bf16",
+    "ddp-bucket-size",
+    "enable-p2p",
+    "topology-placement",
+    "no-sync",
+)
+
+HALVED = (0.65, 0.55, 0.5)
+"""Half the bytes; the kernels that cast there and back take part of it."""
+FASTER_LINK = (0.8, 0.5, 0.1)
+"""Where the rate of the other link is not known: without peer access each message goes through host memory, which is
+two copies instead of one, and NVLink is faster still."""
+OF_EXPECTED = (1.5, 1.0, 0.8)
+"""Time against what the expected rate of the link allows: a link that is found may still be slower than the usual."""
+BUCKETS = (1.0, 0.5, 0.25)
+"""Messages left, against now; each saves the latency of one."""
+
+
+def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scenario | str:
+    """The scenario with shorter transfers."""
+    found = transfers(subject)
+    if not found.any():
+        return "no collectives were recorded"
+    graph = scenario.graph
+    latency = float(graph.dur[found].min())
+    volume = np.maximum(graph.dur - latency, 0.0)
+    if fix in ("compress-gradients", "reduce-in-bf16"):
+        wide = found & _fp32(subject)
+        if not wide.any():
+            return "no collective moves fp32"
+        return _lasting(scenario, wide, latency + volume * level.pick(*HALVED))
+    if fix == "ddp-bucket-size":
+        return _lasting(scenario, found, volume + latency * level.pick(*BUCKETS))
+    if fix == "no-sync":
+        rounds = _microbatches(subject)
+        if rounds is None or rounds < 2:
+            return "gradients are not accumulated over several micro-batches"
+        return _lasting(scenario, found, graph.dur / rounds)
+    share = _share_of_link(subject)
+    factor = level.pick(*FASTER_LINK) if share is None else min(1.0, share * level.pick(*OF_EXPECTED))
+    return _lasting(scenario, found, latency + volume * factor)
+
+
+def transfers(subject: Subject) -> Mask:
+    """The nodes that stand for the transfer of a collective: meetings, and collectives of one rank alone."""
+    graph = subject.graph
+    alone = graph.meeting == NONE if graph.meeting.size else np.ones(len(graph), bool)
+    found: Mask = (graph.kind == NodeKind.MEETING) | (subject.kind("communication") & alone)
+    return found
+
+
+def _share_of_link(subject: Subject) -> float | None:
+    """The rate of the largest messages over what is expected of the link; None where either is not known."""
+    facts = subject.facts
+    collectives = facts.critical.collectives
+    known = [] if collectives is None else [one for one in collectives.groups if one.best_bus_bytes_per_s]
+    if not known:
+        return None
+    group = max(known, key=lambda one: one.ns)
+    link = expected_link({number: rank.environment for number, rank in facts.ranks.items()}, group.ranks)
+    return None if link is None else min(1.0, (group.best_bus_bytes_per_s or 0.0) / link.bus_bytes_per_s)
+
+
+def _lasting(scenario: Scenario, nodes: Mask, dur: Float64) -> Scenario:
+    graph = scenario.graph
+    return replace(scenario, graph=replace(graph, dur=np.where(nodes, dur, graph.dur)))
+
+
+def _fp32(subject: Subject) -> Mask:
+    """Collectives whose message is fp32, by their arguments, else by the name of their kernel."""
+    found = subject.names_where(lambda name: "f32" in name or "float" in name)
+    for place, rank in enumerate(subject.ranks):
+        assert rank.events is not None
+        mine = np.flatnonzero(subject.device & (subject.graph.rank == place))
+        for node in mine[np.isin(subject.graph.row[mine], list(rank.events.collectives))]:
+            dtype = rank.events.collectives[int(subject.graph.row[node])].dtype
+            if dtype is not None:
+                found[node] = dtype in ("Float", "float", "float32", "torch.float32")
+    return found
+
+
+def _microbatches(subject: Subject) -> float | None:
+    times = subject.ranks[0].times
+    counts = times.microbatches if times is not None else None
+    return float(counts.mean()) if counts is not None and counts.size else None

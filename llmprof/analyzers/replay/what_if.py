@@ -1,0 +1,163 @@
+"""What would the step be with these fixes? Fixes applied together to the model of a run, and replayed as one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.replay.distortion import USUAL_COST_NS, WEIGHTS, Distortion, fit, relieved
+from llmprof.analyzers.replay.graph import Graph
+from llmprof.analyzers.replay.model import Model
+from llmprof.analyzers.replay.outcome import parts_after
+from llmprof.analyzers.replay.path import critical_path
+from llmprof.analyzers.replay.scenario import Outcome, Scenario, run
+from llmprof.analyzers.replay.transforms.base import KernelScale, Level, Subject
+from llmprof.analyzers.replay.transforms.registry import transforms_by_fix
+
+__all__ = ["Prediction", "WhatIf"]
+
+MOST_NODES_VARIED = 120_000
+"""In larger graphs the fitted distortion is not varied, which would double the number of replays."""
+DOUBT_SHARE = 0.02
+"""An interval reaches at least this share of the step to both sides: what good replays miss (public ones 1 to 6 %)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """The step with some fixes; ns, for as many samples as now."""
+
+    fixes: tuple[str, ...]
+    left_out: Mapping[str, str]
+    """Fixes that change nothing that can be replayed, with the reason."""
+    step_ns: float
+    least_ns: float
+    most_ns: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhatIf:
+    """Answers what fixes would bring in one run."""
+
+    model: Model
+    subject: Subject
+    _variants: list[Scenario] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, model: Model, facts: Facts, scales: KernelScale | None = None) -> WhatIf:
+        """Ask about this model.
+
+        scales    by fix and kernel name the factor on its duration that the roofline gives
+        """
+        subject = Subject(ranks=model.ranks, facts=facts, graph=model.traced, scales=scales or {})
+        return cls(model=model, subject=subject)
+
+    def applied(
+        self, fixes: Sequence[str], level: Level = Level.EXPECTED, scenario: Scenario | None = None
+    ) -> tuple[Scenario, dict[str, str]]:
+        """The scenario with all of these fixes, and why some of them change nothing.
+
+        Raises KeyError for a fix that no transform stands for.
+        """
+        reasons: dict[str, str] = {}
+        found = self.model.scenario if scenario is None else scenario
+        for fix in _ordered(fixes):
+            changed = transforms_by_fix()[fix](fix, found, self.subject, level)
+            if isinstance(changed, str):
+                reasons[fix] = changed
+            else:
+                found = changed
+        return found, reasons
+
+    def outcome(self, fixes: Sequence[str], level: Level = Level.EXPECTED) -> Outcome:
+        """The replay with these fixes."""
+        return run(self.applied(fixes, level)[0])
+
+    def predict(self, fixes: Sequence[str]) -> Prediction:
+        """The step with these fixes together, with its interval.
+
+        The interval spans the transforms' own doubt, and that about what the profiler cost: the host may pay more for
+        a launch and less for an operator, or the other way round, with the same total.
+        """
+        scenario, reasons = self.applied(fixes)
+        expected = self._scaled(run(scenario).step_ns, self.model.outcome.step_ns)
+        some = tuple(fix for fix in _ordered(fixes) if fix not in reasons)
+        if not some:
+            step = self.model.step_ns
+            return Prediction(fixes=(), left_out=reasons, step_ns=step, least_ns=step, most_ns=step)
+        ends = [self.outcome(fixes, level).step_ns for level in (Level.LOW, Level.HIGH)]
+        steps = [expected, *(self._scaled(step, self.model.outcome.step_ns) for step in ends)]
+        for variant in self.variants():
+            after, _ = self.applied(fixes, scenario=variant)
+            steps.append(self._scaled(run(after).step_ns, run(variant).step_ns))
+        # Edges between streams that are inferred from the order of launches alone are worth less.
+        doubt = DOUBT_SHARE * self.model.step_ns * (1 if self.model.traced.confirmed_waits else 2)
+        return Prediction(
+            fixes=some,
+            left_out=reasons,
+            step_ns=expected,
+            least_ns=max(min(steps) - doubt, 0.0),
+            most_ns=max(steps) + doubt,
+        )
+
+    def greedy(self, fixes: Sequence[str]) -> list[tuple[str, float]]:
+        """(fix, step after it and all before it), the one that shortens the step most first."""
+        chosen: list[str] = []
+        rest = list(dict.fromkeys(fixes))
+        result = []
+        while rest:
+            steps = {fix: self.outcome([*chosen, fix]).step_ns for fix in rest}
+            best = min(rest, key=lambda fix: steps[fix])
+            chosen.append(best)
+            rest.remove(best)
+            result.append((best, self._scaled(steps[best], self.model.outcome.step_ns)))
+        return result
+
+    def parts(self, outcome: Outcome) -> dict[str, float] | None:
+        """Ns per step by part of the critical rank."""
+        number = self.subject.facts.critical.rank
+        rank = next(rank for rank in self.model.ranks if rank.rank == number)
+        found = parts_after(rank, outcome)
+        return None if found is None else {**found, "stalls": found["stalls"] + self.model.stalls_ns}
+
+    def path(self, outcome: Outcome) -> dict[str, float]:
+        """Ns per step on the critical path by class, waiting for workers included."""
+        found = critical_path(outcome.replayed, self.subject)
+        found = {name: value / outcome.samples for name, value in found.items()}
+        found["data"] += outcome.input_wait_ns
+        return {**found, "stalls": self.model.stalls_ns}
+
+    def variants(self) -> list[Scenario]:
+        """The unprofiled step with other beliefs about what the profiler cost; empty where nothing was corrected."""
+        model = self.model
+        cost = model.distortion
+        if not self._variants and (cost.cost_ns or cost.fitted) and len(model.traced) <= MOST_NODES_VARIED:
+            for other in self._beliefs():
+                self._variants.append(Scenario(graph=relieved(model.fed, other), feeds=model.scenario.feeds))
+        return self._variants
+
+    def _beliefs(self) -> list[Distortion]:
+        model = self.model
+        if not model.distortion.fitted:
+            return [Distortion(cost_ns=factor * USUAL_COST_NS) for factor in (0.5, 2.0)]
+        feeds = model.scenario.feeds
+
+        def predict(graph: Graph) -> float:
+            return run(Scenario(graph=graph, feeds=feeds)).step_ns
+
+        others = [weight for weight in WEIGHTS if weight != model.distortion.launch_weight]
+        return [fit(model.fed, model.step_ns - model.stalls_ns, predict, weight) for weight in others]
+
+    def _scaled(self, step_ns: float, before_ns: float) -> float:
+        """A replayed step, relative to the measured one; stalls between steps stay as they are."""
+        model = self.model
+        own = model.step_ns - model.stalls_ns
+        return step_ns / before_ns * own + model.stalls_ns if before_ns > 0 else step_ns
+
+
+_FIRST = ("remove-sync", "pin-memory", "log-less-often")
+
+
+def _ordered(fixes: Sequence[str]) -> list[str]:
+    """Each once; syncs first, since a graph cannot hold them."""
+    return sorted(dict.fromkeys(fixes), key=lambda fix: fix not in _FIRST)

@@ -1,0 +1,94 @@
+"""Does training wait for checkpoints to be written?
+
+Detects:
+    Time in which the training thread saves: torch.save, torch.distributed.checkpoint, safetensors, or what a framework
+    does to save.
+
+Why it costs time:
+    The device stands still from the moment it is copied from until the file is written, on all ranks.
+
+How it is measured:
+    The recorder times the functions that save, on every step of the run, and how often they are called.
+
+Does not apply when:
+    No checkpoint was written in the measured steps.
+
+Fix:
+    Write in the background: copy to host memory, train on, and let another thread write. Or save less often: with a
+    mean time between failures M and a checkpoint that costs C, about every sqrt(2 C M) (Young 1974).
+
+Verify:
+    Record again over at least one checkpoint: the step with it is as long as the others but for the copy.
+"""
+
+from __future__ import annotations
+
+from llmprof.analyzers.diagnosis import Recommendation
+from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.facts.step_table import Stall
+from llmprof.analyzers.rules import thresholds
+from llmprof.analyzers.rules.base import Judgement, Rule
+from llmprof.analyzers.rules.fixes import recommend
+from llmprof.analyzers.rules.gains import gain
+from llmprof.analyzers.rules.stalls import costs, figures, told
+from llmprof.units import format_ns
+
+__all__ = ["RULE", "evaluate"]
+
+RULE = Rule(
+    id="checkpoint-stall",
+    category="host",
+    title="Checkpoints cost little",
+    failed_title="Training waits for checkpoints",
+    fixes=("async-checkpoint",),
+    thresholds=(thresholds.STALL_COST, thresholds.ASYNC_EXPECTED, thresholds.ASYNC_LOW),
+)
+
+
+def evaluate(facts: Facts) -> Judgement:
+    """Judge the checkpoints of the critical rank."""
+    table = facts.critical.table
+    if table is None:
+        return RULE.no_data("Single steps were not timed; `llmprof run` times all of them, and what saves in them.")
+    stall = table.stalls.get("checkpoint")
+    if stall is None:
+        return RULE.not_applicable("No checkpoint was written in the measured steps.")
+    shown = figures(facts, stall, "checkpoint")
+    text = told(stall, "checkpoint", "checkpoints")
+    if not costs(facts, stall):
+        return RULE.passed(text, evidence=shown)
+    return RULE.fired(
+        facts,
+        text,
+        cost_ns=max(stall.counted_ns, stall.per_step_ns),
+        confidence=0.95,
+        evidence=shown,
+        recommendations=[_in_background(facts, stall)],
+    )
+
+
+def _in_background(facts: Facts, stall: Stall) -> Recommendation:
+    held = stall.counted_ns
+    why = "Only the copy to host memory stops training; the file is written while it goes on."
+    if held <= 0:
+        why += (
+            f" No checkpoint falls into the steps that are explained, so nothing of these is promised; over the run it "
+            f"is {format_ns(stall.per_step_ns)} per step."
+        )
+    return recommend(
+        "async-checkpoint",
+        rule=RULE.id,
+        facts=facts,
+        action="Write checkpoints in the background",
+        why=why,
+        how="future = torch.distributed.checkpoint.async_save(state_dict, checkpoint_id=path), and future.result() "
+        "before the next one; or copy the state to pinned host memory and torch.save it in a thread",
+        gain=gain(
+            facts,
+            expected_ns=thresholds.ASYNC_EXPECTED.value * held,
+            low_ns=thresholds.ASYNC_LOW.value * held,
+            high_ns=held if held > 0 else stall.per_step_ns,
+            at_most_ns=held if held > 0 else stall.per_step_ns,
+        ),
+        watch="the steps with a checkpoint",
+    )

@@ -1,0 +1,146 @@
+"""Was a debugging switch left on?
+
+Detects:
+    Environment variables and settings that are made for finding errors: CUDA_LAUNCH_BLOCKING,
+    TORCH_DISTRIBUTED_DEBUG, TORCH_LOGS, NCCL_DEBUG above WARN, PYTORCH_NO_CUDA_MEMORY_CACHING, autograd's anomaly
+    detection.
+
+Why it costs time:
+    CUDA_LAUNCH_BLOCKING makes the host wait for every kernel, so host and device never work at the same time.
+    Anomaly detection keeps a stack for every operator and looks for NaN after each. TORCH_DISTRIBUTED_DEBUG=DETAIL
+    checks every collective with another one. Without its cache the allocator asks the driver for every tensor. The
+    others write logs.
+
+How it is measured:
+    From the recorded environment and settings. Only CUDA_LAUNCH_BLOCKING has a model: host and device take turns,
+    so without it the step is as long as the longer of the two, and the shorter one is gained at most. What the
+    others cost is found by trying.
+
+Does not apply when:
+    The recording does not say which variables were set.
+
+Fix:
+    Unset the variable, or take the switch out of the script.
+
+Verify:
+    Record 50 steps with and without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from llmprof.analyzers.diagnosis import Gain
+from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.rules import evidence, thresholds
+from llmprof.analyzers.rules.base import Judgement, Rule
+from llmprof.analyzers.rules.fixes import recommend
+from llmprof.analyzers.rules.gains import gain, no_gain, part_ns
+from llmprof.units import format_ns
+
+__all__ = ["RULE", "evaluate"]
+
+RULE = Rule(
+    id="debug-switches",
+    category="host",
+    title="No debugging switch is on",
+    failed_title="A debugging switch is on",
+    fixes=("debug-off",),
+    thresholds=(thresholds.SWITCHES,),
+)
+
+_ANOMALY = "autograd anomaly detection"
+
+
+def _on(value: str) -> bool:
+    return value.strip().lower() not in ("", "0", "false", "off", "no")
+
+
+def _detail(value: str) -> bool:
+    return value.strip().upper() == "DETAIL"
+
+
+def _chatty(value: str) -> bool:
+    return value.strip().upper() in ("INFO", "TRACE", "ABORT")
+
+
+_SWITCHES: dict[str, Callable[[str], bool]] = {
+    "CUDA_LAUNCH_BLOCKING": _on,
+    "PYTORCH_NO_CUDA_MEMORY_CACHING": _on,
+    "TORCH_DISTRIBUTED_DEBUG": _detail,
+    "NCCL_DEBUG": _chatty,
+    "TORCH_LOGS": _on,
+    "TORCH_CPP_LOG_LEVEL": _chatty,
+}
+"""Variables by what value of them is for debugging (PyTorch documentation: CUDA environment variables, distributed
+logging, torch._logging; NCCL documentation: environment variables)."""
+_SLOW = ("CUDA_LAUNCH_BLOCKING", "PYTORCH_NO_CUDA_MEMORY_CACHING", "TORCH_DISTRIBUTED_DEBUG", _ANOMALY)
+"""Those that are documented to slow a run down, not only to write."""
+
+
+def evaluate(facts: Facts) -> Judgement:
+    """Look at the settings of all ranks."""
+    ranks: dict[str, list[int]] = {}
+    values: dict[str, str] = {}
+    known = False
+    for number, rank in facts.ranks.items():
+        variables, anomaly = rank.environment.variables, rank.environment.precision.detect_anomaly
+        known = known or bool(variables) or anomaly is not None
+        found = {name: text for name, text in variables.items() if name in _SWITCHES and _SWITCHES[name](text)}
+        if anomaly:
+            found[_ANOMALY] = "on"
+        for name, text in found.items():
+            ranks.setdefault(name, []).append(number)
+            values[name] = text
+    if not known:
+        return RULE.no_data("The recording does not say which environment variables were set; `llmprof run` does.")
+    if len(values) < thresholds.SWITCHES.value:
+        return RULE.passed("None of the known debugging switches is on.")
+    names = sorted(values, key=lambda name: (name not in _SLOW, name))
+    slow = [name for name in names if name in _SLOW]
+    cost, estimate, why = _cost(facts, slow)
+    shown = [evidence.number(name, values[name], "", source="environment") for name in names]
+    return RULE.fired(
+        facts,
+        f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} set, which is meant for finding errors.",
+        cost_ns=cost,
+        confidence=0.95,
+        evidence=shown,
+        recommendations=[
+            recommend(
+                "debug-off",
+                rule=RULE.id,
+                facts=facts,
+                action=f"Unset {' and '.join(names)}",
+                why=why,
+                how=_how(names),
+                gain=estimate,
+                watch="the step",
+            )
+        ],
+        ranks=tuple(sorted({number for name in names for number in ranks[name]})),
+        severity=None if cost is not None else "warning" if slow else "info",
+    )
+
+
+def _cost(facts: Facts, slow: list[str]) -> tuple[float | None, Gain, str]:
+    """What is lost, what unsetting brings, and why."""
+    partition = facts.critical.partition
+    if "CUDA_LAUNCH_BLOCKING" not in slow or partition is None or partition.cpu_only:
+        return None, no_gain(facts), "How much it costs is not known before it has been tried."
+    device = part_ns(facts, "compute", "memcpy", "communication")
+    host = part_ns(facts, "host", "sync")
+    lost = min(device, host)
+    why = (
+        f"The host waits for every kernel: {format_ns(host)} of host work and {format_ns(device)} of device work take "
+        "turns, and run at the same time without it."
+    )
+    return lost, gain(facts, expected_ns=lost, low_ns=0.5 * lost, high_ns=lost, at_most_ns=lost), why
+
+
+def _how(names: list[str]) -> str:
+    variables = [name for name in names if name != _ANOMALY]
+    parts = [f"unset {' '.join(variables)}"] if variables else []
+    if _ANOMALY in names:
+        parts.append("torch.autograd.set_detect_anomaly(False)")
+    return "; ".join(parts)

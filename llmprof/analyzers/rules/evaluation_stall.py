@@ -1,0 +1,80 @@
+"""Does evaluation take much of the training time?
+
+Detects:
+    Time between training steps in which the model is evaluated: what a loader gives that no backward pass follows, or
+    what a framework does to evaluate.
+
+Why it costs time:
+    Nothing is trained meanwhile.
+
+How it is measured:
+    The recorder times evaluations on every step of the run, and counts them.
+
+Does not apply when:
+    Nothing was evaluated in the measured steps.
+
+Fix:
+    Evaluate less often, or on fewer samples; under torch.inference_mode() a larger batch fits than in training.
+
+Verify:
+    Record again over at least one evaluation: its share of the step has fallen.
+"""
+
+from __future__ import annotations
+
+from llmprof.analyzers.diagnosis import Recommendation
+from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.facts.step_table import Stall
+from llmprof.analyzers.rules import thresholds
+from llmprof.analyzers.rules.base import Judgement, Rule
+from llmprof.analyzers.rules.fixes import recommend
+from llmprof.analyzers.rules.gains import gain
+from llmprof.analyzers.rules.stalls import costs, figures, told
+
+__all__ = ["RULE", "evaluate"]
+
+RULE = Rule(
+    id="evaluation-stall",
+    category="host",
+    title="Evaluation costs little",
+    failed_title="Evaluation takes much of the time",
+    fixes=("evaluate-less-often",),
+    thresholds=(thresholds.STALL_COST, thresholds.EVALUATE_HALF),
+)
+
+
+def evaluate(facts: Facts) -> Judgement:
+    """Judge the evaluations of the critical rank."""
+    table = facts.critical.table
+    if table is None:
+        return RULE.no_data("Single steps were not timed; `llmprof run` times all of them, and evaluations.")
+    stall = table.stalls.get("evaluation")
+    if stall is None:
+        return RULE.not_applicable("Nothing was evaluated in the measured steps.")
+    shown = figures(facts, stall, "evaluation")
+    text = told(stall, "evaluation", "evaluations")
+    if not costs(facts, stall):
+        return RULE.passed(text, evidence=shown)
+    return RULE.fired(
+        facts,
+        text,
+        cost_ns=max(stall.counted_ns, stall.per_step_ns),
+        confidence=0.95,
+        evidence=shown,
+        recommendations=[_less_often(facts, stall)],
+    )
+
+
+def _less_often(facts: Facts, stall: Stall) -> Recommendation:
+    half = thresholds.EVALUATE_HALF.value * stall.counted_ns
+    every = "" if stall.period_steps is None else f" (now every {stall.period_steps} steps)"
+    return recommend(
+        "evaluate-less-often",
+        rule=RULE.id,
+        facts=facts,
+        action=f"Evaluate half as often{every}",
+        why="Half as many evaluations cost half as much; a part of the samples, or a larger batch, does the same.",
+        how="evaluate every 2k-th step instead of every k-th; with torch.inference_mode(): and a larger batch_size",
+        gain=gain(facts, expected_ns=half, low_ns=half, high_ns=half, at_most_ns=stall.counted_ns),
+        watch="the time of evaluation",
+    )

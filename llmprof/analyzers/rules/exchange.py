@@ -1,0 +1,105 @@
+"""What do all rules on communication ask the facts? How much is exposed, who exchanges, and what a fix saves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from llmprof.analyzers.diagnosis import Evidence, Gain
+from llmprof.analyzers.facts.collectives import CollectiveFacts, CollectiveGroup
+from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.facts.parallelism import parallelism_of
+from llmprof.analyzers.rules import evidence, thresholds
+from llmprof.analyzers.rules.base import Judgement, Rule
+from llmprof.analyzers.rules.gains import data_late_weight, gain, part_ns
+from llmprof.timeline.settings import Parallelism
+
+__all__ = [
+    "communication_gain",
+    "explained",
+    "exposed_of",
+    "exposed_share",
+    "gradient_bytes",
+    "gradient_elements",
+    "parallelism",
+    "question",
+]
+
+
+def question(rule: Rule, facts: Facts) -> Judgement | CollectiveFacts:
+    """The collectives of the critical rank, or why a rule on them has nothing to say."""
+    world = facts.world_size or facts.critical.environment.world_size
+    if world == 1:
+        return rule.not_applicable("The run has one rank: there is nobody to talk to.")
+    critical = facts.critical
+    if critical.partition is None or (critical.collectives is None and critical.kernels is None):
+        return rule.no_data("The recording holds no traced steps with device activities; record a burst on every rank.")
+    if critical.collectives is None or critical.collectives.count_per_step <= 0:
+        return rule.not_applicable("The traced steps hold no collectives.")
+    return critical.collectives
+
+
+def parallelism(facts: Facts) -> Parallelism:
+    """How the work is divided, from settings and traffic."""
+    collectives = facts.critical.collectives
+    return parallelism_of(facts.critical.environment, () if collectives is None else collectives.groups)
+
+
+def explained(facts: Facts, traced_ns: float) -> float:
+    """What of a time inside exposed collectives of the traced step is left in the step that is explained.
+
+    The exposed collectives of the traced step, waiting for peers left out, correspond to the part `communication`.
+    """
+    collectives = facts.critical.collectives
+    if collectives is None:
+        return 0.0
+    traced = collectives.exposed_ns - (collectives.skew_ns or 0.0)
+    if traced <= 0:
+        return 0.0
+    return max(0.0, traced_ns) * min(1.0, part_ns(facts, "communication") / traced)
+
+
+def exposed_of(facts: Facts, groups: Iterable[CollectiveGroup]) -> float:
+    """Exposed time of these groups in the step that is explained; their share of waiting for peers left out."""
+    collectives = facts.critical.collectives
+    some = sum(group.exposed_ns for group in groups)
+    if collectives is None or collectives.exposed_ns <= 0:
+        return 0.0
+    return part_ns(facts, "communication") * min(1.0, some / collectives.exposed_ns)
+
+
+def exposed_share(facts: Facts, ns: float) -> Evidence:
+    """An exposed time as a share of the step, beside the mark from which on it is worth a change."""
+    return evidence.share("exposed time", facts, ns, thresholds.COMMUNICATION_COST)
+
+
+def communication_gain(
+    facts: Facts, *, expected_ns: float, low_ns: float, high_ns: float, replayed: bool = False
+) -> tuple[Gain, str]:
+    """The gain of less exposed communication, and why it is none while the input sets the pace (else empty)."""
+    weight, late = data_late_weight(facts)
+    result = gain(
+        facts,
+        expected_ns=weight * expected_ns,
+        low_ns=weight * low_ns,
+        high_ns=high_ns,
+        at_most_ns=part_ns(facts, "communication"),
+        basis="replay" if replayed else "bound",
+    )
+    return result, late
+
+
+def gradient_elements(facts: Facts) -> float | None:
+    """Elements of the gradients of one backward pass on the critical rank; None where the model was not recorded."""
+    environment = facts.critical.environment
+    if environment.models and environment.models[0].trainable_count:
+        return float(environment.models[0].trainable_count)
+    counts = [one.parameter_count for one in environment.optimizers[:1] if one.parameter_count]
+    return float(counts[0]) if counts else None
+
+
+def gradient_bytes(facts: Facts) -> float | None:
+    """Bytes of the gradients of one backward pass on the critical rank; None where the model was not recorded."""
+    environment = facts.critical.environment
+    if environment.models and environment.models[0].trainable_bytes:
+        return float(sum(environment.models[0].trainable_bytes.values()))
+    return float(sum(environment.parameter_bytes.values())) or None

@@ -1,0 +1,109 @@
+"""Are tensors copied only because of their layout or number format?
+
+Detects:
+    Copies within the device: `.contiguous()`, `cat` and `stack`, and casts between number formats.
+
+Why it costs time:
+    A copy reads and writes a whole tensor and computes nothing; strided ones also miss much of the bandwidth.
+
+How it is measured:
+    Time of copy kernels by the types of source and target; those of logits are left out, because they belong to the
+    loss. Half of the copies within one format are taken as avoidable; nothing is promised.
+
+Does not apply when:
+    Copies take less than 5 % of the step.
+
+Fix:
+    Keep the layout that the next operator reads (one product for queries, keys and values, split by `chunk`;
+    `enable_gqa=True` in place of repeated keys), cast once, or let a compiler fuse the casts.
+
+Verify:
+    Record again: the copy class should shrink.
+"""
+
+from __future__ import annotations
+
+from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.facts.op_bytes import largest_elements, operands_of
+from llmprof.analyzers.facts.operator_facts import OperatorFacts
+from llmprof.analyzers.facts.operators import OperatorWork
+from llmprof.analyzers.rules import evidence, thresholds
+from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
+from llmprof.analyzers.rules.fixes import recommend
+from llmprof.analyzers.rules.operator_figures import cost_of, kernel_gain, longest_operators, operators_of
+from llmprof.units import format_ns
+
+__all__ = ["RULE", "evaluate"]
+
+RULE = Rule(
+    id="layout-copies",
+    category="compute",
+    title="Few tensors are copied for their layout",
+    failed_title="Tensors are copied for their layout or format",
+    fixes=("keep-layout",),
+    thresholds=(
+        thresholds.COPY_SHARE,
+        thresholds.COPY_AVOIDABLE,
+        thresholds.SHAPED_SHARE,
+        thresholds.HOST_LATE_SHARE,
+    ),
+)
+
+
+def evaluate(facts: Facts) -> Judgement:
+    """Judge the copies of the critical rank."""
+    operators = operators_of(RULE, facts)
+    if isinstance(operators, Judgement):
+        return operators
+    copies = [one for one in operators.work if _is_copy(one) and not _of_loss(one, operators)]
+    casts = [one for one in copies if _is_cast(one)]
+    cast_ns, total = sum(one.ns for one in casts), sum(one.ns for one in copies)
+    moved_ns = total - cast_ns
+    figures = [
+        evidence.share("copies", facts, total, thresholds.COPY_SHARE, source="trace"),
+        evidence.time("of them casts", cast_ns, source="input types", rank=facts.critical.rank),
+        *longest_operators(copies, facts.critical.rank),
+    ]
+    if total < thresholds.COPY_SHARE.value * facts.step.mean_ns:
+        return RULE.passed(f"Copies within the device take {format_ns(total)} of the step.", evidence=figures)
+    estimate, late = kernel_gain(
+        facts,
+        low_ns=0.0,
+        expected_ns=moved_ns * thresholds.COPY_AVOIDABLE.value,
+        high_ns=total,
+        at_most_ns=total,
+    )
+    fix = recommend(
+        "keep-layout",
+        rule=RULE.id,
+        facts=facts,
+        action="Avoid copies that only change layout or number format",
+        why=f"{format_ns(moved_ns)} are spent on layout and {format_ns(cast_ns)} on casts. {late}".rstrip(),
+        how="drop .contiguous() and .float() that the next operator does not need; split one projection with chunk() "
+        "instead of cat(); enable_gqa=True instead of repeat_interleave(); torch.compile fuses casts with their "
+        "neighbours",
+        gain=estimate,
+        watch="the copy class",
+    )
+    return RULE.fired(
+        facts,
+        f"Copies within the device take {format_ns(total)} of the step, {format_ns(cast_ns)} of it casts.",
+        cost_ns=cost_of(estimate),
+        confidence=confidence_of(facts, "compute", strength=0.7 * operators.shaped_share),
+        evidence=figures,
+        recommendations=[fix],
+    )
+
+
+def _is_copy(one: OperatorWork) -> bool:
+    return one.operator in ("aten::copy_", "aten::cat", "aten::stack") and not one.compiled and bool(one.shapes)
+
+
+def _is_cast(one: OperatorWork) -> bool:
+    types = operands_of(one.shapes or "").types
+    return one.operator == "aten::copy_" and len(types) > 1 and types[0] != types[1]
+
+
+def _of_loss(one: OperatorWork, operators: OperatorFacts) -> bool:
+    loss = operators.loss
+    return loss is not None and largest_elements(one.shapes or "") == loss.tokens * loss.vocabulary

@@ -1,0 +1,111 @@
+"""Does the device wait for Python rather than for launches?
+
+Detects:
+    A step whose device waits for the host while the host runs neither operators nor runtime calls: Python code, or
+    a library that is not PyTorch, between the operators.
+
+Why it costs time:
+    Python runs one statement at a time on one core. Loops over layers, parameters or samples, hooks, string work
+    and logging delay the next launch, and with an empty queue the device waits for it.
+
+How it is measured:
+    Idle time before a late launch in which the launching thread was inside no operator and no runtime call, without
+    the way from a fetched batch to the first kernel and without pauses of the garbage collector; corrected to the
+    unprofiled step. Stretches of a millisecond and more are single pieces of work that can be moved; the rest is
+    spread out.
+
+Does not apply when:
+    Launching itself takes most of the waiting: the rule launch-bound speaks of that.
+
+Fix:
+    Move work that does not belong to every step out of the loop, or into another thread or process. What is spread
+    out goes with `torch.compile`.
+
+Verify:
+    Record again (`llmprof trigger --stacks RUN` names the lines): the host part of the step falls.
+"""
+
+from __future__ import annotations
+
+from llmprof.analyzers.diagnosis import Recommendation
+from llmprof.analyzers.facts.host_work import HostWork
+from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.rules import evidence, thresholds
+from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
+from llmprof.analyzers.rules.fixes import recommend
+from llmprof.analyzers.rules.gains import data_late_weight, gain
+from llmprof.analyzers.rules.host_waits import unprofiled_ns
+from llmprof.units import format_ns, format_percent
+
+__all__ = ["RULE", "evaluate"]
+
+RULE = Rule(
+    id="python-overhead",
+    category="host",
+    title="Python keeps up",
+    failed_title="The device waits for Python code",
+    fixes=("hoist-python",),
+    thresholds=(thresholds.PYTHON_COST, thresholds.PYTHON_MAJORITY),
+)
+
+
+def evaluate(facts: Facts) -> Judgement:
+    """Judge the silent time of the critical rank's host."""
+    critical = facts.critical
+    work = critical.causes.work if critical.causes is not None else None
+    if work is None or critical.partition is None:
+        return RULE.no_data("The recording holds no operators of traced steps; record a burst with CPU activities.")
+    long, short = _python(facts, work)
+    cost = long + short
+    share = cost / facts.step.mean_ns
+    figures = [
+        evidence.share("waiting for Python", facts, cost, thresholds.PYTHON_COST, source="trace"),
+        evidence.time(
+            "in stretches of a millisecond and more", long, source="trace", rank=critical.rank, window=work.longest
+        ),
+        evidence.time("from one operator to the next", short, source="trace", rank=critical.rank),
+    ]
+    if share < thresholds.PYTHON_COST.value:
+        return RULE.passed(f"Waiting for Python takes {format_percent(share)} of the step.", evidence=figures)
+    all_of_it = unprofiled_ns(facts, work.waiting_ns)
+    if cost < thresholds.PYTHON_MAJORITY.value * all_of_it:
+        return RULE.passed(
+            f"Waiting for Python takes {format_percent(share)} of the step, launching takes more.",
+            evidence=figures,
+        )
+    return RULE.fired(
+        facts,
+        f"The device waits {format_ns(cost)} per step while the host runs Python outside of all operators, "
+        f"{format_ns(long)} of it in stretches of a millisecond and more.",
+        cost_ns=cost,
+        confidence=confidence_of(facts, "host"),
+        evidence=figures,
+        recommendations=[_hoist(facts, work, long, cost)],
+    )
+
+
+def _python(facts: Facts, work: HostWork) -> tuple[float, float]:
+    """Long and short stretches in the step that is explained, without garbage collection in the traced steps."""
+    causes, partition = facts.critical.causes, facts.critical.partition
+    pauses = causes.collections if causes is not None else None
+    known = 0.0 if pauses is None else pauses.mean_ns if pauses.traced_ns is None else pauses.traced_ns
+    if partition is not None and partition.cpu_only:
+        known = 0.0  # a class of its own there
+    return unprofiled_ns(facts, max(0.0, work.long_ns - known)), unprofiled_ns(facts, work.short_ns)
+
+
+def _hoist(facts: Facts, work: HostWork, long_ns: float, cost_ns: float) -> Recommendation:
+    weight, late = data_late_weight(facts)
+    expected = max(long_ns, 0.5 * cost_ns)
+    return recommend(
+        "hoist-python",
+        rule=RULE.id,
+        facts=facts,
+        action="Move Python work out of the training step",
+        why=f"The next kernel is launched as soon as the operators before it are. {late}".rstrip(),
+        how="do it every k steps, before the loop, or in another process; `llmprof trigger --stacks RUN` names lines",
+        gain=gain(
+            facts, expected_ns=weight * expected, low_ns=0.5 * weight * long_ns, high_ns=cost_ns, at_most_ns=cost_ns
+        ),
+        watch="the host part",
+    )

@@ -1,0 +1,147 @@
+"""Is attention computed in one fused kernel?
+
+Detects:
+    Attention written out in separate operators: a product for the scores, a mask, a softmax, a product with the values.
+
+Why it costs time:
+    The matrix of scores has one number for every pair of tokens and head. Written out, it is written and read again by
+    every operator, forward and backward; a fused kernel keeps it in the processor.
+
+How it is measured:
+    A softmax whose input a batched product made gives the size of the scores; the time of all operators that touch a
+    tensor of that size is what a fused kernel replaces. Its own time follows from the FLOPs and from the share of the
+    peak that fused attention reaches for that length (TraceLens' bands), or from its traffic if that takes longer.
+
+Does not apply when:
+    No softmax over attention scores is in the step, or attention is fused already.
+
+Fix:
+    `torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)`, or
+    `attn_implementation="sdpa"` for models of Hugging Face. Where it is used already, remove what keeps it from its
+    fused kernels.
+
+Verify:
+    Record again: the softmax class should be gone, and an attention class should be there that is shorter.
+"""
+
+from __future__ import annotations
+
+from llmprof.analyzers.diagnosis import Recommendation
+from llmprof.analyzers.facts.attention_speed import FusedAttention, fused_attention
+from llmprof.analyzers.facts.devices import find_device
+from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.facts.operator_facts import OperatorFacts
+from llmprof.analyzers.facts.written_attention import WrittenAttention
+from llmprof.analyzers.rules import evidence, thresholds
+from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
+from llmprof.analyzers.rules.fixes import recommend
+from llmprof.analyzers.rules.operator_figures import cost_of, kernel_gain, operators_of, worth
+from llmprof.units import format_bytes, format_ns
+
+__all__ = ["RULE", "evaluate"]
+
+RULE = Rule(
+    id="unfused-attention",
+    category="compute",
+    title="Attention runs in fused kernels",
+    failed_title="Attention is written out in separate operators",
+    fixes=("sdpa-attention", "fused-attention-backend"),
+    thresholds=(thresholds.KERNEL_GAIN, thresholds.SHAPED_SHARE, thresholds.HOST_LATE_SHARE),
+)
+
+
+def evaluate(facts: Facts) -> Judgement:
+    """Judge the attention of the critical rank."""
+    operators = operators_of(RULE, facts)
+    if isinstance(operators, Judgement):
+        return operators
+    found = operators.attention
+    if found is None:
+        if any(one.kind == "attention" for one in operators.work):
+            return RULE.passed("Attention runs in fused kernels.")
+        return RULE.not_applicable("The step has no attention.")
+    fused = _fused(facts, found)
+    figures = [
+        evidence.time("operators on attention scores", found.ns, source="trace", rank=facts.critical.rank),
+        evidence.time("softmax among them", found.softmax_ns, source="trace", rank=facts.critical.rank),
+        evidence.number("queries x keys", f"{found.queries} x {found.keys}", "", source="input shapes"),
+        evidence.number("scores of one call", _score_bytes(found), "bytes", source="input shapes"),
+    ]
+    if fused is not None:
+        figures.append(evidence.time("a fused kernel would take about", fused.expected_ns, source="roofline"))
+    saved = found.ns if fused is None else max(0.0, found.ns - fused.expected_ns)
+    if not worth(facts, saved):
+        return RULE.passed(
+            f"Attention is written out, but takes only {format_ns(found.ns)} of the step.", evidence=figures
+        )
+    fix = _fix(facts, operators, found, fused)
+    return RULE.fired(
+        facts,
+        f"Attention is written out: {format_ns(found.ns)} of the step go through score matrices of "
+        f"{found.queries} x {found.keys} for each head.",
+        cost_ns=cost_of(fix.gain),
+        confidence=confidence_of(facts, "compute", strength=operators.shaped_share),
+        evidence=figures,
+        recommendations=[fix],
+    )
+
+
+def _score_bytes(found: WrittenAttention) -> int:
+    return found.heads * found.queries * found.keys * (4 if found.number_format in ("fp32", "tf32") else 2)
+
+
+def _fused(facts: Facts, found: WrittenAttention) -> FusedAttention | None:
+    """A fused kernel in the same number format. Products in TF32 become fp32 ones: fused kernels have no TF32 mode."""
+    device = facts.critical.environment.device
+    peaks = find_device(device.name, device.sm_count)
+    if peaks is None:
+        return None
+    return fused_attention(
+        peaks,
+        forward_flops=found.flops - found.backward_flops,
+        backward_flops=found.backward_flops,
+        moved=found.operand_bytes,
+        queries=found.queries,
+        number_format=found.number_format,
+        causal=found.masked,
+    )
+
+
+def _fix(
+    facts: Facts, operators: OperatorFacts, found: WrittenAttention, fused: FusedAttention | None
+) -> Recommendation:
+    """Without the device's rates only an upper bound can be given."""
+    estimate, late = kernel_gain(
+        facts,
+        low_ns=0.0 if fused is None else found.ns - fused.slow_ns,
+        expected_ns=0.0 if fused is None else found.ns - fused.expected_ns,
+        high_ns=found.ns if fused is None else found.ns - fused.fast_ns,
+        at_most_ns=found.ns,
+    )
+    scores = format_bytes(_score_bytes(found))
+    why = f"A fused kernel never writes the {scores} of scores of each call to memory. {late}".rstrip()
+    if operators.math_attention_ns > 0:
+        allowed = facts.critical.environment.precision.sdpa_backends
+        told = f" (allowed: {', '.join(allowed)})" if allowed else ""
+        return recommend(
+            "fused-attention-backend",
+            rule=RULE.id,
+            facts=facts,
+            action="Let scaled_dot_product_attention use a fused kernel",
+            why=f"scaled_dot_product_attention is used, but chose to write attention out{told}. {why}",
+            how="pass is_causal=True instead of a mask, 16-bit queries, keys and values, and no torch.nn.attention."
+            "sdpa_kernel(SDPBackend.MATH); warnings under sdpa_kernel(SDPBackend.FLASH_ATTENTION) name the reason",
+            gain=estimate,
+            watch="the softmax class",
+        )
+    return recommend(
+        "sdpa-attention",
+        rule=RULE.id,
+        facts=facts,
+        action="Compute attention with scaled_dot_product_attention",
+        why=why,
+        how="softmax(q @ k.transpose(-2, -1) * scale + mask) @ v -> torch.nn.functional.scaled_dot_product_attention("
+        'q, k, v, is_causal=True); Hugging Face: from_pretrained(..., attn_implementation="sdpa")',
+        gain=estimate,
+        watch="the softmax class",
+    )

@@ -1,0 +1,111 @@
+"""Is the loss over the vocabulary computed in few passes?
+
+Detects:
+    A cross-entropy in separate operators (casts, log-softmax, its backward) on logits of tokens x vocabulary.
+
+Why it costs time:
+    The logits of a language model are its largest tensor. Every operator reads and writes them whole, often in fp32.
+
+How it is measured:
+    Time of all operators, matrix products left out, that touch a tensor of the size of the logits. A fused loss reads
+    the logits twice and writes their gradient in place (Liger-Kernel): three passes at the achievable bandwidth.
+
+Does not apply when:
+    The step has no such loss, or it is compiled or fused already.
+
+Fix:
+    A fused cross-entropy (Liger-Kernel's `LigerFusedLinearCrossEntropyLoss`, or a compiled loss), which also frees the
+    memory of the fp32 logits.
+
+Verify:
+    Record again: the cross_entropy class and the copies of logits should shrink to a few kernels.
+"""
+
+from __future__ import annotations
+
+from llmprof.analyzers.diagnosis import Recommendation
+from llmprof.analyzers.facts.loss_layer import LossLayer
+from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.facts.roofline import Roofline, roofline_of
+from llmprof.analyzers.rules import evidence, thresholds
+from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
+from llmprof.analyzers.rules.fixes import recommend
+from llmprof.analyzers.rules.operator_figures import cost_of, kernel_gain, operators_of, worth
+from llmprof.units import format_bytes, format_ns
+
+__all__ = ["RULE", "evaluate"]
+
+RULE = Rule(
+    id="unfused-cross-entropy",
+    category="compute",
+    title="The loss takes few passes over the logits",
+    failed_title="The loss passes over the logits many times",
+    fixes=("fused-cross-entropy",),
+    thresholds=(
+        thresholds.KERNEL_GAIN,
+        thresholds.LOSS_PASSES,
+        thresholds.LOSS_PASSES_LEAST,
+        thresholds.LOSS_LOW,
+        thresholds.SHAPED_SHARE,
+        thresholds.HOST_LATE_SHARE,
+    ),
+)
+
+
+def evaluate(facts: Facts) -> Judgement:
+    """Judge the loss of the critical rank."""
+    operators = operators_of(RULE, facts)
+    if isinstance(operators, Judgement):
+        return operators
+    loss = operators.loss
+    if loss is None:
+        return RULE.not_applicable("The step has no cross-entropy over a vocabulary whose shapes are known.")
+    line = roofline_of(facts.critical.environment.device)
+    if line is None:
+        return RULE.no_data(
+            "The memory bandwidth of this device is not known, so what a fused loss takes is not known."
+        )
+    expected = max(0.0, loss.ns - _passes_ns(loss, line, thresholds.LOSS_PASSES.value))
+    figures = [
+        evidence.time("operators on the logits", loss.ns, source="trace", rank=facts.critical.rank),
+        evidence.number("tokens x vocabulary", f"{loss.tokens} x {loss.vocabulary}", "", source="input shapes"),
+        evidence.number("passes over the logits", loss.passes, "", source="input shapes"),
+        evidence.time("a fused loss would take about", loss.ns - expected, source="roofline"),
+    ]
+    if not worth(facts, expected):
+        return RULE.passed(f"The loss takes {format_ns(loss.ns)} beside its matrix products.", evidence=figures)
+    fix = _fix(facts, loss, line, expected)
+    return RULE.fired(
+        facts,
+        f"The loss over {loss.vocabulary} classes takes {format_ns(loss.ns)} in separate operators on "
+        f"{format_bytes(loss.logits_bytes)} of logits.",
+        cost_ns=cost_of(fix.gain),
+        confidence=confidence_of(facts, "compute", strength=operators.shaped_share),
+        evidence=figures,
+        recommendations=[fix],
+    )
+
+
+def _passes_ns(loss: LossLayer, line: Roofline, passes: float) -> float:
+    return passes * loss.elements * loss.element_bytes / line.bytes_per_s * 1e9
+
+
+def _fix(facts: Facts, loss: LossLayer, line: Roofline, expected: float) -> Recommendation:
+    estimate, late = kernel_gain(
+        facts,
+        low_ns=expected * thresholds.LOSS_LOW.value,
+        expected_ns=expected,
+        high_ns=loss.ns - _passes_ns(loss, line, thresholds.LOSS_PASSES_LEAST.value),
+        at_most_ns=loss.ns,
+    )
+    return recommend(
+        "fused-cross-entropy",
+        rule=RULE.id,
+        facts=facts,
+        action="Fuse the loss over the vocabulary",
+        why=f"One kernel reads the logits and writes their gradient; no fp32 copy is made. {late}".rstrip(),
+        how="loss = torch.compile(torch.nn.functional.cross_entropy)(logits, targets); or Liger-Kernel: "
+        "LigerFusedLinearCrossEntropyLoss()(lm_head.weight, hidden, targets), which never makes the logits whole",
+        gain=estimate,
+        watch="the cross_entropy and copy classes",
+    )

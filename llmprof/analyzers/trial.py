@@ -1,0 +1,297 @@
+"""Did a fix save what was promised? Plain and fixed runs in turns, their spread, and the promise beside them.
+
+Intervals are 95 %. Of two sources of doubt the larger counts: how runs of the same side differ from each other
+(Student's t on their means, the variance pooled over both sides; on the differences of the pairs when there are three
+or more, which cancels what drifts from pair to pair), and how steps differ inside a run (means of consecutive batches,
+because neighbouring steps are not independent).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite, sqrt
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from llmprof.analyzers.diagnosis import Diagnosis, Recommendation, Tried
+from llmprof.errors import NotEnoughDataError
+
+__all__ = [
+    "MIN_STEPS",
+    "Comparison",
+    "LossComparison",
+    "Outcome",
+    "Promise",
+    "RunSteps",
+    "Side",
+    "common_steps",
+    "compare",
+    "compare_losses",
+    "promise_of",
+    "student_t",
+    "with_trials",
+]
+
+Outcome = Literal["kept", "more", "less", "undecided", "unpromised"]
+Floats = npt.NDArray[np.float64]
+
+MIN_STEPS = 3
+"""Steady steps that every run has to have: fewer have no spread."""
+BATCHES = 8
+"""Batches of consecutive steps whose means give the spread inside a run."""
+PAIRED_FROM = 3
+_T = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13, 2.12, 2.11, 2.10, 2.09)
+"""Student's t, 97.5 % quantile, for 1, 2, ... degrees of freedom; 2.09 and less beyond."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSteps:
+    """The steady steps of one run; columns have shape (steps,)."""
+
+    number: npt.NDArray[np.int64]
+    wall_ns: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, steps: Sequence[tuple[int, int]]) -> RunSteps:
+        """From (number, wall time in ns) of each step; at least one."""
+        number, wall = np.array(steps, dtype=np.int64).T
+        return cls(number=number, wall_ns=wall)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """What the analysis has promised for fixes together, in ms per step; no expectation where nothing combined them."""
+
+    expected_ms: float | None
+    low_ms: float
+    high_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """The mean step of the plain or the fixed runs, in ms, with its interval, and the mean of each run."""
+
+    mean_ms: float
+    low_ms: float
+    high_ms: float
+    runs_ms: tuple[float, ...]
+    steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Plain against fixed, in ms per step; what was saved is negative when the step became longer."""
+
+    plain: Side
+    fixed: Side
+    saved_ms: float
+    saved_low_ms: float
+    saved_high_ms: float
+    promise: Promise | None
+    outcome: Outcome
+
+    @property
+    def predicted_ms(self) -> tuple[float | None, float, float] | None:
+        """The promised step after the fix (expected, shortest, longest), from the plain step as it is now."""
+        if self.promise is None:
+            return None
+        mean, promise = self.plain.mean_ms, self.promise
+        expected = None if promise.expected_ms is None else mean - promise.expected_ms
+        return expected, mean - promise.high_ms, mean - promise.low_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossComparison:
+    """Losses of both sides at the same steps: means over the last quarter, and the mean relative differences."""
+
+    count: int
+    plain: float
+    fixed: float
+    difference: float
+    """Between the fixed and the plain run of a pair."""
+    plain_difference: float | None
+    """Between two plain runs: what the run differs by anyway; None when there was one."""
+
+
+def promise_of(diagnosis: Diagnosis, fixes: Sequence[str]) -> Promise | None:
+    """What these fixes together were promised to save; None when one of them was not recommended.
+
+    Gains are never added up: where the analysis does not know the joint one, it lies between the largest of the lower
+    ends and the sum of the upper ends.
+    """
+    known = {item.id: item for item in diagnosis.recommendations}
+    wanted = [known[fix] for fix in dict.fromkeys(fixes) if fix in known]
+    if not wanted or len(wanted) < len(set(fixes)):
+        return None
+    if len(wanted) == 1:
+        gain = wanted[0].gain
+        return Promise(expected_ms=gain.expected_ms, low_ms=gain.low_ms, high_ms=gain.high_ms)
+    combined, mean = diagnosis.combined, diagnosis.step.mean_ms
+    if combined is not None and set(combined.of) == set(fixes) and combined.step_ms_after is not None and mean:
+        after = combined.step_ms_after
+        ends = (after if end is None else end for end in (combined.low_ms, combined.high_ms))
+        low, high = sorted(mean - end for end in ends)
+        return Promise(expected_ms=mean - after, low_ms=low, high_ms=high)
+    gains = [item.gain for item in wanted]
+    low = max(gain.low_ms for gain in gains)
+    return Promise(expected_ms=None, low_ms=low, high_ms=max(low, sum(max(gain.high_ms, 0.0) for gain in gains)))
+
+
+def common_steps(runs: Sequence[RunSteps]) -> tuple[list[Floats], bool]:
+    """The step times (ms) of every run over the steps that all of them have measured, by number, and True.
+
+    A loop is not the same at every step (checkpoints, lengths), so that sides are compared over the same ones. Where
+    fewer than half the steps of a run are common, because they became steady at other times, all of them are returned,
+    and False. Raises NotEnoughDataError for a run of fewer than MIN_STEPS.
+    """
+    fewest = min(run.number.size for run in runs)
+    if fewest < MIN_STEPS:
+        raise NotEnoughDataError(
+            f"a run has {fewest} steady steps, and {MIN_STEPS} are needed; let the runs last longer with --steps or "
+            "--duration."
+        )
+    shared = runs[0].number
+    for run in runs[1:]:
+        shared = np.intersect1d(shared, run.number)
+    aligned = shared.size >= MIN_STEPS and 2 * shared.size >= fewest
+    return [(run.wall_ns[np.isin(run.number, shared)] if aligned else run.wall_ns) / 1e6 for run in runs], aligned
+
+
+def compare(plain: Sequence[Floats], fixed: Sequence[Floats], promise: Promise | None) -> Comparison:
+    """Compare the step times (ms) of plain and fixed runs; the runs of a pair stand at the same place."""
+    sides = [np.array([run.mean() for run in runs]) for runs in (plain, fixed)]
+    doubts = [_inside(runs) for runs in (plain, fixed)]
+    pooled = _between(sides[0], sides[1])
+    widths = [max(doubt, pooled / sqrt(side.size)) for side, doubt in zip(sides, doubts, strict=True)]
+    means = [float(side.mean()) for side in sides]
+    saved = means[0] - means[1]
+    width = max(sqrt(doubts[0] ** 2 + doubts[1] ** 2), _doubt_of_difference(sides[0], sides[1], pooled))
+    measured = [
+        Side(
+            mean_ms=mean,
+            low_ms=mean - wide,
+            high_ms=mean + wide,
+            runs_ms=tuple(side.tolist()),
+            steps=sum(run.size for run in runs),
+        )
+        for mean, wide, side, runs in zip(means, widths, sides, (plain, fixed), strict=True)
+    ]
+    return Comparison(
+        plain=measured[0],
+        fixed=measured[1],
+        saved_ms=saved,
+        saved_low_ms=saved - width,
+        saved_high_ms=saved + width,
+        promise=promise,
+        outcome=_outcome(saved - width, saved + width, promise),
+    )
+
+
+def compare_losses(plain: Sequence[Sequence[float]], fixed: Sequence[Sequence[float]]) -> LossComparison | None:
+    """Losses of plain and fixed runs, the k-th beside the k-th; None when a side has none."""
+    count = min((len(run) for run in (*plain, *fixed)), default=0)
+    if not count or not plain or not fixed:
+        return None
+    before, after = (np.array([run[:count] for run in runs], dtype=np.float64) for runs in (plain, fixed))
+    last = max(1, count // 4)
+    pairs = min(len(plain), len(fixed))
+    between = _apart(before[0], before[1]) if len(plain) > 1 else None
+    return LossComparison(
+        count=count,
+        plain=float(before[:, -last:].mean()),
+        fixed=float(after[:, -last:].mean()),
+        difference=float(np.mean([_apart(before[pair], after[pair]) for pair in range(pairs)])),
+        plain_difference=between,
+    )
+
+
+def with_trials(diagnosis: Diagnosis, trials: Mapping[int, Mapping[str, Any]]) -> Diagnosis:
+    """The diagnosis with the latest trial on each recommendation that was tried; `trials` are the documents by number.
+
+    A trial of several fixes stands on each of them that has none of its own.
+    """
+    tried = [one for one in (_tried(number, document) for number, document in trials.items()) if one is not None]
+    told: dict[str, Tried] = {}
+    for one in sorted(tried, key=lambda one: (len(one.fixes) == 1, one.trial)):
+        told.update(dict.fromkeys(one.fixes, one))
+    if not told:
+        return diagnosis
+    items: tuple[Recommendation, ...] = tuple(
+        replace(item, tried=told[item.id]) if item.id in told else item for item in diagnosis.recommendations
+    )
+    return replace(diagnosis, recommendations=items)
+
+
+def _tried(number: int, document: Mapping[str, Any]) -> Tried | None:
+    """What a trial's document says; None when it was not measured, or the file is not what it should be."""
+    try:
+        result = document["comparison"]
+        predicted = result["predicted_ms"] or (None, None, None)
+        return Tried(
+            trial=number,
+            fixes=tuple(str(one["id"]) for one in document["fixes"]),
+            outcome=str(result["outcome"]),
+            plain_ms=float(result["plain"]["mean_ms"]),
+            step_ms=float(result["fixed"]["mean_ms"]),
+            low_ms=float(result["fixed"]["low_ms"]),
+            high_ms=float(result["fixed"]["high_ms"]),
+            predicted_ms=_number(predicted[0]),
+            predicted_low_ms=_number(predicted[1]),
+            predicted_high_ms=_number(predicted[2]),
+        )
+    except (KeyError, TypeError, ValueError, IndexError):
+        return None
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _outcome(low: float, high: float, promise: Promise | None) -> Outcome:
+    if promise is None:
+        return "unpromised"
+    if low > promise.high_ms:
+        return "more"
+    if high < promise.low_ms:
+        return "less"
+    return "undecided" if low <= 0 < promise.low_ms else "kept"
+
+
+def student_t(freedom: int) -> float:
+    """The 97.5 % quantile of Student's t: half of a 95 % interval is this many standard errors; `freedom` from 1 on."""
+    return _T[min(freedom, len(_T)) - 1]
+
+
+def _inside(runs: Sequence[Floats]) -> float:
+    """Half the interval of the mean of these runs, from the spread of their steps alone."""
+    variances, freedom = [], 0
+    for run in runs:
+        batches = np.array([part.mean() for part in np.array_split(run, min(BATCHES, run.size))])
+        variances.append(batches.var(ddof=1) / batches.size)
+        freedom += batches.size - 1
+    return student_t(freedom) * sqrt(sum(variances)) / len(runs)
+
+
+def _between(plain: Floats, fixed: Floats) -> float:
+    """Half the interval of one run's mean, from how runs of a side differ; 0 when there is one of each."""
+    freedom = plain.size + fixed.size - 2
+    if freedom <= 0:
+        return 0.0
+    squares = ((plain - plain.mean()) ** 2).sum() + ((fixed - fixed.mean()) ** 2).sum()
+    return student_t(freedom) * sqrt(float(squares) / freedom)
+
+
+def _doubt_of_difference(plain: Floats, fixed: Floats, pooled: float) -> float:
+    if plain.size == fixed.size >= PAIRED_FROM:
+        return student_t(plain.size - 1) * float((plain - fixed).std(ddof=1)) / sqrt(plain.size)
+    return pooled * sqrt(1 / plain.size + 1 / fixed.size)
+
+
+def _apart(one: Floats, other: Floats) -> float:
+    """Mean relative difference of two curves; infinite where a value is no number."""
+    scale = np.maximum(np.abs(one), np.finfo(np.float64).tiny)
+    mean = float(np.mean(np.abs(one - other) / scale))
+    return mean if isfinite(mean) else float("inf")

@@ -1,0 +1,131 @@
+"""How does `llmprof what-if` tell what fixes would bring, before anyone tries them?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from llmprof.cli.console import answer
+from llmprof.errors import InputError, NotEnoughDataError
+from llmprof.units import NS_PER_MS, format_ms, format_ms_range, format_percent, ms, round_ms
+
+if TYPE_CHECKING:
+    from llmprof.analyzers.replay.what_if import WhatIf
+
+__all__ = ["what_if"]
+
+MOST_NODES = 5_000_000
+"""Some five seconds a replay: who asks for one can wait."""
+SHOWN_MS = 0.01
+
+
+def what_if(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="A run directory, or the traces of all ranks of one run.")
+    ],
+    fixes: Annotated[
+        list[str] | None, typer.Option("--fix", metavar="ID", help="A fix; several are applied together.")
+    ] = None,
+    step_ms: Annotated[
+        float | None,
+        typer.Option("--step-ms", help="Mean unprofiled step in ms, for traces that come without a baseline."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the prediction as JSON and nothing else.")] = False,
+) -> None:
+    """Replay the recorded steps with fixes applied, and tell the step before and after, class by class."""
+    from llmprof.analyzers.replay.transforms.registry import transforms_by_fix
+
+    wanted = list(dict.fromkeys(fixes or ()))
+    unknown = [fix for fix in wanted if fix not in transforms_by_fix()]
+    if unknown or not wanted:
+        known = ", ".join(sorted(transforms_by_fix()))
+        what = f"{unknown[0]} cannot be replayed" if unknown else "no fix was given"
+        raise InputError(f"{what}; give --fix with one of: {known}.")
+    document = _predicted(_model(paths, step_ms), wanted)
+    answer(json.dumps(document, indent=1, ensure_ascii=False) if as_json else _text(document))
+
+
+def _model(paths: list[str], step_ms: float | None) -> WhatIf:
+    """The model of the run; NotEnoughDataError when it cannot be replayed."""
+    from llmprof.analyzers.facts.measure import measure
+    from llmprof.analyzers.replay.model import model_of
+    from llmprof.analyzers.replay.what_if import WhatIf
+    from llmprof.collectors.files import load
+
+    timeline = load(paths)
+    facts = measure(timeline, step_ms=step_ms)
+    model = model_of(timeline, facts, most_nodes=MOST_NODES)
+    if isinstance(model, str):
+        raise NotEnoughDataError(f"{', '.join(paths)} cannot be replayed: {model}; record it with `llmprof run`.")
+    return WhatIf.of(model, facts)
+
+
+def _predicted(found: WhatIf, fixes: list[str]) -> dict[str, Any]:
+    model = found.model
+    prediction = found.predict(fixes)
+    after = found.outcome(fixes)
+    return {
+        "schema": "llmprof.what-if/1",
+        "fixes": list(prediction.fixes),
+        "left_out": dict(prediction.left_out),
+        "replay_error": round(model.error, 4),
+        "faithful": model.faithful,
+        "basis": found.subject.facts.step.basis,
+        "rank": found.subject.facts.critical.rank,
+        "step_ms": _ms(model.step_ns),
+        "step_ms_after": _ms(prediction.step_ns),
+        "step_ms_least": _ms(prediction.least_ns),
+        "step_ms_most": _ms(prediction.most_ns),
+        "partition": {"before": _table(found.parts(model.outcome)), "after": _table(found.parts(after))},
+        "critical_path": {"before": _table(found.path(model.outcome)), "after": _table(found.path(after))},
+        "one_after_another": [{"fix": fix, "step_ms_after": _ms(step)} for fix, step in found.greedy(prediction.fixes)],
+    }
+
+
+def _ms(ns: float) -> float | None:
+    return round_ms(ms(ns))
+
+
+def _table(parts: Mapping[str, float] | None) -> dict[str, float]:
+    return {name: round(value / NS_PER_MS, 4) for name, value in (parts or {}).items()}
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    """The document for a reader."""
+    before, after = document["step_ms"], document["step_ms_after"]
+    some = " + ".join(document["fixes"]) or "nothing that can be replayed"
+    lines = [
+        f"With {some}: {format_ms(before)} -> {format_ms(after)} a step "
+        f"({format_ms_range(document['step_ms_least'], document['step_ms_most'])}), {before / after:.2f} times as fast."
+    ]
+    lines += [f"{fix} changes nothing here: {reason}." for fix, reason in document["left_out"].items()]
+    if not document["faithful"]:
+        lines.append(
+            f"Doubtful: the replay of the step as it is misses the measured one by "
+            f"{format_percent(document['replay_error'])}."
+        )
+    elif document["basis"] == "profiled":
+        lines.append("This is about the profiled run; give its mean step without the profiler with --step-ms.")
+    lines += ["", *_rows("step, by class", document["partition"])]
+    lines += ["", *_rows("critical path, by class", document["critical_path"])]
+    if len(document["one_after_another"]) > 1:
+        lines += ["", "one after another, the one that saves most first:"]
+        lines += [f"  {one['fix']:24} {format_ms(one['step_ms_after'])}" for one in document["one_after_another"]]
+    lines += [
+        "",
+        f"The replay of the step as it is misses the measured one by {format_percent(document['replay_error'])}.",
+    ]
+    return "\n".join(lines)
+
+
+def _rows(title: str, tables: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Two columns of milliseconds; classes that stay below a hundredth of a millisecond are left out."""
+    before, after = tables["before"], tables["after"]
+    names = [name for name in before if max(before[name], after.get(name, 0.0)) >= SHOWN_MS]
+    lines = [f"{title:26} {'before':>10} {'after':>10}"]
+    return lines + [
+        f"  {name:24} {format_ms(before[name]):>10} {format_ms(after.get(name, 0.0)):>10}" for name in names
+    ]

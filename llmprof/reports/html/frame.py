@@ -1,0 +1,156 @@
+"""What does every section look like? A heading, one sentence, then picture, table and evidence, folded when all is well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from llmprof.analyzers.diagnosis import Diagnosis
+from llmprof.reports.checks import Check, Proof
+from llmprof.reports.html.markup import details, esc, figure, prose, table
+from llmprof.reports.view import View
+from llmprof.units import format_ms
+
+__all__ = ["Content", "Page", "at_link", "cell", "grid", "ms_cell", "section", "text_cell"]
+
+_SECTION_OF = {
+    "anatomy": "step-outliers step-drift checkpoint-stall evaluation-stall long-warm-up epoch-boundary-stall "
+    "profiler-perturbation",
+    "idle": "hollow-utilization",
+    "ranks": "gpu-spread input-imbalance rank-memory-imbalance",
+    "precision": "fp32-matmul fp8-opportunity low-mfu fp32-gradients misaligned-matmul",
+    "compile": "recompilation variable-shapes data-dependent-shapes",
+    "devices": "throttling power-cap ecc-errors foreign-processes pcie-downgrade numa-misaffinity",
+}
+_BY_RULE = {rule: section for section, rules in _SECTION_OF.items() for rule in rules.split()}
+_BY_CATEGORY = {
+    "data": "input",
+    "host": "host",
+    "compute": "kernels",
+    "communication": "communication",
+    "memory": "memory",
+    "imbalance": "ranks",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a section may read: the view, the document, and whether the page holds a timeline to point into."""
+
+    view: View
+    diagnosis: Diagnosis
+    timeline: bool = False
+
+    def figures(self, name: str) -> Mapping[str, Any]:
+        """The figures of one section; empty where there are none."""
+        found = self.diagnosis.details.get(name)
+        return found if isinstance(found, dict) and "error" not in found else {}
+
+    def checks(self, name: str) -> tuple[Check, ...]:
+        """The rules that belong to a section."""
+        return tuple(check for check in self.view.checks if section_of(check.rule) == name)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a section says: `answer` is HTML of one sentence or two, the rest are blocks of HTML."""
+
+    answer: str
+    blocks: Sequence[str] = ()
+    quiet: bool = True
+    """True when the picture need not be seen at once."""
+    extra: str = field(default="")
+
+
+def section_of(rule: str) -> str:
+    """The section in which a rule's evidence stands; empty for a rule that nobody knows."""
+    return _BY_RULE.get(rule) or _BY_CATEGORY.get(_categories().get(rule, ""), "")
+
+
+@cache
+def _categories() -> Mapping[str, str]:
+    from llmprof.analyzers.rules import registry
+
+    return {one.rule.id: one.rule.category for one in registry.registered()}
+
+
+def section(page: Page, name: str, title: str, content: Content) -> str:
+    """One section; without blocks only its sentence."""
+    head = (
+        f'<section class="section" id="{name}" aria-labelledby="{name}-title">'
+        f'<header><h2 id="{name}-title">{title}</h2><p>{content.answer}</p></header>'
+    )
+    checks = page.checks(name)
+    fired = [check for check in checks if check.status == "fired"]
+    blocks = "".join(content.blocks) + _evidence(page, fired) + _rest(checks)
+    if not "".join(content.blocks) and not fired:
+        return f"{head}</section>"
+    return f"{head}{details('Picture, table and evidence', blocks, open_=bool(fired) or not content.quiet, name='fold')}</section>"
+
+
+def _evidence(page: Page, fired: Sequence[Check]) -> str:
+    items = []
+    for check in fired:
+        proofs = "".join(f"<li>{_proof(page, proof)}</li>" for proof in check.proofs)
+        cost = f' <span class="cost">{esc(check.cost)}</span>' if check.cost else ""
+        items.append(
+            f'<li class="{esc(check.severity)}"><h3><a href="#rule={esc(check.rule)}">{esc(check.title)}</a>{cost}</h3>'
+            f"<p>{prose(check.summary)}</p><ul>{proofs}</ul></li>"
+        )
+    return f'<ul class="evidence">{"".join(items)}</ul>' if items else ""
+
+
+def _proof(page: Page, proof: Proof) -> str:
+    limit = f" <i>threshold {esc(proof.threshold)}</i>" if proof.threshold else ""
+    return f"{esc(proof.label)} <b>{esc(proof.value)}</b>{limit}{at_link(page, proof.rank, proof.window_ns)}"
+
+
+def _rest(checks: Sequence[Check]) -> str:
+    quiet = [check for check in checks if check.status != "fired"]
+    counts: dict[str, int] = {}
+    for check in quiet:
+        counts[check.state] = counts.get(check.state, 0) + 1
+    if not counts:
+        return ""
+    told = ", ".join(f"{count} {state}" for state, count in counts.items())
+    return f'<p class="rest"><a href="#checks">{len(quiet)} other checks</a> of this section: {esc(told)}.</p>'
+
+
+def at_link(page: Page, rank: int | None, window_ns: Sequence[int] | None) -> str:
+    """A link to a window of the timeline; empty where the page has none, or the evidence names no window."""
+    if not page.timeline or window_ns is None or len(window_ns) != 2:
+        return ""
+    number = rank if rank is not None else page.diagnosis.partition_rank
+    if number is None:
+        return ""
+    start, end = (float(value) / 1e6 for value in window_ns)
+    where = f"r{number},{start:.6f}-{end:.6f}ms"
+    return (
+        f' <a class="at" href="#timeline" data-at="{esc(where)}" '
+        f'aria-label="Show on the timeline, rank {number} at {start:.3f} ms">on the timeline</a>'
+    )
+
+
+def grid(caption: str, head: list[str], rows: Sequence[Sequence[str]], *, name: str = "") -> str:
+    """A table whose first column heads its rows; cells are HTML (`cell`, `ms_cell`, `text_cell`); empty without rows."""
+    if not rows:
+        return ""
+    lines = [f'<tr><th scope="row">{row[0]}</th>{"".join(row[1:])}</tr>' for row in rows]
+    return table(caption, head, lines, name=f"grid {name}".strip())
+
+
+def cell(raw: float | None, text: str) -> str:
+    """A number at the right, with its exact value."""
+    return f'<td class="number">{figure(raw, text)}</td>'
+
+
+def ms_cell(value: float | None) -> str:
+    """Milliseconds."""
+    return cell(value, format_ms(value))
+
+
+def text_cell(text: object, limit: int = 200) -> str:
+    """Words, or nothing for None."""
+    return f"<td>{'' if text is None else esc(text, limit)}</td>"

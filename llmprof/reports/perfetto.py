@@ -1,0 +1,348 @@
+"""How does a recording look in Perfetto? Chrome's JSON with classes, idle causes, steps and findings as tracks.
+
+Every rank is up to three processes: what llmprof says of it, its host threads, and each of its GPUs. Times are µs from
+the earliest rank's origin, with the nanoseconds behind the point. Rows of one lane that overlap without one holding the
+other (they do on AMD, and with programmatic launches) go to a second track of the same name: Perfetto would drop them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
+import numpy.typing as npt
+
+from llmprof.analyzers.facts.kernel_names import CLASSES
+from llmprof.analyzers.facts.kernels import row_classes
+from llmprof.errors import InputError
+from llmprof.reports.labels import CLASS_LABELS, PART_LABELS
+from llmprof.reports.text import clip, visible
+from llmprof.timeline.events import DEVICE_KINDS, NONE, EventTable, Kind
+from llmprof.timeline.timeline import RankTimeline, Timeline
+from llmprof.units import format_ms
+
+if TYPE_CHECKING:
+    from llmprof.analyzers.diagnosis import Diagnosis
+    from llmprof.analyzers.facts.measured import Facts, RankFacts
+
+__all__ = ["ENDINGS", "Exported", "write_perfetto"]
+
+ENDINGS = (".perfetto.json", ".perfetto.json.gz")
+LONGEST_NAME = 500
+VERDICT, HOST, DEVICE = 1, 2, 3
+"""Places of a rank's processes; ranks are PLACES apart, and 0 is nobody."""
+PLACES = 100
+AROUND_NS = 1_000_000_000
+"""Telemetry is sampled a few times a second, so that of a second before and after what was traced tells something."""
+_CAUSES = {
+    "wait": "waits for the next batch",
+    "launch": "host launches too late",
+    "gap": "short gap between kernels",
+    "python": "Python",
+    "sync": "after a host synchronization",
+    "memory_management": "allocator asks the driver",
+    "dependency": "waits for other work",
+    "unlinked": "cause unknown",
+    "untraced": "not traced",
+    "plan_build": "operator plans are built",
+    "gc": "garbage collection",
+    "checkpoint": "checkpoint",
+    "evaluation": "evaluation",
+    "compile": "compilation",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """How much was written."""
+
+    slices: int
+    flows: int
+    counters: int
+
+
+def write_perfetto(timeline: Timeline, facts: Facts | None, diagnosis: Diagnosis, path: Path) -> Exported:
+    """Write the recording to `path` (packed when it ends in .gz), replacing an older file only when all is written.
+
+    Raises InputError when it cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(partial, "wb") as raw:
+            packed = gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=4, mtime=0) if path.suffix == ".gz" else raw
+            with io.TextIOWrapper(packed, encoding="ascii", write_through=False) as stream:
+                exported = _Writer(stream, timeline).write(facts, diagnosis)
+        os.replace(partial, path)
+    except OSError as error:
+        raise InputError(f"cannot write {path} ({error.strerror}); choose another place for it.") from None
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+    return exported
+
+
+class _Writer:
+    """Writes one event a line; knows the next free track of every process."""
+
+    def __init__(self, stream: TextIO, timeline: Timeline) -> None:
+        self._stream = stream
+        self._timeline = timeline
+        traced = [rank for rank in timeline.ranks if rank.events is not None]
+        self._origin = min((rank.origin_ns for rank in traced), default=0)
+        self._tracks: dict[int, int] = {}
+        self._count = {"slices": 0, "flows": 0, "counters": 0}
+        self._first = True
+
+    def write(self, facts: Facts | None, diagnosis: Diagnosis) -> Exported:
+        told = {"sentence": visible(diagnosis.verdict.sentence), "paths": [visible(p) for p in diagnosis.source.paths]}
+        self._stream.write(f'{{"displayTimeUnit":"ms","llmprof":{json.dumps(told)},"traceEvents":[\n')
+        for rank in self._timeline.ranks:
+            known = facts.ranks.get(rank.rank) if facts is not None else None
+            if rank.events is not None:
+                self._judgement(rank, known, diagnosis)
+                self._events(rank, rank.events)
+                self._telemetry(rank, rank.events)
+        self._stream.write("\n]}\n")
+        return Exported(**self._count)
+
+    # Tracks of llmprof itself
+
+    def _judgement(self, rank: RankTimeline, known: RankFacts | None, diagnosis: Diagnosis) -> None:
+        process = rank.rank * PLACES + VERDICT
+        self._process(process, f"rank {rank.rank}: llmprof", 2 * rank.rank)
+        shift = rank.origin_ns - self._origin
+        windows = known.windows if known is not None else None
+        if windows is not None:
+            names = [f"step {number}" for number in windows.number.tolist()]
+            self._track(process, "steps (device)", "step", names, windows.start_ns + shift, windows.end_ns + shift)
+        if len(rank.marks):
+            names = [f"step {number}" for number in rank.marks.number.tolist()]
+            marks = rank.marks
+            self._track(process, "steps (host)", "step", names, marks.start_ns + shift, marks.end_ns + shift)
+        partition = None if known is None else known.traced or known.partition
+        spans = {} if partition is None else partition.spans
+        busy = {name: value for name, value in spans.items() if name not in _CAUSES}
+        idle = {name: value for name, value in spans.items() if name in _CAUSES}
+        for title, chosen in (("device busy", busy), ("device idle: why", idle)):
+            names, start, end = _flattened(chosen)
+            self._track(process, title, title.split(":")[0], names, start + shift, end + shift)
+        self._findings(process, rank, diagnosis, shift)
+
+    def _findings(self, process: int, rank: RankTimeline, diagnosis: Diagnosis, shift: int) -> None:
+        """What was seen where: one slice for every piece of evidence that has a window on this rank."""
+        found = [
+            (finding, item, item.window_ns)
+            for finding in diagnosis.findings
+            if finding.status == "fired"
+            for item in finding.evidence
+            if item.window_ns is not None and (item.rank is None or item.rank == rank.rank)
+        ]
+        arguments = [
+            json.dumps(
+                {
+                    "rule": finding.rule,
+                    "summary": visible(finding.summary),
+                    "evidence": visible(item.label),
+                    "cost": "unknown" if finding.cost_ms is None else f"{format_ms(finding.cost_ms)} per step",
+                }
+            )
+            for finding, item, _ in found
+        ]
+        start = np.array([window[0] for *_, window in found], dtype=np.int64) + shift
+        end = np.array([window[1] for *_, window in found], dtype=np.int64) + shift
+        self._track(process, "findings", "finding", [item[0].title for item in found], start, end, arguments)
+
+    # What was recorded
+
+    def _events(self, rank: RankTimeline, events: EventTable) -> None:
+        """Every row of the table on its lane, and an arrow from every launch to its device work."""
+        base, shift = rank.rank * PLACES, rank.origin_ns - self._origin
+        self._process(base + HOST, f"rank {rank.rank}: host", 2 * rank.rank + 1)
+        classes = row_classes(events)
+        place: dict[int, tuple[int, int]] = {}
+        for lane in np.unique(events.lane).tolist():
+            about = rank.lanes[lane]
+            process = base + (DEVICE + min(about.device, PLACES - DEVICE - 1) if about.on_device else HOST)
+            if about.on_device and process not in self._tracks:
+                self._process(process, f"rank {rank.rank}: GPU {about.device}", 2 * rank.rank + 1)
+            rows = np.flatnonzero(events.lane == lane)
+            title = about.label or (f"stream {about.thread}" if about.on_device else f"thread {about.thread}")
+            names = [events.strings[name] for name in events.name[rows].tolist()]
+            start = events.ts[rows] + shift
+            about_rows = list(_arguments(events, rows, classes))
+            kinds = [Kind(kind).name.lower() for kind in events.kind[rows].tolist()]
+            tracks = self._track(process, title, None, names, start, start + events.dur[rows], about_rows, kinds)
+            place.update(zip(rows.tolist(), ((process, track) for track in tracks), strict=True))
+        self._arrows(events, shift, place)
+
+    def _arrows(self, events: EventTable, shift: int, place: Mapping[int, tuple[int, int]]) -> None:
+        rows = events.rows(*DEVICE_KINDS)
+        rows = rows[events.launch[rows] != NONE]
+        launches = events.launch[rows]
+        lines: list[str] = []
+        ends = zip(
+            rows.tolist(), launches.tolist(), (events.ts[rows] + shift).tolist(),
+            (events.ts[launches] + shift).tolist(), strict=True,
+        )  # fmt: skip
+        for row, launch, at, issued in ends:
+            (process, track), (host, thread) = place[row], place[launch]
+            key = f'"id":{self._count["flows"] + len(lines) // 2},"name":"launch","cat":"launch"'
+            lines.append(f'{{"ph":"s",{key},"pid":{host},"tid":{thread},"ts":{_us(issued)}}}')
+            lines.append(f'{{"ph":"f","bp":"e",{key},"pid":{process},"tid":{track},"ts":{_us(at)}}}')
+        self._count["flows"] += len(lines) // 2
+        self._emit(lines)
+
+    def _telemetry(self, rank: RankTimeline, events: EventTable) -> None:
+        """Sampled readings beside what was traced, as counters of the rank."""
+        if not len(events):
+            return
+        process, shift = rank.rank * PLACES + VERDICT, self._origin
+        first, last = rank.origin_ns + int(events.ts[0]), rank.origin_ns + int(events.end.max())
+        lines = []
+        for series in rank.telemetry:
+            near = (series.t_ns >= first - AROUND_NS) & (series.t_ns <= last + AROUND_NS) & ~np.isnan(series.value)
+            unit = f" ({series.unit})" if series.unit else ""
+            where = "" if series.device is None else f"GPU {series.device} "
+            name = json.dumps(visible(f"{where}{series.name}{unit}"))
+            for at, value in zip((series.t_ns[near] - shift).tolist(), series.value[near].tolist(), strict=True):
+                lines.append(
+                    f'{{"ph":"C","pid":{process},"name":{name},"ts":{_us(at)},"args":{{"value":{json.dumps(value)}}}}}'
+                )
+        self._count["counters"] += len(lines)
+        self._emit(lines)
+
+    # Lines
+
+    def _process(self, process: int, name: str, order: int) -> None:
+        self._tracks[process] = 0
+        self._emit(
+            [
+                f'{{"ph":"M","name":"process_name","pid":{process},"args":{{"name":{json.dumps(name)}}}}}',
+                f'{{"ph":"M","name":"process_sort_index","pid":{process},"args":{{"sort_index":{order}}}}}',
+            ]
+        )
+
+    def _track(
+        self,
+        process: int,
+        title: str,
+        category: str | None,
+        names: Sequence[str],
+        start: npt.NDArray[np.int64],
+        end: npt.NDArray[np.int64],
+        arguments: Sequence[str] | None = None,
+        categories: Sequence[str] | None = None,
+    ) -> list[int]:
+        """Slices on one track, or on as many as it takes for them to nest; the track of each slice."""
+        if not names:
+            return []
+        order, levels = _nested(start, end)
+        first = self._tracks[process] + 1
+        for level in range(max(levels) + 1):
+            self._tracks[process] += 1
+            again = f" ({level + 1})" if level else ""
+            shown = json.dumps(visible(f"{title}{again}"))
+            about = f'"pid":{process},"tid":{first + level},"args":'
+            self._emit(
+                [
+                    f'{{"ph":"M","name":"thread_name",{about}{{"name":{shown}}}}}',
+                    f'{{"ph":"M","name":"thread_sort_index",{about}{{"sort_index":{first + level}}}}}',
+                ]
+            )
+        texts = {name: json.dumps(clip(visible(name), LONGEST_NAME)) for name in set(names)}
+        at, took = start.tolist(), (end - start).tolist()
+        lines = []
+        for row, level in zip(order, levels, strict=True):
+            cat = category if categories is None else categories[row]
+            args = f',"args":{arguments[row]}' if arguments is not None and arguments[row] else ""
+            lines.append(
+                f'{{"ph":"X","pid":{process},"tid":{first + level},"ts":{_us(at[row])},"dur":{_us(took[row])},'
+                f'"cat":"{cat}","name":{texts[names[row]]}{args}}}'
+            )
+        self._count["slices"] += len(lines)
+        self._emit(lines)
+        tracks = [0] * len(names)
+        for row, level in zip(order, levels, strict=True):
+            tracks[row] = first + level
+        return tracks
+
+    def _emit(self, lines: Sequence[str]) -> None:
+        if lines:
+            self._stream.write(("" if self._first else ",\n") + ",\n".join(lines))
+            self._first = False
+
+
+def _us(ns: int) -> str:
+    """Microseconds with all nanoseconds, which a float of a long run would lose."""
+    sign = "-" if ns < 0 else ""
+    whole, rest = divmod(abs(ns), 1000)
+    return f"{sign}{whole}.{rest:03d}" if rest else f"{sign}{whole}"
+
+
+def _nested(start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]) -> tuple[list[int], list[int]]:
+    """The rows by start, the longer first, and for each the first track on which it nests with what is open there."""
+    order = np.lexsort((-end, start)).tolist()
+    starts, ends = start.tolist(), end.tolist()
+    tracks: list[list[int]] = [[]]
+    levels = []
+    for row in order:
+        level = 0
+        while not _takes(tracks[level], starts[row], ends[row]):
+            level += 1
+            if level == len(tracks):
+                tracks.append([])
+        tracks[level].append(ends[row])
+        levels.append(level)
+    return order, levels
+
+
+def _takes(stack: list[int], start: int, end: int) -> bool:
+    """Whether a slice nests in what is still open on a track at its start; closes what is not."""
+    while stack and stack[-1] <= start:
+        stack.pop()
+    return not stack or end <= stack[-1]
+
+
+def _flattened(spans: Mapping[str, Any]) -> tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Spans of several classes as rows with the class's name."""
+    some = [(name, value) for name, value in spans.items() if value]
+    nothing = np.empty(0, dtype=np.int64)
+    names = [title for name, value in some for title in [_title(name)] * len(value)]
+    start = np.concatenate([nothing, *(value.starts for _, value in some)])
+    end = np.concatenate([nothing, *(value.ends for _, value in some)])
+    return names, start, end
+
+
+def _title(name: str) -> str:
+    for labels in (CLASS_LABELS, PART_LABELS):
+        if name in labels:
+            return labels[name].name
+    return _CAUSES.get(name, name.replace("_", " "))
+
+
+def _arguments(events: EventTable, rows: Iterable[int], classes: npt.NDArray[np.int8]) -> Iterator[str]:
+    """What Perfetto shows of a row beside its name, as JSON; empty where there is nothing."""
+    device = set(int(kind) for kind in DEVICE_KINDS)
+    for row in rows:
+        found: dict[str, Any] = {}
+        kind, correlation = int(events.kind[row]), int(events.correlation[row])
+        if kind in device and classes[row] != NONE:
+            found["class"] = CLASSES[classes[row]]
+        if correlation != NONE:
+            found["correlation"] = correlation
+        if (size := events.copied_bytes.get(int(row))) is not None:
+            found["bytes"] = size
+        if (shapes := events.shapes.get(int(row))) is not None:
+            found["shapes"] = clip(visible(shapes), LONGEST_NAME)
+        if (call := events.collectives.get(int(row))) is not None:
+            told = {"dtype": call.dtype, "elements": call.in_elements, "group": call.group_name}
+            found |= {key: value for key, value in told.items() if value is not None}
+        yield json.dumps(found) if found else ""

@@ -1,0 +1,99 @@
+"""Are long steps, stalls, drift and warm-up told from steps that only vary?"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from llmprof.analyzers.facts.step_table import step_table
+from llmprof.timeline.steps import StepPhase
+from llmprof.timeline.timeline import RankTimeline
+from tests.analyzers.rules.run_builder import MS, table, times
+
+
+def test_a_step_far_above_the_median_is_an_outlier_and_its_cause_the_part_that_grew() -> None:
+    wall = [40.0] * 50
+    wall[20], wall[30] = 140.0, 90.0
+    found = table(wall, checkpoint={20: 98}, data_wait=[1.0] * 30 + [49.0] + [1.0] * 19)
+    assert found is not None
+    assert (found.median_ns, found.outliers.count) == (40 * MS, 2)
+    assert [(one.step, one.cause) for one in found.outliers.longest] == [(20, "checkpoint"), (30, "data_wait")]
+    assert found.outliers.counted_excess_ns == pytest.approx(150 * MS / 50)
+    assert found.outliers.by_cause == {"checkpoint": 2 * MS, "data_wait": 1 * MS}
+
+
+def test_noise_has_no_outliers() -> None:
+    noise = np.random.default_rng(1).normal(40, 1, 400)
+    found = table([float(value) for value in noise])
+    assert found is not None and found.outliers.count == 0
+
+
+def test_what_no_part_explains_is_unknown() -> None:
+    found = table([40.0] * 20 + [80.0, 40.0])
+    assert found is not None and found.outliers.longest[0].cause is None
+    assert set(found.outliers.by_cause) == {"unknown"}
+
+
+def test_long_steps_that_come_back_have_a_period() -> None:
+    wall = [40.0 + 60 * (step % 25 == 24) for step in range(100)]
+    regular, irregular = table(wall), table([40.0 + 60 * (step in (3, 10, 40, 44)) for step in range(100)])
+    assert regular is not None and regular.outliers.period_steps == 25
+    assert irregular is not None and irregular.outliers.period_steps is None
+
+
+def test_stalls_are_counted_over_the_run_and_over_the_steps_of_the_mean() -> None:
+    """A checkpoint in the baseline of 20 steps and one in the 80 after it: 5 ms of the mean step, 2 ms over the run."""
+    phases = [StepPhase.BASELINE] * 20 + [StepPhase.AFTER] * 80
+    wall = [140.0 if step in (10, 60) else 40.0 for step in range(100)]
+    found = table(wall, phases=phases, checkpoint={10: 100, 60: 100})
+    assert found is not None
+    stall = found.stalls["checkpoint"]
+    assert (stall.count, stall.longest_ns, stall.counted_ns, stall.per_step_ns) == (2, 100 * MS, 5 * MS, 2 * MS)
+    assert stall.period_steps is None and "evaluation" not in found.stalls
+
+
+def test_warm_up_and_traced_steps_are_in_no_figure_but_their_own() -> None:
+    phases = [StepPhase.WARMUP] * 2 + [StepPhase.BASELINE] * 10 + [StepPhase.TRACED] * 2
+    found = table([3000.0, 1000.0] + [40.0] * 10 + [400.0] * 2, phases=phases)
+    assert found is not None and found.warm_up is not None
+    assert (found.steps, found.outliers.count) == (10, 0)
+    assert (found.warm_up.steps, found.warm_up.first_ns, found.warm_up.excess_ns) == (2, 3000 * MS, 3920 * MS)
+
+
+def test_a_slope_is_found_through_long_steps_and_its_part_is_named() -> None:
+    """0.02 ms a step on 40: 5 % per 100 steps, all of it in the wait for data; every tenth step has a stall."""
+    wait = [1.0 + 0.02 * step for step in range(400)]
+    wall = [39.0 + wait[step] + 100 * (step % 10 == 0) for step in range(400)]
+    found = table(wall, data_wait=wait)
+    assert found is not None and found.drift is not None
+    assert found.drift.slope == pytest.approx(0.02 * MS, rel=0.02)
+    assert found.drift.low > 0
+    assert found.drift.per_hundred == pytest.approx(0.05, rel=0.03)
+    assert found.drift_causes["data_wait"] == pytest.approx(1.0, rel=0.03)
+
+
+def test_too_few_steps_make_no_table() -> None:
+    assert table([40.0] * 7) is None
+    assert step_table(RankTimeline(rank=0, events=None)) is None
+
+
+def test_before_and_after_the_burst_are_told_apart() -> None:
+    phases = [StepPhase.BASELINE] * 10 + [StepPhase.AFTER] * 10
+    found = step_table(RankTimeline(rank=0, events=None, times=times([40.0] * 10 + [44.0] * 10, phases=phases)))
+    assert found is not None and (found.before_ns, found.after_ns) == (40 * MS, 44 * MS)
+
+
+def test_a_long_step_that_the_next_one_gives_back_lost_nothing() -> None:
+    """The host reads the loss every 20 steps: it waits for its queue, 120 -> 220 ms, and is ahead again after 20 ms."""
+    wall = [220.0 if step % 20 == 19 else 20.0 if step % 20 == 0 and step else 120.0 for step in range(100)]
+    found = table(wall)
+    assert found is not None and found.outliers.count == 0
+
+
+def test_a_checkpoint_costs_no_more_than_the_steps_around_it_lost() -> None:
+    """300 ms in torch.save, of which 100 wait for queued work that the next step need not wait for."""
+    wall = [40.0] * 50 + [340.0, 0.0, 0.0, 20.0] + [40.0] * 46
+    found = table(wall, checkpoint={50: 300})
+    assert found is not None
+    assert found.stalls["checkpoint"].per_step_ns == pytest.approx(2.0 * MS, abs=2 * 0.4 * MS / 100)
+    assert found.outliers.counted_excess_ns == pytest.approx(2.0 * MS)

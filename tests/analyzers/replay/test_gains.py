@@ -1,0 +1,94 @@
+"""Do recommendations get replayed gains where the replay is true, and keep their bounds where it is not?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from llmprof.analyzers.diagnosis import Gain, Recommendation
+from llmprof.analyzers.facts.measure import measure
+from llmprof.analyzers.replay.gains import Replays, replays_of
+from llmprof.timeline.timeline import RankTimeline, Timeline
+from tests.analyzers.replay.programs import Call, record
+from tests.scenarios.builder import TraceBuilder
+
+LAUNCH_BOUND = [Call(100_000, "launch", 10_000)] * 20
+
+
+def replays(rank: RankTimeline, step_ms: float | None = None) -> Replays:
+    timeline = Timeline(ranks=(rank,), kind="kineto", paths=("here",), world_size=1)
+    return replays_of(timeline, measure(timeline, step_ms=step_ms))
+
+
+def recommended(fix: str, **changes: object) -> Recommendation:
+    one = Recommendation(
+        id=fix,
+        rule="some-rule",
+        action="Do it",
+        why="It helps.",
+        how="so",
+        gain=Gain(expected_ms=1.0, low_ms=0.5, high_ms=1.5, memory_bytes=7),
+        verify="try",
+    )
+    return replace(one, **changes)  # type: ignore[arg-type]
+
+
+def test_a_replayed_gain_replaces_the_bound() -> None:
+    found = replays(record(LAUNCH_BOUND))
+    (one,) = found.improved([recommended("cuda-graphs")])
+    assert one.gain.basis == "replay"
+    assert one.gain.low_ms <= one.gain.expected_ms <= one.gain.high_ms
+    assert one.gain.expected_ms > 1.0
+    assert one.gain.memory_bytes == 7  # what the rule knows of memory stays
+    assert found.error is not None and found.error < 0.01
+
+
+def test_a_fix_that_does_not_shorten_the_step_says_what_the_step_waits_for() -> None:
+    rank = record([Call(150_000, "launch", 10_000), Call(50_000, "sync")] * 20)
+    slow_sync = recommended("pin-memory")
+    assert replays(rank).improved([slow_sync]) == [slow_sync]  # no copy blocks: the rule knows more
+    (one,) = replays(record([Call(5_000, "launch", 300_000)] * 20)).improved([recommended("cuda-graphs")])
+    assert (one.gain.expected_ms, one.gain.low_ms, one.gain.speedup) == (0.0, 0.0, 1.0)
+    assert "still waits for the kernels of the device" in one.why
+
+
+def test_fixes_without_a_transform_and_costs_of_memory_fixes_stay() -> None:
+    found = replays(record(LAUNCH_BOUND))
+    cost = recommended("cuda-graphs", gain=Gain(expected_ms=-2.0, low_ms=-3.0, high_ms=-1.0))
+    other = recommended("numa-binding")
+    assert found.improved([cost, other]) == [cost, other]
+
+
+def test_what_a_fix_requires_is_replayed_with_it() -> None:
+    found = replays(record([Call(100_000, "launch", 10_000), Call(20_000, "sync")] * 10))
+    alone, joint = found.improved([recommended("cuda-graphs"), recommended("cuda-graphs", requires=("remove-sync",))])
+    assert alone.gain.basis == "bound"
+    assert joint.gain.basis == "replay" and joint.gain.expected_ms > 0
+
+
+def test_a_replay_that_misses_the_step_promises_nothing() -> None:
+    # The run is said to take three times as long as the trace: a stall outside of it.
+    found = replays(record(LAUNCH_BOUND), step_ms=6.3)
+    assert found.error is not None and found.error > 0.05
+    assert "the replay misses the step by" in (found.note or "")
+    one = recommended("cuda-graphs")
+    assert found.improved([one]) == [one]
+    assert found.together([one]) is None
+
+
+def test_a_recording_that_cannot_be_replayed_says_why() -> None:
+    builder = TraceBuilder()
+    builder.op("aten::mm", 10_000, 500_000)
+    builder.step(0, 0, 1_000_000)
+    found = replays(builder.rank())
+    assert found.error is None and "CPU" in (found.note or "")
+
+
+def test_together_is_one_replay_of_fixes_that_do_not_exclude_each_other() -> None:
+    # Read the loss at the end of each step: then the launches stand before the long kernels, and both count.
+    found = replays(record([*LAUNCH_BOUND, *[Call(5_000, "launch", 200_000)] * 8, Call(5_000, "sync")]))
+    fixes = found.improved([recommended(fix) for fix in ("torch-compile", "cuda-graphs", "bf16-autocast")])
+    joint = found.together(fixes)
+    assert joint is not None and joint.step_ms_after is not None
+    assert "bf16-autocast" in joint.of and len({"torch-compile", "cuda-graphs"} & set(joint.of)) == 1
+    assert joint.low_ms is not None and joint.high_ms is not None
+    assert joint.low_ms <= joint.step_ms_after <= joint.high_ms

@@ -1,0 +1,175 @@
+"""Does each transform change what its fix changes, and does the replay say when that does not help?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from llmprof.analyzers.facts.data_loading import LoaderFacts
+from llmprof.analyzers.facts.measure import measure
+from llmprof.analyzers.replay.model import Model, model_of
+from llmprof.analyzers.replay.scenario import run
+from llmprof.analyzers.replay.transforms.base import Level, Subject
+from llmprof.analyzers.replay.transforms.registry import transforms_by_fix
+from llmprof.analyzers.replay.what_if import WhatIf
+from llmprof.analyzers.rules.fixes import FIXES
+from llmprof.timeline.environment import Environment
+from llmprof.timeline.timeline import RankTimeline, Timeline
+from tests.analyzers.replay.programs import Call, record, simulate
+from tests.scenarios.builder import TraceBuilder
+
+
+def asked(*ranks: RankTimeline, **scales: object) -> WhatIf:
+    timeline = Timeline(ranks=ranks, kind="kineto", paths=("here",), world_size=len(ranks))
+    facts = measure(timeline)
+    model = model_of(timeline, facts)
+    assert isinstance(model, Model), model
+    return WhatIf.of(model, facts, scales)  # type: ignore[arg-type]
+
+
+def gain(found: WhatIf, *fixes: str) -> float:
+    """The share of the step that the fixes save."""
+    return 1 - found.predict(fixes).step_ns / found.model.step_ns
+
+
+def test_every_transform_stands_for_a_known_fix() -> None:
+    assert set(transforms_by_fix()) <= set(FIXES)
+
+
+@pytest.mark.parametrize("fix", sorted(transforms_by_fix()))
+@pytest.mark.parametrize("level", Level)
+def test_a_transform_answers_for_any_step_and_keeps_its_nodes(fix: str, level: Level) -> None:
+    found = asked(record([Call(20_000, "launch", 50_000)] * 10 + [Call(5_000, "sync")]))
+    subject = Subject(ranks=found.model.ranks, facts=found.subject.facts, graph=found.model.traced)
+    changed = transforms_by_fix()[fix](fix, found.model.scenario, subject, level)
+    if isinstance(changed, str):
+        assert changed and not changed.endswith(".")
+    else:
+        assert len(changed.graph) == len(found.model.traced)
+        assert np.isfinite(run(changed).step_ns)
+
+
+def test_removing_syncs_from_a_launch_bound_step_changes_nearly_nothing() -> None:
+    # Every layer reads a value, but the device is done long before the host asks.
+    layer = [Call(150_000, "launch", 10_000), Call(50_000, "sync")]
+    found = asked(record(layer * 20))
+    assert gain(found, "remove-sync") < 0.05
+
+
+def test_removing_syncs_from_a_device_bound_step_hides_the_host_behind_the_device() -> None:
+    layer = [Call(100_000, "launch", 300_000), Call(2_000, "sync")]
+    without = [Call(102_000, "launch", 300_000)]
+    found = asked(record(layer * 20))
+    expected = 1 - simulate(without * 20, 8) / simulate(layer * 20, 8)
+    assert expected > 0.2
+    assert gain(found, "remove-sync") == pytest.approx(expected, abs=0.02)
+
+
+def test_a_graph_with_syncs_inside_needs_them_out_first() -> None:
+    found = asked(record([Call(100_000, "launch", 10_000), Call(20_000, "sync")] * 10))
+    assert "sync" in found.predict(["cuda-graphs"]).left_out["cuda-graphs"]
+    assert gain(found, "cuda-graphs", "remove-sync") > 0.5
+
+
+def test_a_graph_gives_a_launch_bound_step_back_to_the_device() -> None:
+    found = asked(record([Call(100_000, "launch", 20_000)] * 30))
+    after = found.predict(["cuda-graphs"])
+    assert after.least_ns <= after.step_ns <= after.most_ns
+    assert gain(found, "cuda-graphs") == pytest.approx(0.79, abs=0.08)  # the device alone would be 0.8 shorter
+
+
+def test_a_graph_does_not_shorten_a_device_bound_step() -> None:
+    found = asked(record([Call(5_000, "launch", 300_000)] * 30))
+    assert gain(found, "cuda-graphs") < 0.01
+
+
+def optimizer_loop(kernels: int, step_ns: int = 4_000_000) -> RankTimeline:
+    builder = TraceBuilder()
+    for step in range(4):
+        begin = step * step_ns
+        builder.kernel("ampere_bf16_gemm", begin + 30_000, 400_000, launch_ns=begin + 10_000)
+        builder.annotation("Optimizer.step#AdamW.step", begin + 500_000, step_ns - 600_000)
+        for place in range(kernels):
+            at = begin + 510_000 + place * (step_ns - 700_000) // kernels
+            builder.kernel("void at::native::vectorized_elementwise_kernel<4>", at + 8_000, 3_000, launch_ns=at)
+        builder.step(step, begin, begin + step_ns)
+    return builder.rank()
+
+
+def test_a_fused_optimizer_takes_most_of_a_for_loop_away() -> None:
+    found = asked(optimizer_loop(100))
+    # 3.3 of 4 ms are the optimizer's launches; a twentieth stays.
+    assert gain(found, "fused-optimizer") == pytest.approx(0.95 * 3.3 / 4, abs=0.06)
+    assert gain(found, "foreach-optimizer") < gain(found, "fused-optimizer")
+
+
+def fetching(wait_ns: int, iterator: str) -> RankTimeline:
+    builder = TraceBuilder()
+    for step in range(4):
+        begin = step * (wait_ns + 3_000_000)
+        builder.annotation(f"enumerate(DataLoader)#{iterator}.__next__", begin, wait_ns)
+        for place in range(20):
+            at = begin + wait_ns + 10_000 + place * 10_000
+            builder.kernel("ampere_bf16_gemm", begin + wait_ns + 20_000 + place * 100_000, 99_000, launch_ns=at)
+        builder.step(step, begin, begin + wait_ns + 3_000_000)
+    return builder.rank()
+
+
+@pytest.mark.parametrize("iterator", ["_SingleProcessDataLoaderIter", "_MultiProcessingDataLoaderIter"])
+def test_workers_take_the_wait_for_batches_out(iterator: str) -> None:
+    found = asked(fetching(6_000_000, iterator))
+    after = found.predict(["dataloader-workers"])
+    assert found.model.step_ns == pytest.approx(9_000_000, rel=0.04)
+    assert 1_900_000 < after.step_ns < 3_300_000
+
+
+def test_workers_do_not_help_a_step_that_does_not_wait() -> None:
+    found = asked(fetching(50_000, "_MultiProcessingDataLoaderIter"))
+    assert found.predict(["dataloader-workers"]).left_out["dataloader-workers"]
+
+
+def test_the_wait_for_workers_is_not_there_to_be_won_by_other_fixes() -> None:
+    found = asked(fetching(6_000_000, "_MultiProcessingDataLoaderIter"))
+    assert gain(found, "torch-compile") == pytest.approx(0, abs=0.001)
+
+
+def test_bf16_shortens_fp32_products_by_the_ratio_of_the_peaks_and_no_others() -> None:
+    device = replace(Environment().device, name="NVIDIA H200", sm_count=132)
+    program = [Call(5_000, "launch", 2_000_000)] * 20
+    found = asked(record(program, environment=Environment(device=device)))
+    # 67 against 989 TFLOP/s, and a tenth more.
+    assert gain(found, "bf16-autocast") == pytest.approx(1 - 1.1 * 67 / 989, abs=0.01)
+    assert gain(found, "tf32") < gain(found, "bf16-autocast")
+
+
+def test_kernels_take_the_scale_that_the_roofline_gives() -> None:
+    program = [Call(5_000, "launch", 2_000_000)] * 10
+    found = asked(record(program), **{"pad-vocabulary": {"ampere_sgemm_128x64_tn": 0.6}})
+    assert gain(found, "pad-vocabulary") == pytest.approx(0.875 * 0.4, abs=0.01)
+    assert "not known" in asked(record(program)).predict(["pad-vocabulary"]).left_out["pad-vocabulary"]
+
+
+def test_a_larger_batch_helps_a_launch_bound_step_and_not_a_device_bound_one() -> None:
+    assert gain(asked(record([Call(100_000, "launch", 10_000)] * 20)), "larger-batch") == pytest.approx(0.5, abs=0.02)
+    assert gain(asked(record([Call(5_000, "launch", 300_000)] * 20)), "larger-batch") < 0.1
+
+
+def test_several_fixes_are_replayed_together_never_added() -> None:
+    found = asked(optimizer_loop(100))
+    together = gain(found, "fused-optimizer", "foreach-optimizer", "torch-compile")
+    assert together < gain(found, "fused-optimizer") + gain(found, "foreach-optimizer")
+    order = found.greedy(["torch-compile", "fused-optimizer"])
+    assert [fix for fix, _ in order] == ["fused-optimizer", "torch-compile"]
+    assert order[0][1] >= order[1][1]
+
+
+def test_an_unknown_fix_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        asked(record([Call(5_000, "launch", 300_000)] * 5)).predict(["no-such-fix"])
+
+
+def test_a_loader_without_workers_is_known_by_its_facts() -> None:
+    facts = asked(fetching(6_000_000, "_SingleProcessDataLoaderIter")).subject.facts
+    assert isinstance(facts.critical.loader, LoaderFacts) and facts.critical.loader.in_process

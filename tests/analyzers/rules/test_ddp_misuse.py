@@ -1,0 +1,81 @@
+"""Are settings of data parallelism that cost time for nothing recognised, and needed ones left alone?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from llmprof.analyzers.facts.collectives import CollectiveGroup
+from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.rules.ddp_misuse import evaluate
+from llmprof.timeline.environment import OptimizerSettings
+from llmprof.timeline.settings import DdpSettings, ModelSettings
+from tests.analyzers.rules.exchange_facts import environment
+from tests.analyzers.rules.facts_builder import assert_consistent, fix, make_collectives, make_facts, status
+
+MS = 1_000_000
+
+
+def wrapped(**settings: Any) -> Facts:
+    own = environment(ddp=DdpSettings(**({"backend": "nccl", "find_unused_parameters": False} | settings)))
+    return make_facts(100, communication=5.0, world_size=2, environment=own)
+
+
+def searching(gradients: float | None) -> Facts:
+    """find_unused_parameters over 60 tensors; agreeing on what was used takes 1 ms of 5 exposed ones."""
+    own = environment(
+        ddp=DdpSettings(backend="nccl", find_unused_parameters=True),
+        optimizers=(OptimizerSettings(parameter_tensors=60),),
+    )
+    used = CollectiveGroup(op="all_reduce", dtype="int32", count=1.0, bytes=240.0, ns=1.0 * MS, exposed_ns=1.0 * MS)
+    collectives = replace(make_collectives(count=5, exposed_ms=5.0), groups=(used,), gradients=gradients)
+    return make_facts(100, communication=5.0, host=2.0, world_size=2, environment=own, collectives=collectives)
+
+
+def test_a_search_for_nothing_fires_with_what_agreeing_costs() -> None:
+    found = evaluate(searching(60.0))
+    assert found.finding.cost_ms == pytest.approx(1.0)
+    advice = fix(found, "static-graph")
+    assert advice.gain.expected_ms == pytest.approx(1.0)
+    assert_consistent(advice, searching(60.0))
+
+
+def test_a_search_that_finds_something_is_needed() -> None:
+    assert status(evaluate(searching(58.0))) == "passed"
+
+
+def test_no_data_without_the_gradients() -> None:
+    assert status(evaluate(searching(None))) == "no_data"
+
+
+def test_good_settings_pass() -> None:
+    assert status(evaluate(wrapped())) == "passed"
+
+
+def test_gloo_for_cuda_tensors_fires() -> None:
+    found = evaluate(wrapped(backend="gloo"))
+    assert 'init_process_group("nccl")' in fix(found, "nccl-backend").how
+
+
+def test_gloo_without_a_gpu_is_right() -> None:
+    own = environment(ddp=DdpSettings(backend="gloo", find_unused_parameters=False))
+    facts = make_facts(100, world_size=2, environment=replace(own, device=replace(own.device, name=None)))
+    assert status(evaluate(facts)) == "passed"
+
+
+def test_data_parallel_fires_on_one_rank_too() -> None:
+    own = environment(models=(ModelSettings(wrappers=("DataParallel",)),), world_size=1)
+    found = evaluate(make_facts(100, host=40.0, world_size=1, environment=own))
+    assert "torchrun" in fix(found, "wrap-ddp").how
+    assert fix(found, "wrap-ddp").gain.low_ms == 0.0
+
+
+@pytest.mark.parametrize(("world", "expected"), [(1, "not_applicable"), (2, "no_data")])
+def test_without_settings(world: int, expected: str) -> None:
+    assert status(evaluate(make_facts(100, world_size=world))) == expected
+
+
+def test_models_without_ddp_do_not_apply() -> None:
+    assert status(evaluate(make_facts(100, world_size=2, environment=environment()))) == "not_applicable"

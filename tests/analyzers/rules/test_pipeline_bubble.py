@@ -1,0 +1,54 @@
+"""Is a pipeline with too few micro-batches recognised, and is the gain what more of them really bring?"""
+
+from __future__ import annotations
+
+from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.rules.pipeline_bubble import evaluate
+from llmprof.timeline.settings import Parallelism, PipelineSettings
+from tests.analyzers.rules.exchange_facts import environment, facts_of, gain_ms
+from tests.analyzers.rules.facts_builder import assert_consistent, assert_contains, fix, make_facts, status
+from tests.scenarios.exchange import MIB, MS, Run, ddp_run, pipeline_run
+
+
+def pipeline(microbatches: int, total_ns: int = 32 * MS, schedule: str | None = "ScheduleGPipe") -> tuple[Facts, Run]:
+    """Two stages whose forward passes take `total_ns` together, split into so many micro-batches."""
+    each = total_ns // microbatches
+    runs = [pipeline_run(stage, microbatches, forward_ns=(each, each)) for stage in (0, 1)]
+    settings = PipelineSettings(schedule=schedule, microbatches=microbatches, stages=2, local_stages=(0,))
+    return facts_of(*runs, settings={"pipeline": settings, "parallelism": Parallelism(pp=2)}), runs[0]
+
+
+def test_the_gain_holds_what_more_micro_batches_really_bring() -> None:
+    facts, before = pipeline(2)
+    advice = fix(evaluate(facts), "more-microbatches")
+    assert "16 micro-batches instead of 2" in advice.action
+    assert_contains(advice, gain_ms(before, pipeline(16)[1]))
+    assert_consistent(advice, facts)
+
+
+def test_a_filled_pipeline_passes() -> None:
+    assert status(evaluate(pipeline(16)[0])) == "passed"
+
+
+def test_a_bubble_that_is_not_seen_passes() -> None:
+    settings = PipelineSettings(schedule="ScheduleGPipe", microbatches=2, stages=2, local_stages=(0,))
+    facts = facts_of(ddp_run([MIB] * 4), settings={"pipeline": settings})
+    assert status(evaluate(facts)) == "passed"
+
+
+def test_schedules_that_fill_the_bubble_do_not_apply() -> None:
+    assert status(evaluate(pipeline(2, schedule="ScheduleZBVZeroBubble")[0])) == "not_applicable"
+
+
+def test_no_data_without_the_number_of_micro_batches() -> None:
+    runs = [pipeline_run(stage, 2) for stage in (0, 1)]
+    assert status(evaluate(facts_of(*runs, settings={"parallelism": Parallelism(pp=2)}))) == "no_data"
+
+
+def test_without_a_pipeline_it_does_not_apply() -> None:
+    assert status(evaluate(facts_of(ddp_run([MIB] * 4)))) == "not_applicable"
+    assert status(evaluate(make_facts(100, world_size=1, environment=environment()))) == "not_applicable"
+
+
+def test_no_data_without_traced_steps() -> None:
+    assert status(evaluate(make_facts(100, world_size=2))) == "no_data"

@@ -1,0 +1,74 @@
+"""Is attention that is written out named, with the gain of a fused kernel by published shares of the peak?"""
+
+from __future__ import annotations
+
+import pytest
+
+from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.facts.operators import OperatorWork
+from llmprof.analyzers.rules.unfused_attention import evaluate
+from tests.analyzers.rules.facts_builder import assert_consistent, fix, status
+from tests.analyzers.rules.operators_builder import make_operators, product, with_operators, work
+
+B, S, D = 64, 2048, 128
+PEAK = 989e12
+
+
+def attention(scale: float = 1.0) -> list[OperatorWork]:
+    """Forward: scores 2 ms, mask 3 ms, softmax 3 ms, values 2 ms."""
+    scores = f"[{B},{S},{S}]"
+    return [
+        work("aten::bmm", f"[{B},{S},{D}];[{B},{D},{S}]", 2.0 * scale, kind="gemm"),
+        work("aten::masked_fill", f"{scores};[{S},{S}]", 3.0 * scale, kind="elementwise", types="c10::BFloat16;bool"),
+        work("aten::_softmax", scores, 3.0 * scale, kind="softmax"),
+        work("aten::bmm", f"{scores};[{B},{S},{D}]", 2.0 * scale, kind="gemm"),
+    ]
+
+
+def facts(scale: float = 1.0, **parts: float) -> Facts:
+    return with_operators(*attention(scale), product(16384, 4096, 4096, 60.0), **parts)
+
+
+def test_gain_is_the_time_over_a_fused_kernel() -> None:
+    """4 B S^2 D FLOPs at half of the peak, TraceLens' middle for 2k tokens: 10 ms become 0.28 ms."""
+    found = evaluate(facts())
+    assert status(found) == "fired"
+    advice = fix(found, "sdpa-attention")
+    fused_ms = 4 * B * S * S * D / (0.5 * PEAK) * 1e3
+    assert advice.gain.expected_ms == pytest.approx(10.0 - fused_ms, rel=0.01)
+    assert advice.gain.low_ms == pytest.approx(10.0 - fused_ms * 0.5 / 0.4, rel=0.01)
+    assert advice.gain.high_ms < 10.0
+    assert advice.gain.basis == "roofline"
+    assert_consistent(advice, facts())
+    assert f"{S} x {S}" in found.finding.summary
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(0.22, "passed"), (0.24, "fired")])
+def test_threshold(scale: float, expected: str) -> None:
+    """2 % of 100 ms, beside what a fused kernel takes."""
+    assert status(evaluate(facts(scale))) == expected
+
+
+def test_pytorchs_own_slow_path_is_told_from_hand_written_attention() -> None:
+    given = make_operators(*attention(), math_attention_ns=10e6)
+    advice = fix(evaluate(with_operators(given=given)), "fused-attention-backend")
+    assert "is_causal" in advice.how
+
+
+def test_fused_attention_passes_and_no_attention_is_no_question() -> None:
+    q = f"[4,16,{S},{D}]"
+    flash = work("aten::_scaled_dot_product_flash_attention", f"{q};{q};{q}", 5.0, kind="attention")
+    assert status(evaluate(with_operators(flash))) == "passed"
+    assert status(evaluate(with_operators(product(16384, 4096, 4096, 60.0)))) == "not_applicable"
+
+
+def test_short_sequences_promise_less() -> None:
+    """At 256 tokens fused attention reaches a twentieth of the peak at worst: the low end falls."""
+    short = f"[{B * 64},256,256]"
+    small = [
+        work("aten::bmm", f"[{B * 64},256,{D}];[{B * 64},{D},256]", 2.0, kind="gemm"),
+        work("aten::_softmax", short, 4.0, kind="softmax"),
+        work("aten::bmm", f"{short};[{B * 64},256,{D}]", 2.0, kind="gemm"),
+    ]
+    gain = fix(evaluate(with_operators(*small)), "sdpa-attention").gain
+    assert gain.low_ms < 0.8 * gain.high_ms

@@ -1,0 +1,194 @@
+"""A trial says what the runs show: intervals cover the truth, drift cancels, and a promise is judged by them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from llmprof.analyzers.diagnosis import Combined, Diagnosis, Gain, Recommendation
+from llmprof.analyzers.trial import (
+    Promise,
+    RunSteps,
+    common_steps,
+    compare,
+    compare_losses,
+    promise_of,
+    with_trials,
+)
+from llmprof.errors import NotEnoughDataError
+from tests.cli.conftest import make_diagnosis
+
+
+def runs(means: list[float], spread: float = 0.5, seed: int = 0, steps: int = 40) -> list[Any]:
+    draw = np.random.default_rng(seed)
+    return [mean + spread * draw.standard_normal(steps) for mean in means]
+
+
+def promise(low: float, high: float) -> Promise:
+    return Promise(expected_ms=(low + high) / 2, low_ms=low, high_ms=high)
+
+
+def test_what_was_saved_is_the_difference_of_the_means() -> None:
+    found = compare(runs([100, 101]), runs([60, 61], seed=1), None)
+    assert found.saved_ms == pytest.approx(found.plain.mean_ms - found.fixed.mean_ms)
+    assert found.saved_low_ms < 40 < found.saved_high_ms
+    assert found.plain.steps == 80
+    assert found.plain.runs_ms == pytest.approx((100, 101), abs=0.5)
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
+    draw = np.random.default_rng(7)
+    covered = 0
+    for _ in range(300):
+        plain = [100 + draw.standard_normal() + draw.standard_normal(40) for _ in range(2)]
+        fixed = [70 + draw.standard_normal() + draw.standard_normal(40) for _ in range(2)]
+        found = compare(plain, fixed, None)
+        covered += found.saved_low_ms <= 30 <= found.saved_high_ms
+    assert 0.92 <= covered / 300 <= 0.99
+
+
+def test_drift_from_pair_to_pair_cancels_when_there_are_three() -> None:
+    drift = [100.0, 110.0, 120.0]
+    found = compare(runs(drift), runs([one - 10 for one in drift], seed=1), None)
+    assert 9 < found.saved_low_ms < 10 < found.saved_high_ms < 11
+    assert found.plain.high_ms - found.plain.low_ms > 10
+
+
+def test_one_pair_knows_the_spread_of_steps_only() -> None:
+    found = compare(runs([100]), runs([90], seed=1), None)
+    assert 0 < found.saved_high_ms - found.saved_low_ms < 2
+
+
+@pytest.mark.parametrize(
+    ("promised", "outcome"),
+    [
+        (promise(8, 12), "kept"),
+        (promise(1, 4), "more"),
+        (promise(20, 30), "less"),
+        (promise(0, 12), "kept"),
+        (None, "unpromised"),
+    ],
+)
+def test_the_promise_is_judged_by_the_interval(promised: Promise | None, outcome: str) -> None:
+    assert compare(runs([100, 100]), runs([90, 90], seed=1), promised).outcome == outcome
+
+
+def test_runs_that_differ_more_than_the_promise_decide_nothing() -> None:
+    assert compare(runs([90, 110]), runs([85, 105], seed=1), promise(4, 6)).outcome == "undecided"
+
+
+def test_a_fix_that_makes_it_slower_has_broken_its_promise() -> None:
+    found = compare(runs([100, 100]), runs([120, 120], seed=1), promise(5, 10))
+    assert (found.outcome, found.saved_ms < -19) == ("less", True)
+
+
+def test_the_predicted_step_counts_from_the_plain_step_of_today() -> None:
+    found = compare([np.full(4, 120.0)], [np.full(4, 80.0)], promise(30, 50))
+    assert found.predicted_ms == (80.0, 70.0, 90.0)
+
+
+def steps(first: int, count: int) -> RunSteps:
+    number = np.arange(first, first + count)
+    return RunSteps(number=number, wall_ns=number * 1_000_000)
+
+
+def test_sides_are_compared_over_the_same_steps() -> None:
+    found, aligned = common_steps([steps(5, 20), steps(9, 30)])
+    assert [one.tolist() for one in found] == [list(range(9, 25))] * 2
+    assert aligned
+
+
+def test_all_steps_are_taken_where_few_are_common() -> None:
+    found, aligned = common_steps([steps(0, 10), steps(8, 10)])
+    assert [one.size for one in found] == [10, 10]
+    assert not aligned
+
+
+def test_too_few_steps_are_no_trial() -> None:
+    with pytest.raises(NotEnoughDataError, match="2 steady steps"):
+        common_steps([steps(0, 10), steps(0, 2)])
+
+
+def test_losses_beside_each_other() -> None:
+    found = compare_losses([[4, 2, 1, 1], [4, 2, 1, 1]], [[4, 2, 1, 1.5, 9], [4, 2, 1, 1.5]])
+    assert found is not None
+    assert (found.count, found.plain, found.fixed) == (4, 1.0, 1.5)
+    assert found.difference == pytest.approx(0.125)
+    assert found.plain_difference == 0
+
+
+def test_a_loss_that_is_no_number_is_infinitely_far() -> None:
+    found = compare_losses([[1.0, 1.0]], [[1.0, float("nan")]])
+    assert found is not None
+    assert found.difference == float("inf")
+
+
+@pytest.mark.parametrize("sides", [([], []), ([[1.0]], [[]])])
+def test_no_losses_no_comparison(sides: tuple[Any, Any]) -> None:
+    assert compare_losses(*sides) is None
+
+
+def recommending(*gains: tuple[str, float, float, float], combined: Combined | None = None) -> Diagnosis:
+    items = [
+        Recommendation(
+            id=name,
+            rule="r",
+            action="a",
+            why="w",
+            how="h",
+            verify="v",
+            gain=Gain(expected_ms=expected, low_ms=low, high_ms=high),
+        )
+        for name, expected, low, high in gains
+    ]
+    return replace(make_diagnosis(bound="data"), recommendations=tuple(items), combined=combined)
+
+
+TWO = (("a", 30.0, 20.0, 40.0), ("b", 10.0, 5.0, 15.0))
+
+
+def test_the_promise_of_one_fix_is_its_gain() -> None:
+    assert promise_of(recommending(*TWO), ["a"]) == Promise(expected_ms=30, low_ms=20, high_ms=40)
+
+
+def test_gains_of_several_fixes_are_not_added_up() -> None:
+    assert promise_of(recommending(*TWO), ["a", "b"]) == Promise(expected_ms=None, low_ms=20, high_ms=55)
+
+
+def test_the_joint_gain_is_taken_where_it_is_known() -> None:
+    combined = Combined(of=("b", "a"), step_ms_after=65.0, low_ms=60.0, high_ms=75.0)
+    found = promise_of(recommending(*TWO, combined=combined), ["a", "b"])
+    assert found == Promise(expected_ms=35.0, low_ms=25.0, high_ms=40.0)
+
+
+def test_what_was_not_recommended_has_no_promise() -> None:
+    assert promise_of(recommending(*TWO), ["a", "c"]) is None
+
+
+def document(*fixes: str, step: float = 60.0, **others: Any) -> dict[str, Any]:
+    side = {"mean_ms": step, "low_ms": step - 1, "high_ms": step + 1}
+    plain = {"mean_ms": 100.0, "low_ms": 99.0, "high_ms": 101.0}
+    comparison = {"plain": plain, "fixed": side, "predicted_ms": [61.0, 55.0, 65.0], "outcome": "kept"}
+    return {"fixes": [{"id": fix} for fix in fixes], "comparison": comparison, **others}
+
+
+def test_the_latest_trial_of_a_fix_alone_stands_on_its_recommendation() -> None:
+    trials = {1: document("a"), 2: document("a", step=58.0), 3: document("a", "b", step=50.0)}
+    a, b = with_trials(recommending(*TWO), trials).recommendations
+    assert a.tried is not None
+    assert b.tried is not None
+    assert (a.tried.trial, a.tried.step_ms, a.tried.predicted_ms) == (2, 58.0, 61.0)
+    assert (b.tried.trial, b.tried.fixes) == (3, ("a", "b"))
+
+
+@pytest.mark.parametrize("broken", [{}, {"fixes": []}, document("a", comparison=None), {"fixes": 3, "comparison": {}}])
+def test_a_trial_without_a_measurement_is_not_told(broken: dict[str, Any]) -> None:
+    assert with_trials(recommending(*TWO), {1: broken}).recommendations[0].tried is None
+
+
+def test_what_was_tried_survives_the_document() -> None:
+    diagnosis = with_trials(recommending(*TWO), {1: document("a")})
+    assert Diagnosis.from_json(diagnosis.to_json()) == diagnosis

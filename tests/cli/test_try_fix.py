@@ -1,0 +1,345 @@
+"""`llmprof try` runs both sides, ends them, says what the fix did, and never takes a fix without effect for a proof."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from llmprof.analyzers.trial import RunSteps
+from llmprof.cli import trial_runs
+from llmprof.cli.app import main
+from llmprof.cli.trial_runs import SideRun, read_recorded
+from llmprof.errors import InputError, NotFoundError
+from llmprof.timeline import rundir
+from tests.cli.conftest import ROOT, Llmprof, assert_one_sentence, make_diagnosis
+
+LOOP = """
+import time, torch
+from torch.utils.data import DataLoader, Dataset
+
+class Slow(Dataset):
+    def __len__(self): return 1_000_000
+    def __getitem__(self, index):
+        time.sleep(0.02)
+        return torch.full((8,), float(index % 7))
+
+torch.manual_seed(0)
+model = torch.nn.Linear(8, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.001)
+for batch in DataLoader(Slow(), batch_size=1):
+    model(batch).square().mean().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+"""
+
+
+def recorded(folder: Path, *command: str, fix: str = "dataloader-workers", how: str = "") -> Path:
+    """A run directory of this command whose analysis promises 40 to 60 ms of 100 for one fix."""
+    run = folder / "run"
+    run.mkdir()
+    rundir.write_json_atomic(run / rundir.RUN, {**rundir.new_run(command, {}, "0"), "cwd": str(folder)})
+    diagnosis = make_diagnosis(bound="data")
+    item = replace(diagnosis.recommendations[0], id=fix, how=how or "num_workers=0) -> DataLoader(num_workers=2)")
+    (run / "analysis.json").write_text(replace(diagnosis, recommendations=(item,)).to_json())
+    return run
+
+
+def test_a_fix_is_measured_on_real_training(llmprof: Llmprof, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "loop.py").write_text(LOOP)
+    run = recorded(tmp_path, sys.executable, "loop.py")
+    done = llmprof("try", "--fix", "dataloader-workers", "--pairs", "1", "--steps", "8", run)
+    assert done.returncode == 0, done.stderr
+    document = rundir.read_json(run / "trials" / "1.json")
+    (fix,) = document["fixes"]
+    assert (fix["status"], fix["value"], fix["what"]) == ("applied", "2", ["num_workers 0 -> 2"])
+    assert [(one["side"], one["stopped"]) for one in document["runs"]] == [("plain", True), ("fixed", True)]
+    assert all(one["steady_steps"] >= 8 for one in document["runs"])
+    fixed = rundir.read_json(run / "trials/1/fixed-1/ranks/r00000/rank.json")["environment"]["loaders"]
+    assert fixed[0]["num_workers"] == 2
+    # A sample sleeps 20 ms: two workers halve the wait, whatever else the machine does.
+    assert document["comparison"]["saved_ms"] > 0
+    assert document["losses"]["difference"] == 0
+    assert "num_workers 0 -> 2" in done.stdout
+    assert "predicted" in done.stdout
+    assert processes_in(run) == []
+
+
+def processes_in(run: Path) -> list[str]:
+    """Command lines of processes that still record into this run."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in lines if str(run) in line]
+
+
+# What follows needs no training: the sides are given.
+
+Sides = Callable[..., list[list[str]]]
+
+
+def side(name: str, pair: int, directory: Path, mean_ms: float, **others: Any) -> SideRun:
+    number = np.arange(5, 25)
+    walls = (mean_ms * 1e6 * (1 + 0.01 * np.sin(number))).astype(np.int64)
+    values: dict[str, Any] = {"exit_code": 143, "stopped": True, "losses": [2.0, 1.0, 0.5, 0.5], **others}
+    return SideRun(side=name, pair=pair, directory=directory, steps=RunSteps(number=number, wall_ns=walls), **values)
+
+
+@pytest.fixture
+def sides(monkeypatch: pytest.MonkeyPatch) -> Sides:
+    """`sides(plain={...}, fixed={...})` gives what runs shall say; returns the fixes of each run, as it is started."""
+
+    def give(plain: dict[str, Any], fixed: dict[str, Any]) -> list[list[str]]:
+        started: list[list[str]] = []
+
+        def run_side(recorded: Any, directory: Path, *, fixes: list[str], side: str, pair: int, **_: Any) -> SideRun:
+            started.append(list(fixes))
+            name, values = side, dict(plain if side == "plain" else fixed)
+            return make(name, pair, directory, **values)
+
+        monkeypatch.setattr(trial_runs, "run_side", run_side)
+        return started
+
+    make = side
+    return give
+
+
+APPLIED = {"status": "applied", "times": 1, "what": ["changed"], "reasons": []}
+
+
+def call(*arguments: str | Path) -> int:
+    with pytest.raises(SystemExit) as left:
+        main([str(one) for one in arguments])
+    return int(left.value.code or 0)
+
+
+def test_runs_take_turns_and_the_value_comes_from_the_recommendation(sides: Sides, tmp_path: Path) -> None:
+    run = recorded(tmp_path, "train")
+    started = sides({"mean_ms": 100}, {"mean_ms": 55, "fixes": {"dataloader-workers": APPLIED}})
+    assert call("try", "--fix", "dataloader-workers", run) == 0
+    assert started == [[], ["dataloader-workers=2"]] * 2
+    assert rundir.read_json(run / "trials" / "1.json")["comparison"]["outcome"] == "kept"
+
+
+def test_the_value_of_the_command_line_wins(sides: Sides, tmp_path: Path) -> None:
+    started = sides({"mean_ms": 100}, {"mean_ms": 55, "fixes": {"dataloader-workers": APPLIED}})
+    call("try", "--fix", "dataloader-workers=7", "--pairs", "1", recorded(tmp_path, "train"))
+    assert started == [[], ["dataloader-workers=7"]]
+
+
+def test_the_document_alone_is_printed_on_request(
+    sides: Sides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = recorded(tmp_path, "train")
+    sides({"mean_ms": 100}, {"mean_ms": 55, "fixes": {"dataloader-workers": APPLIED}})
+    assert call("try", "--json", "--fix", "dataloader-workers", run) == 0
+    assert json.loads(capsys.readouterr().out) == rundir.read_json(run / "trials" / "1.json")
+
+
+@pytest.mark.parametrize(
+    ("fixes", "reason"),
+    [
+        ({"dataloader-workers": {**APPLIED, "status": "never", "reasons": ["no loader"]}}, "no loader"),
+        ({"dataloader-workers": {**APPLIED, "status": "failed", "reasons": ["KeyError: 1"]}}, "KeyError: 1"),
+        ({}, "no step was recorded"),
+    ],
+)
+def test_a_fix_that_was_never_applied_is_no_measurement(
+    sides: Sides, tmp_path: Path, capsys: pytest.CaptureFixture[str], fixes: dict[str, Any], reason: str
+) -> None:
+    run = recorded(tmp_path, "train")
+    started = sides({"mean_ms": 100}, {"mean_ms": 55, "fixes": fixes})
+    assert call("try", "--fix", "dataloader-workers", run) == 4
+    assert len(started) == 2, "what has no effect once is not run again"
+    assert rundir.read_json(run / "trials" / "1.json")["comparison"] is None
+    assert reason in capsys.readouterr().err
+
+
+def test_the_code_of_a_run_that_failed_is_passed_on(
+    sides: Sides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = recorded(tmp_path, "train")
+    sides({"mean_ms": 100}, {"mean_ms": 55, "exit_code": 3, "stopped": False})
+    (run / "trials" / "1").mkdir(parents=True)
+    (run / "trials" / "2").mkdir()
+    assert call("try", "--fix", "dataloader-workers", run) == 3
+    assert rundir.read_json(run / "trials" / "3.json")["exit_code"] == 3
+    assert "the fixed run ended with exit code 3" in capsys.readouterr().err
+
+
+def test_what_changes_the_numbers_has_to_be_allowed(llmprof: Llmprof, tmp_path: Path) -> None:
+    done = llmprof("try", "--fix", "bf16-autocast", recorded(tmp_path, "train"))
+    assert done.returncode == 2
+    assert "--allow-numerics" in done.stderr
+
+
+def test_what_cannot_be_applied_is_printed_as_a_patch(llmprof: Llmprof, tmp_path: Path) -> None:
+    run = recorded(tmp_path, "train", fix="remove-sync", how="loss.item() -> loss.detach()")
+    done = llmprof("try", "--fix", "remove-sync", run)
+    assert done.returncode == 4
+    assert "loss.item() -> loss.detach()" in done.stdout
+    assert f"llmprof try --fix remove-sync {run} --against RUN2" in done.stdout
+    assert not (run / "trials").exists()
+
+
+def write_steps(run: Path, mean_ms: float, count: int = 20) -> None:
+    folder = rundir.claim_rank_dir(run, 0)
+    lines = [
+        {"n": n, "wall": int(1e6 * (mean_ms + n % 3)), "phase": "baseline" if 4 < n < count else "warmup"}
+        for n in range(count + 5)
+    ]
+    (folder / rundir.STEPS).write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_two_recorded_runs_are_compared(llmprof: Llmprof, tmp_path: Path) -> None:
+    run = recorded(tmp_path, "train", fix="remove-sync")
+    write_steps(run, 100)
+    other = tmp_path / "other"
+    write_steps(other, 50)
+    done = llmprof("try", "--fix", "remove-sync", run, "--against", other)
+    assert done.returncode == 0, done.stderr
+    document = rundir.read_json(run / "trials" / "1.json")
+    assert document["comparison"]["saved_ms"] == pytest.approx(50)
+    assert document["comparison"]["outcome"] == "kept"
+    assert "the promise came true" in done.stdout
+
+
+def test_a_run_without_steps_cannot_be_compared(llmprof: Llmprof, tmp_path: Path) -> None:
+    run = recorded(tmp_path, "train", fix="remove-sync")
+    write_steps(run, 100)
+    done = llmprof("try", "--fix", "remove-sync", run, "--against", tmp_path)
+    assert done.returncode == 4
+    assert_one_sentence(done.stderr)
+
+
+@pytest.mark.parametrize("fix", ["no-such-fix", "../x", "dataloader-workers=$(id)"])
+def test_a_fix_that_does_not_exist_is_refused(llmprof: Llmprof, tmp_path: Path, fix: str) -> None:
+    done = llmprof("try", "--fix", fix, recorded(tmp_path, "train"))
+    assert done.returncode == 2
+    assert_one_sentence(done.stderr)
+
+
+def test_a_run_that_is_none_is_refused(llmprof: Llmprof, tmp_path: Path) -> None:
+    done = llmprof("try", "--fix", "tf32", tmp_path / "nothing")
+    assert done.returncode == 2
+    assert_one_sentence(done.stderr)
+
+
+# Reading how a run was started
+
+
+def test_recorded_variables_come_along_but_those_of_the_launcher(tmp_path: Path) -> None:
+    run = recorded(tmp_path, "python", "train.py")
+    folder = rundir.claim_rank_dir(run, 0)
+    variables = {"NCCL_DEBUG": "WARN", "LOCAL_RANK": "0", "RANK": "3", "TORCH_HOME": "~/x", "OMP_NUM_THREADS": "4"}
+    rundir.write_json_atomic(folder / rundir.RANK, {"environment": {"variables": variables}})
+    found = read_recorded(run)
+    assert found.variables == {"NCCL_DEBUG": "WARN", "OMP_NUM_THREADS": "4"}
+    assert (found.command, found.cwd) == (("python", "train.py"), tmp_path)
+
+
+def test_a_run_of_two_nodes_cannot_be_tried_on_one(tmp_path: Path) -> None:
+    run = recorded(tmp_path, "train")
+    for host in ("a", "b"):
+        rundir.claim_wrapper_file(run, host).write_text(json.dumps({"host": host}))
+    with pytest.raises(InputError, match="2 nodes"):
+        read_recorded(run)
+
+
+def test_a_run_under_nsys_is_not_run_again(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="without --nsys"):
+        read_recorded(recorded(tmp_path, "/opt/nsys/bin/nsys", "profile", "python", "train.py"))
+
+
+def test_a_folder_that_is_gone_is_told_of(tmp_path: Path) -> None:
+    run = recorded(tmp_path, "train")
+    header = rundir.read_json(run / rundir.RUN)
+    rundir.write_json_atomic(run / rundir.RUN, {**header, "cwd": str(tmp_path / "gone")})
+    with pytest.raises(InputError, match="does not exist"):
+        read_recorded(run)
+    with pytest.raises(NotFoundError):
+        read_recorded(tmp_path)
+
+
+def test_what_does_not_end_by_itself_is_killed_with_all_that_it_has_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial_runs, "GRACE_S", 0.5)
+    code = (
+        "import signal, subprocess, sys, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "inner = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+        "print(inner.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
+    assert process.stdout is not None
+    with process.stdout:
+        inner = int(process.stdout.readline())
+    trial_runs._end(process)
+    assert process.returncode == -signal.SIGKILL
+    deadline = time.monotonic() + 10
+    while trial_runs._started(inner) is not None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert trial_runs._started(inner) is None
+
+
+def test_a_trial_that_is_ended_ends_its_runs(llmprof: Llmprof, tmp_path: Path) -> None:
+    (tmp_path / "hang.py").write_text("import time\nprint('up', flush=True)\ntime.sleep(600)\n")
+    run = recorded(tmp_path, sys.executable, "hang.py")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "llmprof", "try", "--fix", "gc-policy", str(run)]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    log = run / "trials" / "1" / "plain-1.log"
+    deadline = time.monotonic() + 60
+    while not (log.is_file() and "up" in log.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(60) == 128 + signal.SIGTERM
+    assert processes_in(run) == []
+
+
+DDP = """
+import os, time, torch
+import torch.distributed as dist
+dist.init_process_group("gloo")
+model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(8, 1))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.001)
+while True:
+    model(torch.randn(4, 8)).square().mean().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.slow
+def test_ranks_of_torchrun_are_fixed_and_ended(llmprof: Llmprof, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "ddp.py").write_text(DDP)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "ddp.py"]
+    run = recorded(tmp_path, *torchrun, fix="ddp-bucket-size", how="bucket_cap_mb=25) -> bucket_cap_mb=10")
+    fixes = ["--fix", "ddp-bucket-size", "--fix", "compress-gradients", "--allow-numerics"]
+    done = llmprof("try", *fixes, "--pairs", "1", "--steps", "10", run)
+    assert done.returncode == 0, done.stderr
+    document = rundir.read_json(run / "trials" / "1.json")
+    assert [one["what"] for one in document["fixes"]] == [
+        ["bucket_cap_mb 25 -> 10"],
+        ["fp16_compress_hook registered"],
+    ]
+    ranks = rundir.rank_dirs(run / "trials/1/fixed-1")
+    assert [rank for rank, _, _ in ranks] == [0, 1]
+    told = [rundir.read_json(folder / "trial.json")["fixes"] for _, _, folder in ranks]
+    assert {one["status"] for rank in told for one in rank.values()} == {"applied"}
+    assert processes_in(run) == []

@@ -1,0 +1,54 @@
+"""Does `llmprof what-if` tell the step before and after, and refuse what it cannot replay?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.analyzers.replay.programs import Call, simulate
+from tests.cli.conftest import Llmprof, assert_one_sentence
+from tests.scenarios.builder import TraceBuilder
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    builder = TraceBuilder()
+    simulate([Call(100_000, "launch", 10_000)] * 20, 4, builder)
+    return builder.write_kineto(tmp_path / "trace.json")
+
+
+def test_the_json_tells_before_and_after_class_by_class(llmprof: Llmprof, trace: Path) -> None:
+    done = llmprof("what-if", str(trace), "--fix", "cuda-graphs", "--fix", "tf32", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    document = json.loads(done.stdout)
+    assert document["schema"] == "llmprof.what-if/1"
+    assert document["step_ms_after"] < document["step_ms"]
+    before, after = document["partition"]["before"], document["partition"]["after"]
+    assert sum(before.values()) == pytest.approx(document["step_ms"], rel=0.02)
+    assert after["host"] < before["host"]
+    assert document["critical_path"]["before"]["host"] > document["critical_path"]["after"]["host"]
+
+
+def test_the_text_names_the_step_and_what_changes_nothing(llmprof: Llmprof, trace: Path) -> None:
+    done = llmprof("what-if", str(trace), "--fix", "cuda-graphs", "--fix", "pin-memory")
+    assert done.returncode == 0
+    assert "With cuda-graphs: 2.10 ms ->" in done.stdout
+    assert "pin-memory changes nothing here: no copy blocks the host." in done.stdout
+
+
+def test_an_unknown_fix_is_refused_with_the_list(llmprof: Llmprof, trace: Path) -> None:
+    done = llmprof("what-if", str(trace), "--fix", "more-magic")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert_one_sentence(done.stderr)
+    assert "cuda-graphs" in done.stderr
+
+
+def test_a_recording_without_device_work_is_not_enough(llmprof: Llmprof, tmp_path: Path) -> None:
+    builder = TraceBuilder()
+    builder.op("aten::mm", 10_000, 500_000)
+    builder.step(0, 0, 1_000_000)
+    done = llmprof("what-if", str(builder.write_kineto(tmp_path / "cpu.json")), "--fix", "tf32")
+    assert done.returncode == 4
+    assert_one_sentence(done.stderr)

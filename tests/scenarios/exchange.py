@@ -1,0 +1,221 @@
+"""Ranks that exchange data as DDP, FSDP and pipelines do, on a link whose latency and bandwidth are known.
+
+Every builder lays out whole steps by the rules of the device: streams run in order, collectives one at a time, and a
+step ends with its optimizer. So the length of a step with other buckets, another link or an earlier all-gather can be
+built too, and is the truth that a prediction is held against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from llmprof.timeline.events import CollectiveCall
+from tests.scenarios.builder import TraceBuilder
+
+__all__ = ["GEMM", "MIB", "MS", "Link", "Run", "ddp_run", "fsdp_run", "pipeline_run", "tensor_run"]
+
+MS = 1_000_000
+MIB = 1 << 20
+GEMM = "nvjet_tst_128x256_64x4_2x1_v_bz_TNT"
+MAIN, AUTOGRAD = 1, 2
+COMPUTE, EXCHANGE = 7, 9
+_KERNELS = {
+    "allreduce": "ncclDevKernel_AllReduce_Sum_f32_RING_LL(ncclDevKernelArgsStorage<4096ul>)",
+    "_allgather_base": "ncclDevKernel_AllGather_RING_LL(ncclDevKernelArgsStorage<4096ul>)",
+    "_reduce_scatter_base": "ncclDevKernel_ReduceScatter_Sum_f32_RING_LL(ncclDevKernelArgsStorage<4096ul>)",
+    "send": "ncclDevKernel_SendRecv(ncclDevKernelArgsStorage<4096ul>)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A message of n bytes takes latency_ns + n / bytes_per_s."""
+
+    latency_ns: int = 20_000
+    bytes_per_s: float = 300e9
+
+    def ns(self, size: int) -> int:
+        return self.latency_ns + round(size / self.bytes_per_s * 1e9)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A recording of one rank and how long each of its steps took."""
+
+    builder: TraceBuilder
+    step_ns: int
+
+
+class _Device:
+    """Two streams of a device that start at `now`; all launches come from the host early enough."""
+
+    def __init__(self, link: Link, *, world: int = 2, dtype: str = "Float") -> None:
+        self.b, self.link, self.world, self.dtype = TraceBuilder(), link, world, dtype
+        self.compute = self.exchange = self.host = 0
+
+    def kernel(self, ns: int, *, after: int = 0, tid: int = MAIN) -> int:
+        """Compute for so long, not before `after`; returns its end."""
+        begin = max(self.compute, after)
+        self.b.kernel(GEMM, begin, ns, launch_ns=self._launch(), stream=COMPUTE, tid=tid)
+        self.compute = begin + ns
+        return self.compute
+
+    def collective(self, name: str, size: int, *, ready: int, tid: int = MAIN, waited_ns: int = 0) -> int:
+        """Exchange a message of `size` bytes of fp32 or bf16, not before `ready`; returns its end."""
+        begin = max(self.exchange, ready)
+        elements = size // (2 if self.dtype == "BFloat16" else 4)
+        small = elements if name in ("allreduce", "send") else elements // self.world
+        call = CollectiveCall(
+            name=name,
+            in_elements=elements if name == "_reduce_scatter_base" else small,
+            out_elements=small if name == "_reduce_scatter_base" else elements,
+            dtype=self.dtype,
+            group_size=self.world,
+            group_name="0",
+            ranks=tuple(range(self.world)),
+        )
+        ns = waited_ns + self.link.ns(size)
+        at = self._launch()
+        if tid == AUTOGRAD:
+            self.b.op("autograd::engine::evaluate_function: AddmmBackward0", at - 100, 5_000, tid)
+        self.b.kernel(_KERNELS[name], begin, ns, launch_ns=at, stream=EXCHANGE, tid=tid, collective=call)
+        self.exchange = begin + ns
+        return self.exchange
+
+    def begin(self, now: int) -> None:
+        self.compute = self.exchange = now
+        self.host = now
+
+    def _launch(self) -> int:
+        self.host += 1_000  # a fast host: never what the device waits for
+        return self.host
+
+
+def ddp_run(
+    sizes: Sequence[int],
+    *,
+    link: Link = Link(),
+    backward_ns: int = 40 * MS,
+    microbatches: int = 1,
+    synchronised: int | None = None,
+    dtype: str = "Float",
+    steps: int = 3,
+) -> Run:
+    """Forward, then a backward pass that reduces buckets of `sizes` bytes, each when its share of the pass is done.
+
+    synchronised    how many of the micro-batches reduce their gradients, the last ones; all when not given
+    """
+    device, now = _Device(link, dtype=dtype), 0
+    total = sum(sizes)
+    for step in range(steps):
+        device.begin(now)
+        ends = [now]
+        for micro in range(microbatches):
+            device.kernel(backward_ns // 2, after=max(ends))
+            for size in sizes:
+                done = device.kernel(backward_ns * size // total, tid=AUTOGRAD)
+                if micro >= microbatches - (microbatches if synchronised is None else synchronised):
+                    ends.append(device.collective("allreduce", size, ready=done, tid=AUTOGRAD))
+        end = device.kernel(2 * MS, after=max(ends))
+        device.b.step(step, now, end)
+        now = end
+    return Run(device.b, now // steps)
+
+
+def fsdp_run(
+    sizes: Sequence[int],
+    *,
+    link: Link = Link(),
+    layer_ns: int = 2 * MS,
+    prefetch: bool = True,
+    reshard: bool = True,
+    steps: int = 3,
+) -> Run:
+    """Layers of `sizes` bytes that are gathered before each pass and whose gradients are reduced and scattered."""
+    device, now = _Device(link), 0
+    for step in range(steps):
+        device.begin(now)
+        for tid, length in ((MAIN, layer_ns), (AUTOGRAD, 2 * layer_ns)):
+            gathers = [*sizes] if tid == MAIN or reshard else []
+            ready = [_gather(device, size, prefetch, tid) for size in gathers[:1]]
+            for place, size in enumerate(sizes):
+                if prefetch:  # the next one stands in line before the gradients of this one
+                    ready += [_gather(device, one, prefetch, tid) for one in gathers[place + 1 : place + 2]]
+                done = device.kernel(length, after=ready[place] if ready else now, tid=tid)
+                if tid == AUTOGRAD:
+                    device.collective("_reduce_scatter_base", size, ready=done, tid=tid)
+                if not prefetch:
+                    ready += [_gather(device, one, prefetch, tid) for one in gathers[place + 1 : place + 2]]
+        end = device.kernel(MS, after=device.exchange)
+        device.b.step(step, now, end)
+        now = end
+    return Run(device.b, now // steps)
+
+
+def _gather(device: _Device, size: int, prefetch: bool, tid: int) -> int:
+    earliest = device.exchange if prefetch else max(device.exchange, device.compute)
+    return device.collective("_allgather_base", size, ready=earliest, tid=tid)
+
+
+def tensor_run(
+    layers: int, size: int, *, link: Link = Link(), layer_ns: int = 2 * MS, dtype: str = "BFloat16", steps: int = 3
+) -> Run:
+    """Layers that all-reduce activations of `size` bytes after each pass; the next layer waits for them."""
+    device, now = _Device(link, dtype=dtype), 0
+    for step in range(steps):
+        device.begin(now)
+        arrived = now
+        for tid, length in ((MAIN, layer_ns), (AUTOGRAD, 2 * layer_ns)):
+            for _ in range(layers):
+                done = device.kernel(length, after=arrived, tid=tid)
+                arrived = device.collective("allreduce", size, ready=done, tid=tid)
+        end = device.kernel(MS, after=arrived)
+        device.b.step(step, now, end)
+        now = end
+    return Run(device.b, now // steps)
+
+
+def pipeline_run(stage: int, microbatches: int, *, forward_ns: Sequence[int] = (4 * MS, 4 * MS), steps: int = 3) -> Run:
+    """One of two stages under GPipe: all forward passes, then all backward passes, twice as long.
+
+    A stage that has nothing to do sits in the receive that it waits in.
+    """
+    device, now = _Device(Link(latency_ns=10_000)), 0
+    turns = _turns(microbatches, forward_ns)
+    length = max(end for ends in turns.values() for _, end in ends) + MS
+    for step in range(steps):
+        device.begin(now)
+        free = now
+        for begin, end in turns[stage]:
+            begins = now + begin
+            if begins > free:
+                device.collective("send", MIB, ready=free, waited_ns=begins - free - device.link.ns(MIB))
+            device.kernel(end - begin, after=begins)
+            free = now + end
+        device.b.step(step, now, now + length)
+        if now + length - MS > free:
+            device.collective("send", MIB, ready=free, waited_ns=now + length - MS - free - device.link.ns(MIB))
+        device.kernel(MS, after=now + length - MS)
+        now += length
+    return Run(device.b, length)
+
+
+def _turns(microbatches: int, forward_ns: Sequence[int]) -> dict[int, list[tuple[int, int]]]:
+    """Begin and end of each pass on both stages, from the begin of the step."""
+    first, second = forward_ns
+    turns: dict[int, list[tuple[int, int]]] = {0: [], 1: []}
+    free = [0, 0]
+    for _ in range(microbatches):
+        turns[0].append((free[0], free[0] + first))
+        free[0] += first
+        begin = max(free[1], free[0])
+        turns[1].append((begin, begin + second))
+        free[1] = begin + second
+    for _ in range(microbatches):
+        turns[1].append((free[1], free[1] + 2 * second))
+        free[1] += 2 * second
+        begin = max(free[0], free[1])
+        turns[0].append((begin, begin + 2 * first))
+        free[0] = begin + 2 * first
+    return turns
