@@ -22,6 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("llmprof.timeline",),
     ("llmprof.collectors", "llmprof.collectors.telemetry", "llmprof.collectors.live", "llmprof.collectors.files"),
     ("llmprof.collectors.launch", "llmprof.integrations"),
+    ("llmprof.analyzers.rows", "llmprof.analyzers.notebook"),
     ("llmprof.analyzers.diagnosis",),
     ("llmprof.analyzers.facts",),
     ("llmprof.analyzers.replay",),
@@ -29,6 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("llmprof.analyzers",),
     ("llmprof.analyzers.many_ranks",),
     ("llmprof.reports",),
+    ("llmprof.reports.exporters",),
     ("llmprof.cli",),
     ("llmprof", "llmprof.__main__"),
 )
@@ -46,18 +48,21 @@ LIBRARIES: dict[str, set[str]] = {
     "llmprof.collectors.live": {"torch"},
     "llmprof.integrations": {"transformers"},
     "llmprof.collectors.files": {"numpy", "orjson", "numba", "llvmlite", "pyarrow"},
-    "llmprof.analyzers.diagnosis": set(),
+    "llmprof.analyzers.rows": set(),
+    "llmprof.analyzers.notebook": set(),
+    "llmprof.analyzers.diagnosis": {"pandas"},
     "llmprof.analyzers.facts": {"numpy"},
     "llmprof.analyzers.replay": {"numpy"},
     "llmprof.analyzers.rules": {"numpy"},
     "llmprof.analyzers": {"numpy"},
     "llmprof.analyzers.many_ranks": {"distributed"},
-    "llmprof.reports": {"numpy", "plotly", "rich"},
+    "llmprof.reports": {"numpy", "plotly", "pyarrow", "rich"},
+    "llmprof.reports.exporters": {"numpy", "tensorboard", "wandb", "mlflow"},
     "llmprof.cli": {"typer", "rich", "tomli"},
     "llmprof": set(),
     "llmprof.__main__": set(),
 }
-ONLY_INSIDE_FUNCTIONS = {"distributed", "torch", "pynvml", "pandas", "plotly", "numba", "llvmlite", "orjson", "pyarrow"}
+ONLY_INSIDE_FUNCTIONS = {"tensorboard", "wandb", "mlflow", "distributed", "torch", "pynvml", "pandas", "plotly", "numba", "llvmlite", "orjson", "pyarrow"}
 COMPILED = {f"llmprof.collectors.files.scanner{part}" for part in ("", "_events", "_memory", "_tables", "_values")}
 """Modules of numba functions, which are themselves imported inside functions."""
 

@@ -10,11 +10,16 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from llmprof._version import __version__
+from llmprof.analyzers.notebook import diagnosis_html
+from llmprof.analyzers.rows import COLUMNS, rows_of, writable
 from llmprof.errors import UnknownFormatError
 from llmprof.units import round_ms
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "BOUNDS",
@@ -292,6 +297,17 @@ class Diagnosis:
     def to_json(self) -> str:
         """The document as indented JSON text with a final newline."""
         return json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The step, its parts, kernels, findings and fixes as one table; see analyzers.rows for its columns."""
+        import pandas as pd
+
+        frame = pd.DataFrame([writable(row) for row in rows_of(self.to_dict())], columns=list(COLUMNS))
+        return frame.astype({"record": "string", "rank": "Int64", "name": "string", "detail": "string"})
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return diagnosis_html(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str, where: str = "analysis.json") -> Diagnosis:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from llmprof.cli.console import answer, can_color, note, width_of
 from llmprof.cli.diagnosing import EngineChoice
 from llmprof.errors import InputError, NotEnoughDataError
+
+if TYPE_CHECKING:
+    from llmprof.timeline.timeline import Timeline
 
 __all__ = ["analyze"]
 
@@ -43,12 +46,18 @@ def analyze(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", metavar="DIR", help="Also write analysis.json and report.html there.")
     ] = None,
+    redact: Annotated[
+        bool,
+        typer.Option("--redact/--no-redact", help="Leave folders, machines and arguments out of the HTML page."),
+    ] = True,
 ) -> None:
     """Diagnose a run directory or traces: what limits the step, and what to do about it."""
     from llmprof.cli.diagnosing import diagnose_paths, write_results
 
-    diagnosis = diagnose_paths(paths, step_ms, _numbers(ranks), engine, scheduler, burst)
-    report = write_results(diagnosis, out) if out else None
+    timelines: list[Timeline] = []
+    keep = timelines.append if out else None
+    diagnosis = diagnose_paths(paths, step_ms, _numbers(ranks), engine, scheduler, burst, keep)
+    report = write_results(diagnosis, out, timelines=timelines, redact=redact) if out else None
     if as_json:
         answer(diagnosis.to_json())
     else:

@@ -16,11 +16,14 @@ from llmprof.cli.compare import compare
 from llmprof.cli.console import note
 from llmprof.cli.doctor import doctor
 from llmprof.cli.explain import explain
+from llmprof.cli.export import export
+from llmprof.cli.open import open_
 from llmprof.cli.report import report
 from llmprof.cli.rules import rules
 from llmprof.cli.run import run
 from llmprof.cli.trigger import trigger
 from llmprof.cli.try_fix import try_fix
+from llmprof.cli.watch import watch
 from llmprof.cli.what_if import what_if
 from llmprof.errors import LlmprofError
 
@@ -49,6 +52,9 @@ app.command("try", no_args_is_help=True)(try_fix)
 app.command("what-if", no_args_is_help=True)(what_if)
 app.command(no_args_is_help=True)(compare)
 app.command(no_args_is_help=True)(check)
+app.command(no_args_is_help=True)(watch)
+app.command(no_args_is_help=True)(export)
+app.command("open", no_args_is_help=True)(open_)
 
 
 def _show_version(wanted: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +14,9 @@ from llmprof.errors import InputError, UnreadableError
 
 if TYPE_CHECKING:
     from llmprof.analyzers.diagnosis import Diagnosis
+    from llmprof.timeline.timeline import Timeline
 
-__all__ = ["EngineChoice", "diagnose_paths", "write_results"]
+__all__ = ["EngineChoice", "diagnose_paths", "is_analysis", "write_results"]
 
 _ANALYSIS = re.compile(rb'\A\s*\{\s*"schema"\s*:\s*"llmprof\.analysis/')
 _HEAD_BYTES = 4096
@@ -36,25 +37,30 @@ def diagnose_paths(
     engine: EngineChoice = EngineChoice.AUTO,
     scheduler: str | None = None,
     burst: int | None = None,
+    keep: Callable[[Timeline], None] | None = None,
 ) -> Diagnosis:
     """The diagnosis of a run directory, of traces (all ranks of one run), or the one that an analysis.json holds.
 
     `step_ms` is the mean of the unprofiled step, for traces that come without one; `ranks` says which rank each trace
     is, where they do not; `scheduler` is the address of a Dask scheduler, `burst` the number of the burst of a run that
-    is read, by default the latest. Raises LlmprofError.
+    is read, by default the latest; `keep` is given what was recorded, of many ranks that of the critical one, where it
+    is at hand. Raises LlmprofError.
     """
     if step_ms is not None and not 0 < step_ms < float("inf"):
         raise InputError(f"--step-ms {step_ms:g} is no step time; give the mean step of the run in milliseconds.")
     if scheduler is not None and engine is not EngineChoice.DASK:
         raise InputError("--scheduler is the address of a Dask scheduler; give it with --engine dask.")
-    finished = [path for path in paths if _is_analysis(path)]
+    finished = [path for path in paths if is_analysis(path)]
     if not finished and burst is not None:
         from llmprof.analyzers.diagnose import diagnose
         from llmprof.collectors.files import load
 
-        return add_trials(diagnose(load(list(paths), ranks=ranks, burst=burst), step_ms=step_ms), paths)
+        timeline = load(list(paths), ranks=ranks, burst=burst)
+        if keep is not None:
+            keep(timeline)
+        return add_trials(diagnose(timeline, step_ms=step_ms), paths)
     if not finished:
-        return add_trials(_diagnose_recorded(paths, step_ms, ranks, engine, scheduler), paths)
+        return add_trials(_diagnose_recorded(paths, step_ms, ranks, engine, scheduler, keep), paths)
     if len(paths) > 1:
         raise InputError(f"{finished[0]} is a finished analysis and cannot be joined with others; give it alone.")
     if step_ms is not None:
@@ -76,6 +82,7 @@ def _diagnose_recorded(
     ranks: Sequence[int],
     engine: EngineChoice,
     scheduler: str | None,
+    keep: Callable[[Timeline], None] | None,
 ) -> Diagnosis:
     """All ranks together in memory, or one by one where there are many, or where that was asked for."""
     from llmprof.analyzers.many_ranks.diagnose import diagnose_files, local_engine
@@ -91,20 +98,26 @@ def _diagnose_recorded(
             from llmprof.analyzers.many_ranks.dask_cluster import DaskCluster
 
             with DaskCluster(scheduler) as cluster:
-                return diagnose_files(files, cluster, step_ms=step_ms, ranks=ranks, progress=progress)
+                return diagnose_files(files, cluster, step_ms=step_ms, ranks=ranks, progress=progress, keep=keep)
         local = None if files is None else local_engine(files, always=engine is EngineChoice.PROCESSES)
         if files is not None and local is not None:
-            return diagnose_files(files, local, step_ms=step_ms, ranks=ranks, progress=progress)
+            return diagnose_files(files, local, step_ms=step_ms, ranks=ranks, progress=progress, keep=keep)
         from llmprof.analyzers.diagnose import diagnose
         from llmprof.collectors.files import load
 
-        return diagnose(load(list(paths), ranks=ranks), step_ms=step_ms)
+        timeline = load(list(paths), ranks=ranks)
+        if keep is not None:
+            keep(timeline)
+        return diagnose(timeline, step_ms=step_ms)
 
 
-def write_results(diagnosis: Diagnosis, folder: Path) -> Path:
+def write_results(
+    diagnosis: Diagnosis, folder: Path, *, timelines: Sequence[Timeline] = (), redact: bool = True
+) -> Path:
     """Write analysis.json and report.html into `folder` (made when missing); returns the path of the report.
 
-    Earlier ones there are replaced: both are derived from the input and can be made again.
+    Earlier ones there are replaced: both are derived from the input and can be made again. `timelines` holds what was
+    recorded, or nothing; with `redact` the page says nothing of folders, machines and arguments.
     """
     from llmprof.reports import write_report
 
@@ -113,11 +126,13 @@ def write_results(diagnosis: Diagnosis, folder: Path) -> Path:
     except OSError as error:
         raise InputError(f"cannot make the folder {folder} ({error.strerror}); choose another with -o.") from None
     write_report(diagnosis, folder / "analysis.json")
-    write_report(diagnosis, folder / "report.html")
+    timeline = timelines[0] if timelines else None
+    write_report(diagnosis, folder / "report.html", timeline=timeline, redact=redact)
     return folder / "report.html"
 
 
-def _is_analysis(path: str) -> bool:
+def is_analysis(path: str) -> bool:
+    """Whether the file at this path is an analysis.json, by its beginning."""
     try:
         with open(path, "rb") as file:
             return _ANALYSIS.match(file.read(_HEAD_BYTES)) is not None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from llmprof.cli.console import answer
 from llmprof.errors import InputError
+
+if TYPE_CHECKING:
+    from llmprof.timeline.timeline import Timeline
 
 __all__ = ["report"]
 
@@ -27,6 +30,10 @@ def report(
         typer.Option("--step-ms", help="Mean unprofiled step in ms, for traces that come without a baseline."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE when it exists.")] = False,
+    redact: Annotated[
+        bool,
+        typer.Option("--redact/--no-redact", help="Leave folders, machines and arguments out of the HTML page."),
+    ] = True,
 ) -> None:
     """Write the report of a run, an analysis.json or traces to a file."""
     from llmprof.cli.diagnosing import diagnose_paths
@@ -34,5 +41,13 @@ def report(
 
     if out.exists() and not force:
         raise InputError(f"{out} exists already; choose another name or add --force to replace it.")
-    write_report(diagnose_paths(paths, step_ms), out)
+    if out.name.endswith((".perfetto.json", ".perfetto.json.gz")):
+        from llmprof.cli.perfetto import export_perfetto
+
+        export_perfetto(paths, out, step_ms)
+    else:
+        timelines: list[Timeline] = []
+        page = out.suffix.lower() == ".html"
+        diagnosis = diagnose_paths(paths, step_ms, keep=timelines.append if page else None)
+        write_report(diagnosis, out, timeline=timelines[0] if timelines else None, redact=redact)
     answer(str(out.resolve()))

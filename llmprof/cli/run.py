@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llmprof.cli.console import can_color, note, width_of
+from llmprof.cli.live_panel import live_panel
 from llmprof.collectors.live.fixes.applying.catalogue import VARIABLE
 from llmprof.errors import LlmprofError
 from llmprof.timeline import rundir
 
 if TYPE_CHECKING:
     from llmprof.collectors.launch import Ended
+    from llmprof.timeline.timeline import Timeline
 
 __all__ = ["run"]
 
@@ -51,7 +53,14 @@ def run(
         bool,
         typer.Option("--memory-history", help="Keep the stack of every live allocation, for a run out of memory."),
     ] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Show meanwhile how the run is, in the last rows of the terminal.")
+    ] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Only record; diagnose later.")] = False,
+    redact: Annotated[
+        bool,
+        typer.Option("--redact/--no-redact", help="Leave folders, machines and arguments out of report.html."),
+    ] = True,
 ) -> None:
     """Record a training run of any launcher, then diagnose it. Leaves with the exit code of COMMAND."""
     from llmprof.collectors.launch import exit_like, launch
@@ -70,17 +79,20 @@ def run(
 
             command = wrapped(command, directory)
             options["trace_steps"] = 0  # the driver serves one profiler at a time
-        ended = launch(command, directory, options)
+        with live_panel(directory) if live else contextlib.nullcontext():
+            ended = launch(command, directory, options)
     except LlmprofError:
         if not existed:  # nothing ran: leave no empty folder behind
             with contextlib.suppress(OSError):
                 directory.rmdir()
         raise
-    _conclude(directory, command, ended, nsys=nsys, report=not no_report)
+    _conclude(directory, command, ended, nsys=nsys, report=not no_report, redact=redact)
     exit_like(ended.returncode)
 
 
-def _conclude(directory: Path, command: Sequence[str], ended: Ended, *, nsys: bool, report: bool) -> None:
+def _conclude(
+    directory: Path, command: Sequence[str], ended: Ended, *, nsys: bool, report: bool, redact: bool = True
+) -> None:
     """What comes after the command; nothing of it changes how the wrapper leaves."""
     later = f"`llmprof analyze {directory}`"
     try:
@@ -92,7 +104,7 @@ def _conclude(directory: Path, command: Sequence[str], ended: Ended, *, nsys: bo
         elif not report or ended.elsewhere is None:
             note(f"recorded in {directory}; diagnose it with {later}.")
         else:
-            _diagnose(directory, command, ended.returncode)
+            _diagnose(directory, command, ended.returncode, redact)
     except LlmprofError as error:
         note(f"warning: {error}")
     except KeyboardInterrupt:
@@ -132,7 +144,7 @@ def _export(directory: Path) -> None:
     export_report(report, directory)
 
 
-def _diagnose(directory: Path, command: Sequence[str], returncode: int) -> None:
+def _diagnose(directory: Path, command: Sequence[str], returncode: int, redact: bool = True) -> None:
     """Diagnose the finished run; the verdict goes to standard error, since standard output is the child's."""
     exported = (directory / rundir.NSYS_EXPORT).is_file()
     if not exported and not any(_has_something(folder) for _, _, folder in rundir.rank_dirs(directory)):
@@ -145,8 +157,9 @@ def _diagnose(directory: Path, command: Sequence[str], returncode: int) -> None:
     from llmprof.reports.terminal import render_plain, render_terminal
 
     note("reading the recording ...")
-    diagnosis = diagnose_paths([str(directory)])
-    report = str(write_results(diagnosis, directory))
+    timelines: list[Timeline] = []
+    diagnosis = diagnose_paths([str(directory)], keep=timelines.append)
+    report = str(write_results(diagnosis, directory, timelines=timelines, redact=redact))
     (directory / "verdict.txt").write_text(render_plain(diagnosis, report_path=report), encoding="utf-8")
     text = render_terminal(diagnosis, width=width_of(sys.stderr), color=can_color(sys.stderr), report_path=report)
     with contextlib.suppress(OSError):  # the terminal is gone; the files are there

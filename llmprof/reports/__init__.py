@@ -10,21 +10,36 @@ from llmprof.errors import InputError
 
 if TYPE_CHECKING:
     from llmprof.analyzers.diagnosis import Diagnosis
+    from llmprof.timeline.timeline import Timeline
 
 __all__ = ["FORMATS", "write_report"]
 
 FORMATS = (".html", ".md", ".csv", ".json", ".txt")
-"""Endings that `write_report` knows."""
+"""Endings that `write_report` knows, beside .parquet; `llmprof report` also writes .perfetto.json."""
 
 
-def write_report(diagnosis: Diagnosis, path: Path) -> None:
+def write_report(diagnosis: Diagnosis, path: Path, *, timeline: Timeline | None = None, redact: bool = False) -> None:
     """Write the report that the ending of `path` asks for; an older file there is replaced, and never half.
+
+    timeline    what was recorded; a page (.html) then shows its events
+    redact      leave folders, machines and arguments out of a page, so that it can be passed on
 
     Raises InputError for an unknown ending, or when the file cannot be written.
     """
     from llmprof.timeline.rundir import write_text_atomic
 
-    text = _renderer(path)(diagnosis)
+    if path.suffix.lower() == ".parquet":
+        from llmprof.reports.tables import write_parquet
+
+        write_parquet(diagnosis, path)
+        return
+    if path.suffix.lower() == ".html":
+        from llmprof.reports.html import render_html
+        from llmprof.reports.redact import redacted
+
+        text = render_html(redacted(diagnosis) if redact else diagnosis, timeline, redact=redact)
+    else:
+        text = _renderer(path)(diagnosis)
     # A lone surrogate in a name has no UTF-8; spelled out as \ud800 it is text, and in JSON still the same string.
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     try:
@@ -36,10 +51,6 @@ def write_report(diagnosis: Diagnosis, path: Path) -> None:
 def _renderer(path: Path) -> Callable[[Diagnosis], str]:
     """The function for this ending, imported only when asked for: rich is not needed to write a CSV."""
     ending = path.suffix.lower()
-    if ending == ".html":
-        from llmprof.reports.html import render_html
-
-        return render_html
     if ending == ".md":
         from llmprof.reports.markdown import render_markdown
 
@@ -56,4 +67,6 @@ def _renderer(path: Path) -> Callable[[Diagnosis], str]:
         from llmprof.reports.terminal import render_plain
 
         return render_plain
-    raise InputError(f"{path} has no ending that names a report; use one of {', '.join(FORMATS)}.")
+    raise InputError(
+        f"{path} has no ending that names a report; use one of {', '.join(FORMATS)}, .parquet, .perfetto.json."
+    )

@@ -148,9 +148,7 @@ def _figures(found: RunComparison) -> Table:
         ("steps measured", *(UNKNOWN if side.steps is None else str(side.steps) for side in (a, b)), ""),
     ]
     kept = tuple(line for line in rows if line[1:3] != (UNKNOWN, UNKNOWN))
-    return Table(
-        title="Both runs", head=("", f"A: {_tail(a.name)}", f"B: {_tail(b.name)}", "change"), rows=kept
-    )
+    return Table(title="Both runs", head=("", f"A: {_tail(a.name)}", f"B: {_tail(b.name)}", "change"), rows=kept)
 
 
 def _tail(name: str) -> str:

@@ -1,8 +1,9 @@
 """How does a recording look in Perfetto? Chrome's JSON with classes, idle causes, steps and findings as tracks.
 
 Every rank is up to three processes: what llmprof says of it, its host threads, and each of its GPUs. Times are µs from
-the earliest rank's origin, with the nanoseconds behind the point. Rows of one lane that overlap without one holding the
-other (they do on AMD, and with programmatic launches) go to a second track of the same name: Perfetto would drop them.
+a second before the earliest rank's origin, with the nanoseconds behind the point. Rows of one lane that overlap without
+one holding the other (they do on AMD, and with programmatic launches) go to a second track of the same name: Perfetto
+would drop them.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ VERDICT, HOST, DEVICE = 1, 2, 3
 """Places of a rank's processes; ranks are PLACES apart, and 0 is nobody."""
 PLACES = 100
 AROUND_NS = 1_000_000_000
-"""Telemetry is sampled a few times a second, so that of a second before and after what was traced tells something."""
+"""Telemetry is sampled a few times a second: that of a second before and after what was traced tells something. The
+trace begins as much earlier, because Perfetto drops what comes before its time 0."""
 _CAUSES = {
     "wait": "waits for the next batch",
     "launch": "host launches too late",
@@ -96,7 +98,7 @@ class _Writer:
         self._stream = stream
         self._timeline = timeline
         traced = [rank for rank in timeline.ranks if rank.events is not None]
-        self._origin = min((rank.origin_ns for rank in traced), default=0)
+        self._origin = min((rank.origin_ns for rank in traced), default=0) - AROUND_NS
         self._tracks: dict[int, int] = {}
         self._count = {"slices": 0, "flows": 0, "counters": 0}
         self._first = True
@@ -208,7 +210,11 @@ class _Writer:
         first, last = rank.origin_ns + int(events.ts[0]), rank.origin_ns + int(events.end.max())
         lines = []
         for series in rank.telemetry:
-            near = (series.t_ns >= first - AROUND_NS) & (series.t_ns <= last + AROUND_NS) & ~np.isnan(series.value)
+            near = (
+                (series.t_ns >= max(first - AROUND_NS, shift))
+                & (series.t_ns <= last + AROUND_NS)
+                & ~np.isnan(series.value)
+            )
             unit = f" ({series.unit})" if series.unit else ""
             where = "" if series.device is None else f"GPU {series.device} "
             name = json.dumps(visible(f"{where}{series.name}{unit}"))
@@ -258,7 +264,8 @@ class _Writer:
                 ]
             )
         texts = {name: json.dumps(clip(visible(name), LONGEST_NAME)) for name in set(names)}
-        at, took = start.tolist(), (end - start).tolist()
+        start = np.maximum(start, 0)
+        at, took = start.tolist(), np.maximum(end - start, 0).tolist()
         lines = []
         for row, level in zip(order, levels, strict=True):
             cat = category if categories is None else categories[row]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Quality", "RankTimeline", "ShapedSteps", "Timeline"]
 
+NOTEBOOK_RANKS = 32
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
@@ -127,6 +129,30 @@ class Timeline:
             if candidate.rank == number:
                 return candidate
         raise KeyError(f"rank {number} was not recorded; recorded: {[r.rank for r in self.ranks]}")
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: one row a rank."""
+        from html import escape
+
+        head = ("rank", "events", "traced steps", "measured steps", "device", "ended")
+        rows = [
+            (
+                rank.rank,
+                "not traced" if rank.events is None else f"{len(rank.events):,}",
+                len(rank.marks),
+                0 if rank.times is None else len(rank.times),
+                rank.environment.device.name or "unknown",
+                rank.died or "",
+            )
+            for rank in self.ranks[:NOTEBOOK_RANKS]
+        ]
+        cells = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
+        titles = "".join(f"<th>{title}</th>" for title in head)
+        more = f", the first {NOTEBOOK_RANKS} of them" if len(self.ranks) > NOTEBOOK_RANKS else ""
+        told = (
+            f"Timeline of {len(self.ranks)} ranks{more} ({escape(self.kind)}); llmprof.diagnose(timeline) explains it."
+        )
+        return f"<div class='llmprof'><p>{told}</p><table><tr>{titles}</tr>{cells}</table></div>"
 
     def to_pandas(self) -> pd.DataFrame:
         """The events of all ranks in one DataFrame."""

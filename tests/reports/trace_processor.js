@@ -36,7 +36,8 @@ const wasm = (name) => fs.readFileSync(path.join(folder, path.basename(String(na
 
 // A worker's global scope, without what would tell emscripten that this is node.
 const scope = {
-  WebAssembly, TextDecoder, TextEncoder, URL, setTimeout, clearTimeout, performance, Uint8Array,
+  WebAssembly,
+  TextDecoder, TextEncoder, URL, setTimeout, clearTimeout, performance, Uint8Array, TypeError,
   console: { log() {}, warn() {}, error: console.error },
   location: { href: "http://localhost/engine_bundle.js" },
   importScripts() {},
@@ -69,17 +70,7 @@ scope.onmessage({ data: port });
 function send(kind, extra) {
   const message = Buffer.concat([number(1, sequence++), number(2, kind), ...extra]);
   const data = new Uint8Array(field(1, message));
-  return new Promise((resolve, reject) => {
-    waiting.push({ kind, resolve });
-    const ask = (tries) => {
-      try { port.onmessage({ data }); }
-      catch (error) { // the module says nowhere when it has been compiled
-        if (tries > 0 && sequence === 1) setTimeout(ask, 50, tries - 1);
-        else reject(error);
-      }
-    };
-    ask(400);
-  });
+  return new Promise((resolve) => { waiting.push({ kind, resolve }); port.onmessage({ data }); });
 }
 function answered(message) {
   const fatal = one(message, 5);
@@ -117,6 +108,7 @@ function taken(result) {
 }
 
 (async () => {
+  await new Promise((resolve) => setTimeout(resolve, 1000)); // nothing tells when it is compiled
   const bytes = fs.readFileSync(trace);
   for (let at = 0; at < bytes.length; at += 4 << 20) await send(APPEND, [field(101, bytes.subarray(at, at + (4 << 20)))]);
   await send(FINALIZE, []);

@@ -56,8 +56,11 @@ def diagnose_files(
     step_ms: float | None = None,
     ranks: Sequence[int] = (),
     progress: Progress | None = None,
+    keep: Callable[[Timeline], None] | None = None,
 ) -> Diagnosis:
     """The same diagnosis as of `load` with all ranks in memory, for any number of them; arguments as there.
+
+    keep    told what was recorded of the ranks that are replayed
 
     A file that cannot be used is named and left out, and the verdict says which ranks it is about. Raises
     UnreadableError when none can be used, InputError when two of them are the same rank.
@@ -89,7 +92,10 @@ def diagnose_files(
     except NotEnoughDataError as error:
         return without_facts(source, [*warnings, *(w for number in numbers for w in reduced[number].warnings)], error)
     told(len(files.files), len(files.files), "replaying the step")
-    return diagnosis_of(facts, source, _replayed(files, places, facts, world_size))
+    timeline = _replayed(files, places, facts, world_size)
+    if keep is not None and timeline is not None:
+        keep(timeline)
+    return diagnosis_of(facts, source, timeline)
 
 
 def _replayed(files: RankFiles, places: Mapping[int, int], facts: Facts, world_size: int | None) -> Timeline | None:

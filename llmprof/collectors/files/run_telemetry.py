@@ -103,6 +103,12 @@ class NodeTelemetry:
             series += self.hosts.series(rank, None)
         return tuple(series)
 
+    def gpu_series(self) -> tuple[Series, ...]:
+        """The series of all GPUs of the node."""
+        if self.devices is None:
+            return ()
+        return tuple(one for gpu in np.unique(self.devices.key).tolist() for one in self.devices.series(gpu, gpu))
+
     def _own_gpu(self, device: Mapping[str, Any]) -> int | None:
         """NVML's number of the GPU that torch calls `device`, by UUID, else by PCI bus."""
         uuid, bus = device.get("uuid"), device.get("pci_bus")

@@ -7,7 +7,7 @@ picture has a table beside it that says the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from llmprof.reports.html.markup import esc
@@ -85,7 +85,9 @@ def curve(
     highest: float | None = None,
     step: bool = False,
 ) -> str:
-    """A curve over evenly spaced points from zero up, with a rule at `limit`; None leaves a gap; empty below two points.
+    """A curve over evenly spaced points from zero up, with a rule at `limit`; None is passed over.
+
+    Empty below two known points.
 
     ends       words at the left and right end of the axis
     top        the value at the upper edge in words
@@ -99,7 +101,6 @@ def curve(
     pieces, pen = [], "M"
     for place, value in enumerate(values):
         if value is None or not math.isfinite(value):
-            pen = "M"
             continue
         y = 100 - 100 * min(max(value / ceiling, 0.0), 1.0)
         pieces.append(f"H{place * across:.1f}V{y:.1f}" if step and pen == "L" else f"{pen}{place * across:.1f} {y:.1f}")
@@ -157,28 +158,28 @@ def roofline(
         x, y = at(math.log10(intensity), math.log10(rate))
         told = f"{name}: {intensity:,.3g} FLOP/byte, {rate / 1e12:,.3g} TFLOP/s, {format_ms(ms)} per step"
         size = 4 + 10 * math.sqrt(ms / largest)
-        drawn.append(f'<circle class="{paint}" cx="{x:.1f}" cy="{y:.1f}" r="{size:.1f}"><title>{esc(told)}</title></circle>')
+        drawn.append(
+            f'<circle class="{paint}" cx="{x:.1f}" cy="{y:.1f}" r="{size:.1f}"><title>{esc(told)}</title></circle>'
+        )
     label = f"Roofline with {len(points)} operators: arithmetic per byte against arithmetic per second"
     return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="Roofline"><svg class="roofline" viewBox="0 0 740 340" '
-        f'role="img" aria-label="{esc(label)}">{"".join(drawn)}</svg></div>'
+        '<div class="scroll" role="region" tabindex="0" aria-label="Roofline"><svg class="roofline" '
+        f'viewBox="0 0 740 340" role="img" aria-label="{esc(label)}">{"".join(drawn)}</svg></div>'
     )
 
 
-def _grid(x0: float, x1: float, y0: float, y1: float, at) -> list[str]:  # type: ignore[no-untyped-def]
+def _grid(x0: float, x1: float, y0: float, y1: float, at: Callable[[float, float], tuple[float, float]]) -> list[str]:
     drawn = []
     for x in range(int(x0), int(x1) + 1):
         px, top = at(x, y1)
-        drawn.append(f'<path class="grid" d="M{px:.1f} {top:.1f}V300"/><text x="{px:.1f}" y="316" text-anchor="middle">{_power(x)}</text>')
+        drawn.append(f'<path class="grid" d="M{px:.1f} {top:.1f}V300"/>')
+        drawn.append(f'<text x="{px:.1f}" y="316" text-anchor="middle">{10.0**x:g}</text>')
     for y in range(int(y0), int(y1) + 1):
         px, py = at(x0, y)
-        drawn.append(f'<path class="grid" d="M{px:.1f} {py:.1f}H722"/><text x="{px - 6:.1f}" y="{py + 4:.1f}" text-anchor="end">{_rate(y)}</text>')
+        drawn.append(f'<path class="grid" d="M{px:.1f} {py:.1f}H722"/>')
+        drawn.append(f'<text x="{px - 6:.1f}" y="{py + 4:.1f}" text-anchor="end">{_rate(y)}</text>')
     drawn.append('<text x="392" y="335" text-anchor="middle">FLOP per byte of memory traffic</text>')
     return drawn
-
-
-def _power(exponent: int) -> str:
-    return f"{10.0**exponent:g}"
 
 
 def _rate(exponent: int) -> str:

@@ -1,9 +1,9 @@
-"""What does every section look like? A heading, one sentence, then picture, table and evidence, folded when all is well."""
+"""What does every section look like? A heading, a sentence, then picture, table and evidence, folded if all is well."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -11,7 +11,7 @@ from llmprof.analyzers.diagnosis import Diagnosis
 from llmprof.reports.checks import Check, Proof
 from llmprof.reports.html.markup import details, esc, figure, prose, table
 from llmprof.reports.view import View
-from llmprof.units import format_ms
+from llmprof.units import NS_PER_MS, format_ms, format_ns
 
 __all__ = ["Content", "Page", "at_link", "cell", "grid", "ms_cell", "section", "text_cell"]
 
@@ -61,7 +61,6 @@ class Content:
     blocks: Sequence[str] = ()
     quiet: bool = True
     """True when the picture need not be seen at once."""
-    extra: str = field(default="")
 
 
 def section_of(rule: str) -> str:
@@ -87,7 +86,8 @@ def section(page: Page, name: str, title: str, content: Content) -> str:
     blocks = "".join(content.blocks) + _evidence(page, fired) + _rest(checks)
     if not "".join(content.blocks) and not fired:
         return f"{head}</section>"
-    return f"{head}{details('Picture, table and evidence', blocks, open_=bool(fired) or not content.quiet, name='fold')}</section>"
+    open_ = bool(fired) or not content.quiet
+    return f"{head}{details('Picture, table and evidence', blocks, open_=open_, name='fold')}</section>"
 
 
 def _evidence(page: Page, fired: Sequence[Check]) -> str:
@@ -115,7 +115,9 @@ def _rest(checks: Sequence[Check]) -> str:
     if not counts:
         return ""
     told = ", ".join(f"{count} {state}" for state, count in counts.items())
-    return f'<p class="rest"><a href="#checks">{len(quiet)} other checks</a> of this section: {esc(told)}.</p>'
+    other = "other " if len(quiet) < len(checks) else ""
+    plural = "" if len(quiet) == 1 else "s"
+    return f'<p class="rest"><a href="#checks">{len(quiet)} {other}check{plural}</a> of this section: {esc(told)}.</p>'
 
 
 def at_link(page: Page, rank: int | None, window_ns: Sequence[int] | None) -> str:
@@ -134,11 +136,20 @@ def at_link(page: Page, rank: int | None, window_ns: Sequence[int] | None) -> st
 
 
 def grid(caption: str, head: list[str], rows: Sequence[Sequence[str]], *, name: str = "") -> str:
-    """A table whose first column heads its rows; cells are HTML (`cell`, `ms_cell`, `text_cell`); empty without rows."""
+    """A table whose first column heads its rows; empty without rows, and without columns in which nothing is known.
+
+    rows    cells as HTML, each made by `cell`, `ms_cell` or `text_cell`; the first of a row is what heads it
+    """
     if not rows:
         return ""
-    lines = [f'<tr><th scope="row">{row[0]}</th>{"".join(row[1:])}</tr>' for row in rows]
-    return table(caption, head, lines, name=f"grid {name}".strip())
+    kept = [place for place in range(len(head)) if place == 0 or not all(_unknown(row[place]) for row in rows)]
+    right = [at for at, place in enumerate(kept) if place and rows[0][place].startswith('<td class="number"')]
+    lines = [f'<tr><th scope="row">{row[0]}</th>{"".join(row[place] for place in kept[1:])}</tr>' for row in rows]
+    return table(caption, [head[place] for place in kept], lines, name=f"grid {name}".strip(), right=right)
+
+
+def _unknown(cell: str) -> bool:
+    return cell == "<td></td>" or '<span class="unknown">' in cell
 
 
 def cell(raw: float | None, text: str) -> str:
@@ -148,7 +159,8 @@ def cell(raw: float | None, text: str) -> str:
 
 def ms_cell(value: float | None) -> str:
     """Milliseconds."""
-    return cell(value, format_ms(value))
+    small = value is not None and 0 < abs(value) < 0.1
+    return cell(value, format_ns(value * NS_PER_MS) if small and value is not None else format_ms(value))
 
 
 def text_cell(text: object, limit: int = 200) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Collection
 from typing import Any
 
 from llmprof.reports.text import clip, visible
@@ -58,9 +59,17 @@ def details(summary: str, body: str, *, open_: bool = False, name: str = "") -> 
     return f"<details{attributes}><summary>{summary}</summary>{body}</details>"
 
 
-def table(caption: str, head: list[str], rows: list[str], *, name: str = "", foot: str = "") -> str:
-    """A table in a frame that scrolls by itself; `head` holds column titles as text, `rows` whole rows as HTML."""
-    columns = "".join(f'<th scope="col">{esc(title)}</th>' for title in head)
+def table(
+    caption: str, head: list[str], rows: list[str], *, name: str = "", foot: str = "", right: Collection[int] = ()
+) -> str:
+    """A table in a frame that scrolls by itself; `head` holds column titles as text, `rows` whole rows as HTML.
+
+    right    places of the columns that hold numbers
+    """
+    columns = "".join(
+        f'<th scope="col"{" class=number" if place in right else ""}>{esc(title)}</th>'
+        for place, title in enumerate(head)
+    )
     end = f"<tfoot>{foot}</tfoot>" if foot else ""
     return (
         f'<div class="scroll" role="region" tabindex="0" aria-label="{esc(caption)}"><table class="{esc(name)}">'

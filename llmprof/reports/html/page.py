@@ -1,19 +1,26 @@
-"""How do the sections become one file? Styles, script, policy and data put into the template."""
+"""How do the sections become one file? Styles, scripts, policy and data put into the template."""
 
 from __future__ import annotations
 
 import hashlib
 from importlib import resources
 from string import Template
+from typing import TYPE_CHECKING
 
 from llmprof._version import __version__
 from llmprof.analyzers.diagnosis import Diagnosis
 from llmprof.reports.html.first_screen import first_screen
+from llmprof.reports.html.fixes import cards, joint_results
+from llmprof.reports.html.frame import Page
 from llmprof.reports.html.markup import esc, island
-from llmprof.reports.html.sections import sections
-from llmprof.reports.labels import PART_LABELS
+from llmprof.reports.html.pane import pane, tone_colours
+from llmprof.reports.html.sections import TITLES, sections
+from llmprof.reports.labels import CLASS_LABELS, PART_LABELS
 from llmprof.reports.view import View, build_view
 from llmprof.units import format_ms
+
+if TYPE_CHECKING:
+    from llmprof.timeline.timeline import Timeline
 
 __all__ = ["render_html"]
 
@@ -28,26 +35,36 @@ _PART_OF_BOUND = {
 """The badge of the verdict wears the colour of the part that it blames."""
 
 
-def render_html(diagnosis: Diagnosis) -> str:
-    """The report as one HTML text without any reference to the outside; equal for an equal diagnosis.
+def render_html(diagnosis: Diagnosis, timeline: Timeline | None = None, *, redact: bool = False) -> str:
+    """The report as one HTML text without any reference to the outside; equal for equal arguments.
+
+    timeline    what was recorded: the page then holds its events, thinned to a few MB, and shows them
+    redact      leave folders out of the names of its events; what the diagnosis says is the caller's
 
     The content security policy forbids every request. Its nonce is a hash of the content, so that nothing inside the
     content can know it, and so that the text is the same every time.
     """
     view = build_view(diagnosis)
-    body, data = first_screen(view, diagnosis) + sections(view, diagnosis), island(diagnosis.to_dict())
-    style = _asset("report.css") + _colours(view)
-    nonce = hashlib.sha256("\n".join((__version__, body, data, style)).encode()).hexdigest()[:32]
+    shown = pane(diagnosis, timeline, redact=redact)
+    page = Page(view, diagnosis, timeline=bool(shown.data))
+    body = first_screen(view, diagnosis) + cards(page) + shown.html + sections(page)
+    data = island(diagnosis.to_dict())
+    style = "\n".join((_asset("report.css"), _asset("sections.css"), _colours(view)))
+    choices = island(joint_results(page))
+    nonce = hashlib.sha256("\n".join((__version__, body, data, choices, shown.data, style)).encode()).hexdigest()[:32]
+    scripts = ["report.js", *(["timeline.js"] if shown.data else [])]
     return Template(_asset("template.html")).substitute(
         title=esc(f"{view.label}, {format_ms(diagnosis.step.mean_ms)} per step", 120),
         nonce=nonce,
         style=style,
-        script=_asset("report.js"),
+        script="\n".join(_asset(name) for name in scripts),
         subject=esc(view.subject, 60),
         source=esc(diagnosis.source.paths[0], 80) if diagnosis.source.paths else "",
-        links=_links(view, diagnosis),
+        links=_links(view),
         body=body,
         data=data,
+        choices=choices,
+        events=shown.data or "null",
         version=esc(__version__),
     )
 
@@ -56,14 +73,16 @@ def _asset(name: str) -> str:
     return resources.files("llmprof.reports.html").joinpath("assets", name).read_text(encoding="utf-8")
 
 
-def _links(view: View, diagnosis: Diagnosis) -> str:
-    sections = {
+def _links(view: View) -> str:
+    there = {
         "fixes": ("Fixes", bool(view.fixes)),
+        "timeline": ("Timeline", True),
+        **{name: (TITLES[name], True) for name in ("idle", "communication", "kernels", "memory")},
         "checks": ("Checks", bool(view.checks)),
-        "ranks": ("Ranks", len(diagnosis.ranks) > 1),
         "run": ("Run", True),
     }
-    return "".join(f'<a href="#{key}">{title}</a>' for key, (title, there) in sections.items() if there)
+    short = {"idle": "Idle"}
+    return "".join(f'<a href="#{key}">{short.get(key, title)}</a>' for key, (title, on) in there.items() if on)
 
 
 def _colours(view: View) -> str:
@@ -76,6 +95,8 @@ def _colours(view: View) -> str:
     ]
     rules += [f".r{index}{_paint(part.colour)}" for index, part in enumerate(view.rows)]
     rules += [f".p-{key}{_paint(label.colour)}" for key, label in PART_LABELS.items()]
+    rules += [f".k-{key}{_paint(label.colour)}" for key, label in CLASS_LABELS.items()]
+    rules += [f".t-{place}{_paint(colour)}" for place, colour in enumerate(tone_colours())]
     rules += [f".b-{bound}{_paint(PART_LABELS[part].colour)}" for bound, part in _PART_OF_BOUND.items()]
     return "\n".join(rules)
 

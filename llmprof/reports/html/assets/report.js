@@ -1,5 +1,6 @@
-// The page is complete without this file. It adds: theme switch, copy buttons, links between fixes and the bar,
-// saving analysis.json, and opening folded sections for print and for links into them.
+// The page is complete without this file. It adds: theme switch, copy buttons, links between fixes and the bar, joint
+// results of ticked fixes, a search over many ranks, saving analysis.json, and opening folded sections for print and
+// for links into them.
 "use strict";
 (() => {
   const root = document.documentElement;
@@ -57,6 +58,45 @@
     link.click();
     URL.revokeObjectURL(link.href);
   });
+
+  // Joint results are those of the document, each from one replay; what was not replayed is not made up here.
+  const choice = document.getElementById("choice"), boxes = all(".with");
+  if (choice && boxes.length) {
+    const known = JSON.parse(document.getElementById("choices").textContent);
+    const same = (of, ids) => of.length === ids.length && of.every((id) => ids.includes(id));
+    const tell = () => {
+      const ids = boxes.filter((box) => box.checked).map((box) => box.value);
+      const found = known.find((one) => same(one.of, ids));
+      choice.classList.toggle("unknown", ids.length > 0 && !found);
+      if (!ids.length) choice.textContent = "Tick fixes to see what they bring together.";
+      else if (found) choice.textContent = `${ids.length === 1 ? "This fix" : `These ${ids.length} together`}: ${found.text}`;
+      else choice.textContent = `Not predicted here. Ask with: llmprof what-if RUN ${ids.map((id) => `--fix ${id}`).join(" ")}`;
+    };
+    boxes.forEach((box) => box.addEventListener("change", tell));
+    tell();
+  }
+
+  all(".markdown").forEach((node) => node.addEventListener("click", async () => {
+    const card = node.closest(".card"), text = (selector) => card.querySelector(selector)?.textContent.trim() ?? "";
+    const facts = all("dl > div", card).map((row) => `- **${row.querySelector("dt").textContent}:** ${row.querySelector("dd").innerText.trim().replace(/\n+/g, ", ")}`);
+    const blocks = all(".prose > *", card).map((part) => {
+      if (part.tagName === "H4") return `**${part.textContent}**`;
+      const code = part.querySelector("pre code");
+      return code ? `\`\`\`\n${code.textContent}\n\`\`\`` : part.textContent.trim();
+    });
+    try {
+      await navigator.clipboard.writeText(`### ${text("h3 > span:nth-child(2)")}\n\n${facts.join("\n")}\n\n${blocks.join("\n\n")}\n`);
+      node.textContent = "Copied";
+      setTimeout(() => { node.textContent = "Copy as Markdown"; }, 1500);
+    } catch { getSelection().selectAllChildren(card); }
+  }));
+
+  all(".filter").forEach((input) => input.addEventListener("input", () => {
+    const wanted = input.value.trim().toLowerCase();
+    all(input.dataset.rows).forEach((row) => {
+      row.hidden = wanted !== "" && !`${row.cells[0].textContent} ${row.cells[1].textContent}`.toLowerCase().includes(wanted);
+    });
+  }));
 
   let opened = [];
   addEventListener("beforeprint", () => {

@@ -1,0 +1,96 @@
+"""What does every fix bring, how is it done, and what do several bring together? The cards, and the joint results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llmprof.analyzers.diagnosis import Finding
+from llmprof.reports.fixes import Fix
+from llmprof.reports.html.first_screen import part_names
+from llmprof.reports.html.frame import Page, at_link
+from llmprof.reports.html.markup import code, command_in, esc, own, prose
+from llmprof.units import format_ms, format_ms_range
+
+__all__ = ["cards", "joint_results"]
+
+
+def cards(page: Page) -> str:
+    """The section with one card a fix; several can be ticked where joint results are known."""
+    view = page.view
+    if not view.fixes:
+        return ""
+    count = len(view.fixes)
+    answer = "One fix." if count == 1 else f"{count} fixes, in the order in which to try them. Gains do not add up."
+    if view.together is not None:
+        answer += f" {esc(view.together.who.capitalize())}: {own(view.together.text)}."
+    listed = "".join(_card(fix, page) for fix in view.fixes)
+    choice = '<p class="choice js" id="choice" role="status" aria-live="polite"></p>' if count > 1 else ""
+    return (
+        '<section class="section" id="fixes" aria-labelledby="fixes-title"><header><h2 id="fixes-title">Every fix</h2>'
+        f'<p>{answer}</p></header>{choice}<div class="cards">{listed}</div></section>'
+    )
+
+
+def joint_results(page: Page) -> list[dict[str, Any]]:
+    """What the script may show for a choice of fixes: results of the document, each already in words; never a sum."""
+    diagnosis = page.diagnosis
+    before = format_ms(diagnosis.step.mean_ms)
+    found = []
+    for fix in diagnosis.recommendations:
+        after = fix.gain.step_ms_after
+        if after is not None:
+            found.append({"of": [fix.id], "text": f"{before} \N{RIGHTWARDS ARROW} about {format_ms(after)}"})
+    for one in (*((diagnosis.combined,) if diagnosis.combined is not None else ()), *diagnosis.joint):
+        if one.step_ms_after is None:
+            continue
+        text = f"{before} \N{RIGHTWARDS ARROW} about {format_ms(one.step_ms_after)}"
+        if one.low_ms is not None and one.high_ms is not None:
+            text += f" ({format_ms_range(*sorted((one.low_ms, one.high_ms)))})"
+        found.append({"of": sorted(one.of), "text": text})
+    return found
+
+
+def _card(fix: Fix, page: Page) -> str:
+    shrinks = ", ".join(part.name for part in part_names(page.view, fix))
+    facts = [
+        ("Gain", f"<strong>{esc(fix.gain)}</strong>{f'<br>{esc(fix.gain_share)}' if fix.gain_share else ''}"),
+        ("Also", esc(fix.side)),
+        ("Tried", esc(fix.tried.removeprefix("tried: "))),
+        ("Step", own(fix.after)),
+        ("Basis", esc(fix.basis) if fix.expected_ms else ""),
+        ("Shrinks", esc(shrinks, 200)),
+        ("Effort", esc(fix.effort)),
+        ("Confidence", esc(fix.confidence)),
+        ("Needs first", esc(", ".join(fix.requires), 300)),
+        ("Rule", f'<a href="#rule={esc(fix.rule)}"><code>{esc(fix.rule, 80)}</code></a>' if _judged(fix, page) else ""),
+        ("See it", _window(fix, page)),
+    ]
+    listed = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts if value)
+    command = command_in(fix.verify)
+    verify = ("" if command == fix.verify else f"<p>{prose(fix.verify)}</p>") + (code(command) if command else "")
+    risk = f"<h4>Risk</h4><p>{prose(fix.risk)}</p>" if fix.risk else ""
+    tick = (
+        f'<label class="tick js"><input type="checkbox" class="with" value="{esc(fix.id)}"> with others</label>'
+        if len(page.view.fixes) > 1
+        else ""
+    )
+    return (
+        f'<article class="card{"" if fix.helps else " useless"}" id="fix-{fix.number}">'
+        f'<h3><span class="rank">{fix.number}</span><span>{esc(fix.action)}</span>{tick}</h3>'
+        f'<div class="columns"><dl>{listed}</dl><div class="prose"><h4>Why</h4><p>{prose(fix.why)}</p>'
+        f"<h4>How</h4>{code(fix.how)}{risk}<h4>Verify</h4>{verify}</div></div>"
+        '<p class="cardfoot"><button type="button" class="markdown js">Copy as Markdown</button></p></article>'
+    )
+
+
+def _judged(fix: Fix, page: Page) -> bool:
+    return any(check.rule == fix.rule for check in page.view.checks)
+
+
+def _window(fix: Fix, page: Page) -> str:
+    """The first window that the rule's evidence names."""
+    finding: Finding | None = next((one for one in page.diagnosis.findings if one.rule == fix.rule), None)
+    for item in finding.evidence if finding is not None else ():
+        if link := at_link(page, item.rank, item.window_ns):
+            return link.strip()
+    return ""

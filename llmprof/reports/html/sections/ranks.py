@@ -1,0 +1,143 @@
+"""Who holds up whom? A matrix of ranks and parts, the slowest against the median, and of very many a histogram."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from llmprof.analyzers.diagnosis import PARTS, RankSummary
+from llmprof.reports.html.charts import Piece, Row, bars, legend
+from llmprof.reports.html.frame import Content, Page
+from llmprof.reports.html.markup import details, esc, figure, table
+from llmprof.reports.labels import PART_LABELS
+from llmprof.units import format_ms, format_percent
+
+__all__ = ["ranks"]
+
+MATRIX = 64
+"""More rows than this are not read: then a histogram and the worst are shown, and all of them folded, with a search."""
+WORST = 8
+BINS = 12
+
+
+def ranks(page: Page) -> Content | None:
+    """Rank by rank."""
+    known = page.diagnosis.ranks
+    if len(known) < 2:
+        world = page.diagnosis.source.world_size
+        if world is not None and world > 1:
+            return Content(f"1 of {world} ranks was recorded; record all of them to see who waits for whom.")
+        return Content("One rank: there is nobody to compare it with.")
+    by_work = sorted(known, key=lambda rank: (-_own(rank), rank.rank))
+    critical = page.diagnosis.partition_rank
+    blocks = [_against(by_work)]
+    if len(known) <= MATRIX:
+        blocks.append(_matrix(page, sorted(known, key=lambda rank: rank.rank), "Parts of the step by rank"))
+    else:
+        chosen = [rank for place, rank in enumerate(by_work) if place < WORST or rank.rank == critical]
+        every = _matrix(page, sorted(known, key=lambda rank: rank.rank), "All ranks that were written down")
+        blocks += [_histogram(by_work), _matrix(page, chosen, f"The {WORST} with most work of their own")]
+        blocks.append(details(f"All {len(known)} ranks", _SEARCH + every, name="every"))
+    return Content(_answer(page, by_work), blocks, quiet=False)
+
+
+_SEARCH = (
+    '<p class="search js"><label>Rank or machine '
+    '<input type="search" class="filter" data-rows=".every tbody tr"></label></p>'
+)
+
+
+def _own(rank: RankSummary) -> float:
+    return (rank.step_ms or 0.0) - (rank.partition.get("skew") or 0.0)
+
+
+def _answer(page: Page, by_work: Sequence[RankSummary]) -> str:
+    slowest, middle = by_work[0], median(_own(rank) for rank in by_work)
+    more = _own(slowest) - middle
+    told = f"{len(by_work)} ranks. "
+    if middle > 0 and more / middle >= 0.02:
+        share, part = format_percent(more / middle), _largest(slowest, by_work)
+        told += f"Rank {slowest.rank} has {format_ms(more)} ({share}) more work than the median rank"
+        told += f", most of it {part}." if part else "."
+    else:
+        told += "They have equally much work, within 2 %."
+    if page.diagnosis.partition_rank is not None:
+        told += f" Rank {page.diagnosis.partition_rank} waits least for the others: the bar at the top is about it."
+    return esc(told, 500) + " The deeper the colour, the larger the share of that rank's step."
+
+
+def _largest(slowest: RankSummary, others: Sequence[RankSummary]) -> str:
+    more = {
+        part: (slowest.partition.get(part) or 0.0) - median((rank.partition.get(part) or 0.0) for rank in others)
+        for part in PARTS
+        if part != "skew"
+    }
+    part = max(more, key=lambda name: more[name])
+    return PART_LABELS[part].name if more[part] > 0 else ""
+
+
+def _against(by_work: Sequence[RankSummary]) -> str:
+    """The slowest, the median and the fastest rank on one scale."""
+    chosen = {"slowest": by_work[0], "median": by_work[len(by_work) // 2], "fastest": by_work[-1]}
+    if len(by_work) == 2:
+        del chosen["median"]
+    rows = [
+        Row(
+            f"rank {rank.rank} ({name})",
+            tuple(
+                Piece(value, f"p-{part}", f"{PART_LABELS[part].name} {format_ms(value)}")
+                for part in PARTS
+                if (value := rank.partition.get(part) or 0.0) > 0
+            ),
+            format_ms(rank.step_ms),
+        )
+        for name, rank in chosen.items()
+        if rank.partition
+    ]
+    shown = [part for part in PARTS if any(rank.partition.get(part) for rank in chosen.values())]
+    keys = legend({f"p-{part}": PART_LABELS[part].name for part in shown})
+    return bars("Ranks against each other", rows) + keys if rows else ""
+
+
+def _histogram(by_work: Sequence[RankSummary]) -> str:
+    values = [_own(rank) for rank in by_work]
+    low, high = min(values), max(values)
+    width = (high - low) / BINS
+    if width <= 0:
+        return ""
+    counts = [0] * BINS
+    for value in values:
+        counts[min(int((value - low) / width), BINS - 1)] += 1
+    rows = [
+        Row(
+            f"{format_ms(low + place * width)} to {format_ms(low + (place + 1) * width)}",
+            (Piece(count, "p-compute"),),
+            f"{count} rank{'' if count == 1 else 's'}",
+        )
+        for place, count in enumerate(counts)
+    ]
+    return "<h3>Step without waiting for others</h3>" + bars("Ranks by their own work per step", rows)
+
+
+def _matrix(page: Page, shown: Sequence[RankSummary], caption: str) -> str:
+    about = page.figures("ranks")
+    hosts, waited = about.get("hosts", {}), about.get("waited_for_ms", {})
+    parts = [part for part in PARTS if any((rank.partition.get(part) or 0.0) > 0 for rank in shown)]
+    head = ["Rank", *(["Machine"] if hosts else []), "Step", *(PART_LABELS[part].name for part in parts), "Waits for"]
+    head += ["Others wait for it"] if waited else []
+    rows = []
+    for rank in shown:
+        cells = [f"<td>{esc(hosts.get(str(rank.rank), ''), 40)}</td>"] if hosts else []
+        cells.append(f'<td class="number">{figure(rank.step_ms, format_ms(rank.step_ms))}</td>')
+        for part in parts:
+            value = rank.partition.get(part)
+            share = value / rank.step_ms if value is not None and rank.step_ms else 0.0
+            level = min(max(round(share * 10), 0), 10)
+            cells.append(f'<td class="number p-{part} h{level}">{figure(value, format_ms(value))}</td>')
+        cells.append(f"<td>{'nobody' if rank.waits_for is None else f'rank {esc(rank.waits_for)}'}</td>")
+        if waited:
+            wait = waited.get(str(rank.rank), 0.0)
+            cells.append(f'<td class="number">{figure(wait, format_ms(wait))}</td>')
+        mark = ' <b class="mark">critical</b>' if rank.rank == page.diagnosis.partition_rank else ""
+        rows.append(f'<tr><th scope="row">{esc(rank.rank)}{mark}</th>{"".join(cells)}</tr>')
+    return table(caption, head, rows, name="ranks")
