@@ -62,7 +62,20 @@ LIBRARIES: dict[str, set[str]] = {
     "llmprof": set(),
     "llmprof.__main__": set(),
 }
-ONLY_INSIDE_FUNCTIONS = {"tensorboard", "wandb", "mlflow", "distributed", "torch", "pynvml", "pandas", "plotly", "numba", "llvmlite", "orjson", "pyarrow"}
+ONLY_INSIDE_FUNCTIONS = {
+    "tensorboard",
+    "wandb",
+    "mlflow",
+    "distributed",
+    "torch",
+    "pynvml",
+    "pandas",
+    "plotly",
+    "numba",
+    "llvmlite",
+    "orjson",
+    "pyarrow",
+}
 COMPILED = {f"llmprof.collectors.files.scanner{part}" for part in ("", "_events", "_memory", "_tables", "_values")}
 """Modules of numba functions, which are themselves imported inside functions."""
 

@@ -205,7 +205,7 @@ _RANKS = (
           "fsdp-keep-unsharded enable-p2p", {"fsdp-keep-unsharded": "--no-reshard"}),
     _case("pipeline-bubble", "pipeline", "--layers 8 --width 2048 --heads 16 --seq 1024 --batch 16 --microbatches 2",
           "imbalance communication", "two stages and two micro-batches", "pipeline-bubble", "more-microbatches",
-          {"more-microbatches": "--microbatches 8"}),
+          {"more-microbatches": "--microbatches {n_microbatches:4}"}),
     _case("comm-slow-link", "gpt", f"{_GPT} --seq 512 --batch 4 --vocab 8192 {_SLOW}", "communication",
           "DDP of 230 million parameters without peer access", "slow-interconnect exposed-collectives",
           "enable-p2p compress-gradients", {"enable-p2p": "NCCL_P2P_DISABLE=", "compress-gradients": "--compress"}),

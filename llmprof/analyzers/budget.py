@@ -80,7 +80,9 @@ def against_baseline(
     if apart:
         what = "; ".join(f"{item.name}: {item.a} and {item.b}" for item in apart)
         return (Limit(name="comparable", status="no_data", sentence=f"The runs are not alike ({what})."),), found
-    return (_slower(found, limit), *_more_memory(diagnosis, baseline, limit)), found
+    # Another batch needs other memory: then it says nothing.
+    memory = _more_memory(diagnosis, baseline, limit) if found.scale == 1 else ()
+    return (_slower(found, limit), *memory), found
 
 
 def share_of(text: str) -> float:

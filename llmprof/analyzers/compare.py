@@ -7,6 +7,7 @@ its parts with 95 % intervals, kernels and collectives, settings, and findings t
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -220,13 +221,20 @@ def _parts(a: Diagnosis, b: Diagnosis, scale: float, step_ms: float) -> tuple[Ch
     for name in order:
         if name not in a.partition and name not in b.partition:
             continue
-        noises = (a.partition_noise_ms.get(name), b.partition_noise_ms.get(name))
+        noises = (_part_noise(a, name), _part_noise(b, name))
         noise = None
-        if a.partition_noise_ms and b.partition_noise_ms:
-            noise = sqrt((noises[0] or 0.0) ** 2 + (scale * (noises[1] or 0.0)) ** 2)
+        if noises[0] is not None and noises[1] is not None:
+            noise = sqrt(noises[0] ** 2 + (scale * noises[1]) ** 2)
         values = (a.partition.get(name) or 0.0, scale * (b.partition.get(name) or 0.0))
         found.append(_change(name, *values, noise, step_ms))
     return tuple(found)
+
+
+def _part_noise(diagnosis: Diagnosis, name: str) -> float | None:
+    """Half the interval of a part; None where it was measured otherwise than in the traced steps."""
+    if diagnosis.partition_noise_ms and not diagnosis.partition.get(name):
+        return diagnosis.partition_noise_ms.get(name, 0.0)
+    return diagnosis.partition_noise_ms.get(name)
 
 
 def _tables(
@@ -266,7 +274,7 @@ def _findings(a: Diagnosis, b: Diagnosis, scale: float, step_ms: float) -> tuple
         state = _state(one, other, scale, step_ms)
         if state is None:
             continue
-        told = other or one
+        told = other if other is not None and other.status == "fired" else one
         assert told is not None
         costs = [item.cost_ms if item is not None and item.status == "fired" else None for item in (one, other)]
         found.append(
@@ -337,12 +345,14 @@ def _unlike(a: Diagnosis, b: Diagnosis, first: RunSide, second: RunSide) -> Iter
 
 
 _NO_SETTINGS = ("gpu", "world_size", "hardware", "model.name", "model.trainable_parameters")
+_OF_ONE_PROCESS = re.compile(r"variables\.(\w*RANK|MASTER_\w+|TORCHELASTIC_\w+|SLURM_\w+|HOSTNAME|\w*_RUN_ID)\Z")
+"""Launchers set these anew for every process or run."""
 
 
 def _settings(a: Diagnosis, b: Diagnosis) -> Iterator[Unlike]:
     one, other = dict(_flat("", a.environment)), dict(_flat("", b.environment))
     for name in sorted(one.keys() | other.keys()):
-        if name.startswith(_NO_SETTINGS) or one.get(name) == other.get(name):
+        if name.startswith(_NO_SETTINGS) or _OF_ONE_PROCESS.match(name) or one.get(name) == other.get(name):
             continue
         yield Unlike(name=name, a=one.get(name), b=other.get(name))
 

@@ -14,6 +14,8 @@ from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.operator_facts import OperatorFacts
 from llmprof.analyzers.facts.partition import Partition
 from llmprof.analyzers.rules.out_of_memory import circumstances
+from llmprof.analyzers.rules.straggler_rank import perturbed
+from llmprof.analyzers.rules.thresholds import STRAGGLER_CAUSE
 from llmprof.analyzers.sentences import abstention, sentence
 
 __all__ = ["judge", "scores"]
@@ -28,7 +30,7 @@ would shorten the step less than a third of what the kernels take."""
 BANDWIDTH_SHARE = 0.70
 """Share of kernel time in memory-bound classes from which the limit is bandwidth (XProf's MemoryBound)."""
 IMBALANCE_SHARE = 0.10
-"""Excess of the critical rank over the median rank, as a share of the step (TraceML's straggler warning)."""
+"""Excess of the critical rank over the median of the others, as a share of the step (TraceML's straggler warning)."""
 EXPLAINED_SHARE = 0.80
 """When one class explains this much of a straggler's excess, that class is the bound."""
 RESERVED_SHARE = 0.97
@@ -54,6 +56,8 @@ CUT_FACTOR = 0.7
 NO_ARGUMENTS_FACTOR = 0.9
 """Most collectives do not say what they were asked to do, so they are told from other kernels by name alone."""
 
+_DISTORTED = ("host", "sync")
+"""Parts that a profiler makes longer."""
 BANDWIDTH_CLASSES = (
     "elementwise", "normalization", "softmax", "cross_entropy", "optimizer", "reduction", "embedding", "index", "copy",
     "dropout",
@@ -63,7 +67,7 @@ BANDWIDTH_CLASSES = (
 
 @dataclass(frozen=True, slots=True)
 class _Imbalance:
-    """How much the critical rank's own work exceeds the median rank's, and the part that explains most of it."""
+    """How much the critical rank's own work exceeds the others' median, and the part that explains most of it."""
 
     share: float
     part: str
@@ -181,21 +185,29 @@ def _roofline_share(operators: OperatorFacts | None) -> float:
 
 
 def _imbalance(facts: Facts) -> _Imbalance | None:
-    """The straggler, when the critical rank's own work exceeds the median rank's by IMBALANCE_SHARE of the step."""
+    """The straggler, when the critical rank's own work exceeds the others' median by IMBALANCE_SHARE of the step.
+
+    None also where it is the host that is later, or no part stands out, in a trace that slowed hosts down: a profiler
+    does not slow all of them alike.
+    """
     parts = {number: rank.partition for number, rank in facts.ranks.items() if rank.partition is not None}
     critical = facts.critical.partition
     if critical is None or len(parts) < 2 or critical.step_ns <= 0:
         return None
     own = {number: part.step_ns - part.parts["skew"] for number, part in parts.items()}
-    excess = own[facts.critical.rank] - statistics.median(own.values())
+    others = [number for number in parts if number != facts.critical.rank]
+    excess = own[facts.critical.rank] - statistics.median(own[number] for number in others)
     if excess < IMBALANCE_SHARE * critical.step_ns:
         return None
     over = {
-        name: value - statistics.median(part.parts[name] for part in parts.values())
+        name: value - statistics.median(parts[number].parts[name] for number in others)
         for name, value in critical.parts.items()
         if name != "skew"
     }
     part = max(over, key=lambda name: over[name])
+    untold = over[part] < STRAGGLER_CAUSE.value * sum(value for value in over.values() if value > 0)
+    if (part in _DISTORTED or untold) and perturbed(facts):
+        return None
     return _Imbalance(excess / critical.step_ns, part, over[part] / excess)
 
 

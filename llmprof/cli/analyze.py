@@ -15,7 +15,7 @@ from llmprof.errors import InputError, NotEnoughDataError
 if TYPE_CHECKING:
     from llmprof.timeline.timeline import Timeline
 
-__all__ = ["analyze"]
+__all__ = ["analyze", "numbers"]
 
 
 def analyze(
@@ -56,7 +56,7 @@ def analyze(
 
     timelines: list[Timeline] = []
     keep = timelines.append if out else None
-    diagnosis = diagnose_paths(paths, step_ms, _numbers(ranks), engine, scheduler, burst, keep)
+    diagnosis = diagnose_paths(paths, step_ms, numbers(ranks), engine, scheduler, burst, keep)
     report = write_results(diagnosis, out, timelines=timelines, redact=redact) if out else None
     if as_json:
         answer(diagnosis.to_json())
@@ -71,7 +71,7 @@ def analyze(
         raise typer.Exit(NotEnoughDataError.exit_code)
 
 
-def _numbers(text: str | None) -> list[int]:
+def numbers(text: str | None) -> list[int]:
     """The ranks in `0,1,2`; InputError for anything else."""
     parts = [part.strip() for part in text.split(",")] if text is not None else []
     if not all(part.isdecimal() and len(part) < 7 for part in parts):

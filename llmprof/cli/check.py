@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llmprof.cli.completing import run_directories
 from llmprof.cli.console import answer
 from llmprof.errors import BudgetError, InputError, NotEnoughDataError, NotFoundError
 
@@ -23,7 +24,11 @@ DEFAULT_BUDGET = Path("llmprof.toml")
 def check(
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="PATH...", help="A run directory, an analysis.json, or the traces of all ranks."),
+        typer.Argument(
+            metavar="PATH...",
+            help="A run, an analysis.json, or the traces of all ranks.",
+            autocompletion=run_directories,
+        ),
     ],
     budget: Annotated[
         Path | None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llmprof.cli.completing import run_directories
 from llmprof.cli.console import answer, width_of
 from llmprof.errors import InputError
 
@@ -18,8 +19,13 @@ __all__ = ["compare"]
 
 
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="The run before: a run directory, analysis.json or a trace.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="The run after.")],
+    a: Annotated[
+        str,
+        typer.Argument(
+            metavar="A", help="The run before: run directory, analysis.json or trace.", autocompletion=run_directories
+        ),
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="The run after.", autocompletion=run_directories)],
     step_ms: Annotated[
         tuple[float, float] | None,
         typer.Option("--step-ms", metavar="A B", help="Mean unprofiled steps in ms, for traces that have no baseline."),
@@ -32,6 +38,9 @@ def compare(
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE when it exists.")] = False,
+    redact: Annotated[
+        bool, typer.Option("--redact/--no-redact", help="Leave folders, machines and arguments out of FILE.")
+    ] = True,
 ) -> None:
     """Tell what changed from run A to run B, part by part, and whether it is more than noise."""
     from llmprof.analyzers.compare import compare_runs
@@ -44,7 +53,13 @@ def compare(
     first, second = (diagnose_paths([path], step) for path, step in zip((a, b), steps, strict=True))
     found = compare_runs(first, second, (a, b))
     if out is not None:
-        _write(found, out)
+        if redact:
+            from llmprof.reports.redact import redacted
+
+            names = (Path(a).resolve().name, Path(b).resolve().name)
+            _write(compare_runs(redacted(first), redacted(second), names), out)
+        else:
+            _write(found, out)
     answer(comparison_json(found) if as_json else comparison_text(found, width=width_of(sys.stdout)))
 
 

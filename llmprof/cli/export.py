@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from llmprof.cli.completing import run_directories
 from llmprof.cli.console import answer
 
 __all__ = ["ExportKind", "export"]
@@ -24,7 +25,10 @@ class ExportKind(str, Enum):
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory, of a job that is going on or over.")],
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="The run directory, also of a running job.", autocompletion=run_directories),
+    ],
     to: Annotated[ExportKind, typer.Option("--to", help="The tool.")],
     out: Annotated[
         str,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 import select
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -38,11 +39,8 @@ def live_panel(run: Path) -> Iterator[None]:
         return
     drawing: subprocess.Popen[bytes] | None = None
     with suppress(OSError):
-        # In a session of its own no signal of the terminal reaches it; it ends with the pipe.
-        command = [sys.executable, "-m", "llmprof.cli.live_panel", str(run)]
-        drawing = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True, env=_environment()
-        )
+        command = [sys.executable, "-m", "llmprof.cli.live_panel", str(run), str(os.getpgrp())]
+        drawing = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=_environment())
     try:
         yield
     finally:
@@ -53,8 +51,11 @@ def live_panel(run: Path) -> Iterator[None]:
 
 
 def main() -> None:
-    """Draw on standard error until standard input ends."""
-    panel = _Panel(Path(sys.argv[1]), sys.stderr.fileno())
+    """Draw on standard error until standard input ends, while this group of processes has the terminal."""
+    with suppress(OSError):
+        os.setpgid(0, 0)  # the signals of the terminal are not for this process; it ends with the pipe
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    panel = _Panel(Path(sys.argv[1]), sys.stderr.fileno(), int(sys.argv[2]))
     try:
         with suppress(Exception):  # the training goes on without a panel
             panel.draw_until_stopped()
@@ -85,8 +86,8 @@ def _can_draw() -> bool:
 class _Panel:
     """The rows at the bottom of one terminal."""
 
-    def __init__(self, run: Path, terminal: int) -> None:
-        self._run, self._terminal = run, terminal
+    def __init__(self, run: Path, terminal: int, owner: int) -> None:
+        self._run, self._terminal, self._owner = run, terminal, owner
         self._size: os.terminal_size | None = None
 
     def draw_until_stopped(self) -> None:
@@ -96,8 +97,16 @@ class _Panel:
         live = LiveRun(self._run)
         while not select.select([sys.stdin], [], [], LOOK_S)[0]:
             state = live.look()
-            if state.steps:
+            if not self._in_front():
+                self.remove()  # the job was suspended, or sent to the background
+            elif state.steps:
                 self._draw(self._lines_of(state))
+
+    def _in_front(self) -> bool:
+        try:
+            return os.tcgetpgrp(self._terminal) == self._owner
+        except OSError:
+            return True  # it is not the terminal of this session, and nobody is put in front
 
     def remove(self) -> None:
         """Give the rows back to the terminal."""

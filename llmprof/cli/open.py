@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from llmprof.cli.completing import run_directories
 from llmprof.cli.console import answer, note
 from llmprof.errors import InputError
 
@@ -29,10 +30,16 @@ NAME = "timeline.perfetto.json.gz"
 
 def open_(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="A run directory, or the traces of all ranks of one run.")
+        list[str],
+        typer.Argument(
+            metavar="PATH...", help="A run directory, or traces of all its ranks.", autocompletion=run_directories
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option("-o", "--out", metavar="FILE", help=f"The file (default: {NAME} in the run).")
+    ] = None,
+    ranks: Annotated[
+        str | None, typer.Option("--ranks", metavar="N,N...", help="Ranks of a run to show (default: the first 8).")
     ] = None,
     viewer: Annotated[str, typer.Option("--ui", metavar="URL", help="A Perfetto of your own.")] = VIEWER,
     browser: Annotated[
@@ -40,10 +47,11 @@ def open_(
     ] = True,
 ) -> None:
     """Open the traced steps in Perfetto's viewer, in a browser; nothing is uploaded."""
+    from llmprof.cli.analyze import numbers
     from llmprof.cli.perfetto import export_perfetto
 
     path = out or _default(paths)
-    exported = export_perfetto(paths, path)
+    exported = export_perfetto(paths, path, ranks=numbers(ranks))
     answer(str(path.resolve()))
     note(f"{exported.slices:,} slices, {exported.flows:,} arrows, {exported.counters:,} readings.")
     if not browser:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from llmprof.cli.completing import run_directories
 from llmprof.cli.console import answer, note
 from llmprof.errors import InputError, LlmprofError, NotFoundError
 from llmprof.timeline import rundir
@@ -23,7 +24,12 @@ LOOK_S = 0.1
 
 
 def trigger(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory of a run that is going on.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN", help="The run directory of a run that is going on.", autocompletion=run_directories
+        ),
+    ],
     steps: Annotated[
         int | None,
         typer.Option(min=1, help="Steps to trace for time (default: 4, as long as the run may still trace some)."),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llmprof.cli.completing import fix_ids
 from llmprof.cli.console import answer, note
 from llmprof.errors import InputError, NotEnoughDataError
 
@@ -40,7 +41,13 @@ class _Wanted:
 def try_fix(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory of a finished `llmprof run`.")],
     fix: Annotated[
-        list[str], typer.Option("--fix", metavar="ID[=VALUE]", help="The fix to apply; several are applied together.")
+        list[str],
+        typer.Option(
+            "--fix",
+            metavar="ID[=VALUE]",
+            help="The fix to apply; several are applied together.",
+            autocompletion=fix_ids,
+        ),
     ],
     pairs: Annotated[int, typer.Option(min=1, help="Plain and fixed runs, in turns.")] = 2,
     steps: Annotated[int, typer.Option(min=3, help="Steady steps after which a run is ended.")] = 40,

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from llmprof.cli.completing import run_directories
 from llmprof.cli.console import answer, note, width_of
 from llmprof.errors import NotFoundError
 
@@ -18,7 +19,12 @@ LOOK_S = 1.0
 
 
 def watch(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory that `llmprof run` records into.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN", help="The folder that `llmprof run` records into.", autocompletion=run_directories
+        ),
+    ],
     once: Annotated[
         bool, typer.Option("--once", help="Say once how the run is and leave; so it is without a terminal.")
     ] = False,

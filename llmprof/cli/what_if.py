@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llmprof.cli.completing import fix_ids
 from llmprof.cli.console import answer
 from llmprof.errors import InputError, NotEnoughDataError
 from llmprof.units import NS_PER_MS, format_ms, format_ms_range, format_percent, ms, round_ms
@@ -27,7 +28,8 @@ def what_if(
         list[str], typer.Argument(metavar="PATH...", help="A run directory, or the traces of all ranks of one run.")
     ],
     fixes: Annotated[
-        list[str] | None, typer.Option("--fix", metavar="ID", help="A fix; several are applied together.")
+        list[str] | None,
+        typer.Option("--fix", metavar="ID", help="A fix; several are applied together.", autocompletion=fix_ids),
     ] = None,
     step_ms: Annotated[
         float | None,

@@ -148,7 +148,7 @@ def _figures(found: RunComparison) -> Table:
         ("steps measured", *(UNKNOWN if side.steps is None else str(side.steps) for side in (a, b)), ""),
     ]
     kept = tuple(line for line in rows if line[1:3] != (UNKNOWN, UNKNOWN))
-    return Table(title="Both runs", head=("", f"A: {_tail(a.name)}", f"B: {_tail(b.name)}", "change"), rows=kept)
+    return Table(title="Both runs", head=("figure", f"A: {_tail(a.name)}", f"B: {_tail(b.name)}", "change"), rows=kept)
 
 
 def _tail(name: str) -> str:
@@ -169,7 +169,7 @@ def _waterfall(found: RunComparison) -> Table | None:
     note = "ms per step, B's for A's tokens" if found.scale != 1 else "ms per step"
     return Table(
         title="From A to B, part by part",
-        head=("part", "A", "B", "change", "95 % interval", ""),
+        head=("part", "A", "B", "change", "95 % interval", "outcome"),
         rows=tuple(rows),
         note=note,
     )
@@ -194,7 +194,7 @@ def _changes(title: str, changes: Sequence[Change], name: Callable[[str], str]) 
         )
         for change in changes[:MOST_ROWS]
     )
-    return Table(title=title, head=("name", "A", "B", "change", ""), rows=rows, note=_rest(len(changes)))
+    return Table(title=title, head=("name", "A", "B", "change", "note"), rows=rows, note=_rest(len(changes)))
 
 
 def _findings(changes: Sequence[FindingChange]) -> Table | None:
@@ -209,7 +209,7 @@ def _findings(changes: Sequence[FindingChange]) -> Table | None:
         )
         for item in changes[:MOST_ROWS]
     )
-    return Table(title="Findings", head=("finding", "", "A", "B"), rows=rows, note=_rest(len(changes)))
+    return Table(title="Findings", head=("finding", "state", "A", "B"), rows=rows, note=_rest(len(changes)))
 
 
 def _told(cost: float | None, status: str) -> str:
@@ -220,11 +220,17 @@ def _settings(settings: Sequence[Unlike]) -> Table | None:
     if not settings:
         return None
 
-    def shown(value: object) -> str:
-        return "-" if value is None else clip(visible(value), 60)
-
-    rows = tuple((clip(visible(item.name), 60), shown(item.a), shown(item.b)) for item in settings[:MOST_ROWS])
+    rows = tuple(
+        (clip(visible(item.name), 60), _value(item.a, item.b), _value(item.b, item.a)) for item in settings[:MOST_ROWS]
+    )
     return Table(title="Settings that differ", head=("setting", "A", "B"), rows=rows, note=_rest(len(settings)))
+
+
+def _value(value: object, other: object) -> str:
+    """A setting; of a list, such as a command, only what the other one does not have."""
+    if isinstance(value, list) and isinstance(other, list):
+        value = " ".join(str(item) for item in value if item not in other) or "-"
+    return "-" if value is None else clip(visible(value), 40)
 
 
 def _rest(count: int) -> str:
@@ -243,7 +249,7 @@ def _columns(table: Table, width: int) -> list[str]:
     """Aligned columns: names to the left and cut where there is no room, everything else to the right."""
     rows = [table.head, *table.rows]
     widths = [max(cell_len(row[place]) for row in rows) for place in range(len(table.head))]
-    widths[0] = max(min(widths[0], width - 2 - sum(size + 2 for size in widths[1:])), 16)
+    widths[0] = max(min(widths[0], width - 2 - sum(size + 2 for size in widths[1:])), 24)
     last = len(table.head) - 1
     lines = []
     for row in rows:

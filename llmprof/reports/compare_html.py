@@ -90,15 +90,15 @@ def _waterfall(found: RunComparison) -> str:
         level += part.delta_ms
         levels.append(level)
     scale = (WIDTH - LEFT - RIGHT) / (max(levels) * 1.02 or 1.0)
-    rows = [_bar(0, "A", 0.0, found.a.step_ms, "whole", format_ms(found.a.step_ms), scale)]
+    rows = [_bar(0, "A", (0.0, found.a.step_ms, 0.0), "whole", format_ms(found.a.step_ms), scale)]
     level = found.a.step_ms
     for place, part in enumerate(parts, 1):
-        rows.append(
-            _bar(place, _name(part), level, level + part.delta_ms, _kind(part), signed_ms(part.delta_ms), scale)
-        )
+        free = level + max(part.high_ms or 0.0, part.delta_ms, 0.0)
+        ends = (level, level + part.delta_ms, free)
+        rows.append(_bar(place, _name(part), ends, _kind(part), signed_ms(part.delta_ms), scale))
         rows.append(_noise(place, part, level, scale))
         level += part.delta_ms
-    rows.append(_bar(len(parts) + 1, "B", 0.0, after, "whole", format_ms(after), scale))
+    rows.append(_bar(len(parts) + 1, "B", (0.0, after, 0.0), "whole", format_ms(after), scale))
     height = ROW * (len(parts) + 2) + 12
     return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="From A to B by part">{"".join(rows)}</svg>'
 
@@ -111,13 +111,14 @@ def _kind(part: Change) -> str:
     return "more" if part.delta_ms > 0 else "less"
 
 
-def _bar(place: int, name: str, start: float, end: float, kind: str, label: str, scale: float) -> str:
+def _bar(place: int, name: str, ends: tuple[float, float, float], kind: str, label: str, scale: float) -> str:
+    """A bar between the first two ends; its label stands right of all three."""
     top = 6 + place * ROW
-    left, right = (LEFT + scale * value for value in sorted((start, end)))
+    left, right = (LEFT + scale * value for value in sorted(ends[:2]))
     return (
         f'<text x="{LEFT - 10}" y="{top + 16}" text-anchor="end">{esc(name, 30)}</text>'
         f'<rect class="{kind}" x="{left:.1f}" y="{top + 3}" width="{max(right - left, 1):.1f}" height="{ROW - 8}"/>'
-        f'<text class="soft" x="{right + 12:.1f}" y="{top + 16}">{esc(label)}</text>'
+        f'<text class="soft" x="{LEFT + scale * max(ends) + 12:.1f}" y="{top + 16}">{esc(label)}</text>'
     )
 
 

@@ -25,6 +25,8 @@ NOTABLE = 0.1
 LAZY = 50.0
 """Percent of the time with a kernel, below which the GPU is rather waited for than waits."""
 NEARLY_FULL = 0.97
+SILENT_S, SILENT_STEPS = 30.0, 10
+"""A step that takes ten times as long as usual, and half a minute at least: steps are written every two seconds."""
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -50,6 +52,9 @@ def suspicion_of(state: LiveState) -> str:
     recent = state.steps[-RECENT:]
     if len(recent) < 3:
         return ""
+    usual_s = statistics.median(step.wall_ms for step in recent) / 1000
+    if state.silent_s is not None and state.silent_s > max(SILENT_S, SILENT_STEPS * usual_s):
+        return f"quiet: no step has ended for {state.silent_s:.0f} s (saving, evaluating, or hanging)"
     measured = [step for step in recent if step.waited_ms is not None]
     waiting = [step for step in measured if (step.waited_ms or 0.0) >= NOTABLE * step.wall_ms]
     if measured and 2 * len(waiting) > len(measured):

@@ -30,6 +30,7 @@ MOST_RANKS = 64
 """Ranks whose steps are followed, the first ones; of a larger job these tell enough at a glance."""
 MOST_AT_ONCE = 4 << 20
 """Bytes of a file that one look reads; the first look at a long run starts that far before its end."""
+LIMIT = 1 << 62
 FRESH_NS = 30 * NS_PER_S
 """Telemetry that is older than this is not how the GPU is now."""
 STALLS = ("checkpoint", "evaluation", "gc")
@@ -78,6 +79,8 @@ class LiveState:
     world_size: int | None
     ranks: int
     steps: tuple[StepNow, ...] = ()
+    silent_s: float | None = None
+    """Since the end of the last step of any rank; None before the first, and after the end."""
     gpus: tuple[GpuNow, ...] = ()
     notes: tuple[str, ...] = ()
     """What happened lately: a burst, a checkpoint, a collector that was switched off."""
@@ -109,20 +112,21 @@ class LiveRun:
             known.extend(filter(None, (_step(line, rank in self._on_device) for line in lines)))
             self._note(rank, folder)
             if self._world is None:
-                world = self._object(folder / rundir.RANK).get("world_size")
-                self._world = world if isinstance(world, int) else None
+                self._world = _whole(self._object(folder / rundir.RANK).get("world_size"))
         for path in sorted((self._run / "nodes").glob("*/device.csv"))[:MOST_RANKS]:
             self._devices(path)
-        now = time.time_ns()
-        start, end = header.get("start_unix_ns"), header.get("end_unix_ns")
-        elapsed = (end if isinstance(end, int) else now) - start if isinstance(start, int) else None
-        first = min(self._steps, default=None)
+        start, end = _whole(header.get("start_unix_ns")), _whole(header.get("end_unix_ns"))
+        stepped = max((known[-1].end_ns for known in self._steps.values() if known), default=None)
+        # The clocks of the job, where they tell the time: the one here may be another.
+        read = max((known[-1][0] for known in self._gpus.values()), default=None)
+        now = end or max(read or time.time_ns(), stepped or 0)
         # After the end, readings of the idle GPU say nothing of the run.
-        last = max((known[-1].end_ns for known in self._steps.values() if known), default=now)
-        until = last if isinstance(end, int) else now
+        until = now if end is None or stepped is None else stepped
+        first = min(self._steps, default=None)
         return LiveState(
             name=self._run.name,
-            elapsed_s=None if elapsed is None else elapsed / NS_PER_S,
+            elapsed_s=None if start is None else (now - start) / NS_PER_S,
+            silent_s=None if stepped is None or end is not None else (now - stepped) / NS_PER_S,
             ended=_ended(header),
             world_size=self._world,
             ranks=len({rank for rank, _, _ in folders}),
@@ -152,8 +156,8 @@ class LiveRun:
             where = f"step {step}" if isinstance(step, int) else "this run"
             if kind == "burst_armed":
                 self._notes.append(f"from step {event.get('first_step', '?')} on some steps are traced")
-            elif kind == "checkpoint" and isinstance(event.get("ns"), int):
-                self._notes.append(f"checkpoint in {where}: {event['ns'] / NS_PER_S:.1f} s")
+            elif kind == "checkpoint" and (took := _whole(event.get("ns"))) is not None:
+                self._notes.append(f"checkpoint in {where}: {took / NS_PER_S:.1f} s")
             elif kind == "out_of_memory":
                 self._notes.append(f"rank {rank} ran out of memory in {where}")
             elif kind == "disarmed":
@@ -207,19 +211,25 @@ class _Tail:
 
 
 def _step(line: Mapping[str, Any], on_device: bool) -> StepNow | None:
-    number, start, wall = line.get("n"), line.get("t"), line.get("wall")
-    if not (isinstance(number, int) and isinstance(start, int) and isinstance(wall, int)):
+    number, start, wall = (_whole(line.get(key)) for key in ("n", "t", "wall"))
+    if number is None or start is None or wall is None:
         return None
-    waited = line.get("data_wait_exposed" if on_device else "data_wait")
+    waited = _whole(line.get("data_wait_exposed" if on_device else "data_wait"))
+    stalls = {name: _whole(line.get(name)) for name in STALLS}
     return StepNow(
         number=number,
         end_ns=start + wall,
         wall_ms=wall / NS_PER_MS,
         phase=str(line.get("phase")),
-        waited_ms=waited / NS_PER_MS if isinstance(waited, int) else None,
-        stalls_ms={name: line[name] / NS_PER_MS for name in STALLS if isinstance(line.get(name), int)},
-        tokens=line["tokens"] if isinstance(line.get("tokens"), int) else None,
+        waited_ms=None if waited is None else waited / NS_PER_MS,
+        stalls_ms={name: ns / NS_PER_MS for name, ns in stalls.items() if ns is not None},
+        tokens=_whole(line.get("tokens")),
     )
+
+
+def _whole(value: Any) -> int | None:
+    """A count or a time of believable size; anything else is damage."""
+    return value if type(value) is int and 0 <= value < LIMIT else None
 
 
 def _recent(readings: deque[tuple[int, GpuNow]], until: int) -> GpuNow:
@@ -233,11 +243,12 @@ def _recent(readings: deque[tuple[int, GpuNow]], until: int) -> GpuNow:
 def _gpu(host: str, gpu: int, row: Mapping[str, str]) -> GpuNow:
     def number(name: str) -> float | None:
         try:
-            return float(row[name])
+            value = float(row[name])
         except (KeyError, ValueError):
             return None
+        return value if 0 <= value < LIMIT else None
 
-    reasons = int(number("throttle_reasons") or 0)
+    reasons = number("throttle_reasons")
     return GpuNow(
         host=host,
         gpu=gpu,
@@ -247,7 +258,7 @@ def _gpu(host: str, gpu: int, row: Mapping[str, str]) -> GpuNow:
         power_w=number("power_w"),
         sm_mhz=number("sm_mhz"),
         temp_c=number("temp_c"),
-        throttled=bool(reasons & THROTTLED),
+        throttled=reasons is not None and bool(int(reasons) & THROTTLED),
     )
 
 

@@ -1,7 +1,7 @@
 """How does a recording look in Perfetto? Chrome's JSON with classes, idle causes, steps and findings as tracks.
 
 Every rank is up to three processes: what llmprof says of it, its host threads, and each of its GPUs. Times are µs from
-a second before the earliest rank's origin, with the nanoseconds behind the point. Rows of one lane that overlap without
+a moment before the earliest rank's origin, with the nanoseconds behind the point. Rows of one lane that overlap without
 one holding the other (they do on AMD, and with programmatic launches) go to a second track of the same name: Perfetto
 would drop them.
 """
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 import numpy.typing as npt
 
+from llmprof._version import __version__
 from llmprof.analyzers.facts.kernel_names import CLASSES
 from llmprof.analyzers.facts.kernels import row_classes
 from llmprof.errors import InputError
@@ -41,8 +42,8 @@ LONGEST_NAME = 500
 VERDICT, HOST, DEVICE = 1, 2, 3
 """Places of a rank's processes; ranks are PLACES apart, and 0 is nobody."""
 PLACES = 100
-AROUND_NS = 1_000_000_000
-"""Telemetry is sampled a few times a second: that of a second before and after what was traced tells something. The
+AROUND_NS = 250_000_000
+"""Telemetry is sampled five times a second: the readings next to what was traced tell something of it. The
 trace begins as much earlier, because Perfetto drops what comes before its time 0."""
 _CAUSES = {
     "wait": "waits for the next batch",
@@ -104,7 +105,7 @@ class _Writer:
         self._first = True
 
     def write(self, facts: Facts | None, diagnosis: Diagnosis) -> Exported:
-        told = {"sentence": visible(diagnosis.verdict.sentence), "paths": [visible(p) for p in diagnosis.source.paths]}
+        told = {"version": __version__, "verdict": visible(diagnosis.verdict.sentence)}
         self._stream.write(f'{{"displayTimeUnit":"ms","llmprof":{json.dumps(told)},"traceEvents":[\n')
         for rank in self._timeline.ranks:
             known = facts.ranks.get(rank.rank) if facts is not None else None
@@ -169,7 +170,7 @@ class _Writer:
         base, shift = rank.rank * PLACES, rank.origin_ns - self._origin
         self._process(base + HOST, f"rank {rank.rank}: host", 2 * rank.rank + 1)
         classes = row_classes(events)
-        place: dict[int, tuple[int, int]] = {}
+        place = np.zeros((len(events), 2), dtype=np.int64)
         for lane in np.unique(events.lane).tolist():
             about = rank.lanes[lane]
             process = base + (DEVICE + min(about.device, PLACES - DEVICE - 1) if about.on_device else HOST)
@@ -182,20 +183,20 @@ class _Writer:
             about_rows = list(_arguments(events, rows, classes))
             kinds = [Kind(kind).name.lower() for kind in events.kind[rows].tolist()]
             tracks = self._track(process, title, None, names, start, start + events.dur[rows], about_rows, kinds)
-            place.update(zip(rows.tolist(), ((process, track) for track in tracks), strict=True))
+            place[rows, 0], place[rows, 1] = process, tracks
         self._arrows(events, shift, place)
 
-    def _arrows(self, events: EventTable, shift: int, place: Mapping[int, tuple[int, int]]) -> None:
+    def _arrows(self, events: EventTable, shift: int, place: npt.NDArray[np.int64]) -> None:
+        """From each launch to its device work; `place` is the process and the track of every row."""
         rows = events.rows(*DEVICE_KINDS)
         rows = rows[events.launch[rows] != NONE]
         launches = events.launch[rows]
         lines: list[str] = []
         ends = zip(
-            rows.tolist(), launches.tolist(), (events.ts[rows] + shift).tolist(),
-            (events.ts[launches] + shift).tolist(), strict=True,
+            *place[rows].T.tolist(), *place[launches].T.tolist(),
+            (events.ts[rows] + shift).tolist(), (events.ts[launches] + shift).tolist(), strict=True,
         )  # fmt: skip
-        for row, launch, at, issued in ends:
-            (process, track), (host, thread) = place[row], place[launch]
+        for process, track, host, thread, at, issued in ends:
             key = f'"id":{self._count["flows"] + len(lines) // 2},"name":"launch","cat":"launch"'
             lines.append(f'{{"ph":"s",{key},"pid":{host},"tid":{thread},"ts":{_us(issued)}}}')
             lines.append(f'{{"ph":"f","bp":"e",{key},"pid":{process},"tid":{track},"ts":{_us(at)}}}')

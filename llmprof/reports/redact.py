@@ -19,6 +19,8 @@ _PATH = re.compile(
 _KEPT = ("/dev/", "/proc/", "/sys/")
 _IP = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
 _HIDDEN = "..."
+_NOBODY = ("", "localhost", _HIDDEN)
+"""Names that tell nothing of a machine."""
 
 
 def without_paths(text: str) -> str:
@@ -58,7 +60,8 @@ def _hosts(diagnosis: Diagnosis) -> Mapping[str, str]:
     variables = diagnosis.environment.get("variables") or {}
     if isinstance(variables, Mapping):
         found += [str(variables[key]) for key in ("HOSTNAME", "MASTER_ADDR", "SLURMD_NODENAME") if variables.get(key)]
-    return {name: f"machine {place + 1}" for place, name in enumerate(dict.fromkeys(found)) if name}
+    named = [name for name in dict.fromkeys(found) if name not in _NOBODY]
+    return {name: f"machine {place + 1}" for place, name in enumerate(named)}
 
 
 def _cleaner(hosts: Mapping[str, str]) -> Callable[[str], str]:

@@ -112,6 +112,20 @@ def test_memory_that_grew_breaks_the_limit() -> None:
     assert {one.name: one.status for one in limits} == {"step": "kept", "peak_memory": "broken"}
 
 
+def test_a_larger_batch_is_judged_by_its_time_per_token_and_not_by_its_memory() -> None:
+    known, double = scaled(1.0), scaled(2.0)
+    assert known.step.peak_memory_bytes is not None
+    larger = replace(
+        double,
+        step=replace(
+            double.step, tokens_per_s=known.step.tokens_per_s, peak_memory_bytes=2 * known.step.peak_memory_bytes
+        ),
+    )
+    limits, found = against_baseline(larger, known, 0.05, ("old", "new"))
+    assert found.scale == pytest.approx(0.5)
+    assert [(one.name, one.status) for one in limits] == [("step", "kept")]
+
+
 def test_a_run_without_a_step_has_no_baseline() -> None:
     with pytest.raises(NotEnoughDataError):
         against_baseline(no_verdict(), scaled(1.0), 0.05, ("old", "new"))

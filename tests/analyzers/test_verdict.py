@@ -148,6 +148,22 @@ def test_a_straggler_that_no_class_explains_is_an_imbalance() -> None:
     assert "rank 1" in verdict.sentence
 
 
+def test_of_two_ranks_the_late_one_is_held_against_the_other_alone() -> None:
+    """15 ms of 100 are an excess of 15 %, not of the half that a median with the late rank itself would show."""
+    slow = rank_facts({"gemm": 75, "wait": 25}, rank=1)
+    fast = rank_facts({"gemm": 75, "wait": 10, "skew": 15}, rank=0)
+    assert "straggler-rank" in judge(facts(slow, fast)).flags
+
+
+@pytest.mark.parametrize(("traced_ms", "told"), [(104, True), (140, False)])
+def test_a_late_host_says_nothing_in_a_trace_that_slowed_hosts_down(traced_ms: int, told: bool) -> None:
+    slow = rank_facts({"gemm": 60, "launch": 40}, rank=1)
+    fast = rank_facts({"gemm": 60, "launch": 20, "skew": 20}, rank=0)
+    run = facts(slow, fast)
+    run = replace(run, step=replace(run.step, traced_mean_ns=traced_ms * MS))
+    assert ("straggler-rank" in judge(run).flags) == told
+
+
 def test_two_equal_causes_leave_little_confidence() -> None:
     verdict = judge(facts(rank_facts({"gemm": 30, "wait": 35, "launch": 35})))
     assert verdict.confidence is not None and verdict.confidence < 0.3

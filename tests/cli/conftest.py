@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,38 @@ def llmprof(tmp_path: Path) -> Llmprof:
         return subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=150
         )
+
+    return start
+
+
+InProcess = Callable[..., "Done"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def in_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Done]:
+    """`in_process(*arguments)`: as `llmprof`, without the second that another interpreter takes to start."""
+    monkeypatch.chdir(tmp_path)
+
+    def start(*arguments: str | Path) -> Done:
+        from llmprof.cli.app import main
+
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main([str(argument) for argument in arguments])
+        code = left.value.code
+        shown = capsys.readouterr()
+        return Done(code if isinstance(code, int) else 0, shown.out, shown.err)
 
     return start
 

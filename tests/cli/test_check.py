@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.cli.conftest import ROOT, Llmprof
+from tests.cli.conftest import ROOT, InProcess
 from tests.reports.samples import SAMPLES, input_starved, no_verdict
 
 
@@ -36,18 +36,18 @@ def runs(tmp_path: Path) -> Path:
     ("run", "code", "statuses"), [("good", 0, {"kept"}), ("slow", 3, {"broken", "kept"}), ("none", 4, {"no_data"})]
 )
 def test_the_exit_code_says_what_became_of_a_baseline(
-    llmprof: Llmprof, runs: Path, run: str, code: int, statuses: set[str]
+    in_process: InProcess, runs: Path, run: str, code: int, statuses: set[str]
 ) -> None:
-    done = llmprof("check", f"{run}.json", "--baseline", "good.json", "--json")
+    done = in_process("check", f"{run}.json", "--baseline", "good.json", "--json")
     assert done.returncode == code, done.stderr
     document = json.loads(done.stdout)
     assert document["schema"] == "llmprof.check/1"
     assert {one["status"] for one in document["limits"]} == statuses
 
 
-def test_a_budget_is_found_in_the_working_directory(llmprof: Llmprof, runs: Path) -> None:
+def test_a_budget_is_found_in_the_working_directory(in_process: InProcess, runs: Path) -> None:
     (runs / "llmprof.toml").write_text('[budget]\nstep_ms = 90\n[budget.parts]\ndata = "1 %"\n')
-    done = llmprof("check", "good.json", "--junit", "out.xml", "--markdown", "out.md")
+    done = in_process("check", "good.json", "--junit", "out.xml", "--markdown", "out.md")
     assert done.returncode == 3
     assert "1 of 2 limits kept, 1 broken" in done.stdout
     suite = ElementTree.parse(runs / "out.xml").getroot()
@@ -65,24 +65,24 @@ def test_a_budget_is_found_in_the_working_directory(llmprof: Llmprof, runs: Path
         ("[budget]\nstep = 1\n", "has no limit 'step'"),
     ],
 )
-def test_a_damaged_budget_is_one_sentence(llmprof: Llmprof, runs: Path, text: str, message: str) -> None:
+def test_a_damaged_budget_is_one_sentence(in_process: InProcess, runs: Path, text: str, message: str) -> None:
     (runs / "b.toml").write_text(text)
-    done = llmprof("check", "good.json", "--budget", "b.toml")
+    done = in_process("check", "good.json", "--budget", "b.toml")
     assert done.returncode == 2
     assert re.search(message, done.stderr)
     assert done.stderr.count("\n") == 1
 
 
-def test_without_a_budget_and_a_baseline_it_says_how_to_get_one(llmprof: Llmprof, runs: Path) -> None:
-    done = llmprof("check", "good.json")
+def test_without_a_budget_and_a_baseline_it_says_how_to_get_one(in_process: InProcess, runs: Path) -> None:
+    done = in_process("check", "good.json")
     assert done.returncode == 2
     assert "--baseline" in done.stderr
 
 
-def test_hostile_names_make_valid_xml(llmprof: Llmprof, runs: Path) -> None:
+def test_hostile_names_make_valid_xml(in_process: InProcess, runs: Path) -> None:
     (runs / "hostile.json").write_text(SAMPLES["hostile"]().to_json(), encoding="utf-8", errors="backslashreplace")
     (runs / "llmprof.toml").write_text('[budget.findings]\nseverity = "info"\n')
-    done = llmprof("check", "hostile.json", "--junit", "out.xml")
+    done = in_process("check", "hostile.json", "--junit", "out.xml")
     assert done.returncode == 3, done.stderr
     assert len(list(ElementTree.parse(runs / "out.xml").iter("failure"))) == 1
 
@@ -117,9 +117,9 @@ def test_the_action_of_the_documentation_runs(runs: Path) -> None:
     assert ElementTree.parse(runs / "llmprof.xml").getroot().get("failures") == "1"
 
 
-def test_the_budget_of_the_documentation_is_a_budget(llmprof: Llmprof, runs: Path) -> None:
+def test_the_budget_of_the_documentation_is_a_budget(in_process: InProcess, runs: Path) -> None:
     text = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
     (runs / "llmprof.toml").write_text(text.split("```toml\n")[1].split("```")[0])
-    done = llmprof("check", "good.json", "--json")
+    done = in_process("check", "good.json", "--json")
     assert done.returncode in (3, 4), done.stderr
     assert len(json.loads(done.stdout)["limits"]) == 9

@@ -13,9 +13,9 @@ import pytest
 
 from llmprof.cli.open import serve_once
 from llmprof.errors import InputError
-from tests.cli.conftest import ROOT, Llmprof
+from tests.cli.conftest import ROOT, InProcess
 
-RUN = ROOT / "sample_traces" / "host-small-model"
+RUN = ROOT / "sample_traces" / "communication-ddp"
 
 
 @pytest.fixture
@@ -26,25 +26,38 @@ def port() -> int:
         return number
 
 
-def test_without_a_browser_it_writes_the_file_and_says_what_to_do(llmprof: Llmprof, tmp_path: Path) -> None:
-    done = llmprof("open", RUN, "--no-browser", "-o", "x.perfetto.json.gz")
+def test_without_a_browser_it_writes_the_file_and_says_what_to_do(in_process: InProcess, tmp_path: Path) -> None:
+    done = in_process("open", RUN, "--no-browser", "-o", "x.perfetto.json.gz")
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path / 'x.perfetto.json.gz'}\n"
     assert "drop the file there" in done.stderr
     assert json.loads(gzip.decompress((tmp_path / "x.perfetto.json.gz").read_bytes()))["traceEvents"]
 
 
-def test_the_report_knows_the_ending(llmprof: Llmprof, tmp_path: Path) -> None:
-    done = llmprof("report", RUN, "-o", "x.perfetto.json")
+def test_the_report_knows_the_ending(in_process: InProcess, tmp_path: Path) -> None:
+    done = in_process("report", RUN, "-o", "x.perfetto.json")
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "x.perfetto.json").read_bytes())["traceEvents"]
 
 
-def test_an_analysis_has_no_events_to_show(llmprof: Llmprof, tmp_path: Path) -> None:
+def test_of_many_ranks_some_are_shown_and_that_is_said(
+    in_process: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmprof.cli.perfetto.MOST_RANKS", 1)
+    for options, rank in (([], 0), (["--ranks", "1"], 1)):
+        done = in_process("open", RUN, "--no-browser", "-o", f"{rank}.perfetto.json", *options)
+        assert done.returncode == 0, done.stderr
+        assert "1 of 2 ranks are in the file" in done.stderr
+        events = json.loads((tmp_path / f"{rank}.perfetto.json").read_bytes())["traceEvents"]
+        assert {event["pid"] // 100 for event in events} == {rank}
+    assert "has no rank 7" in in_process("open", RUN, "--no-browser", "-o", "x", "--ranks", "7").stderr
+
+
+def test_an_analysis_has_no_events_to_show(in_process: InProcess, tmp_path: Path) -> None:
     from tests.reports.samples import input_starved
 
     (tmp_path / "analysis.json").write_text(input_starved().to_json())
-    done = llmprof("open", "analysis.json", "--no-browser")
+    done = in_process("open", "analysis.json", "--no-browser")
     assert done.returncode == 2
     assert "holds no events" in done.stderr
 

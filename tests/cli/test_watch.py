@@ -85,7 +85,7 @@ def test_on_a_terminal_it_draws_and_leaves_when_the_run_is_over() -> None:
 def test_the_panel_stays_below_what_the_training_writes_and_goes_with_the_pipe() -> None:
     terminal = Terminal()
     try:
-        command = [sys.executable, "-m", "llmprof.cli.live_panel", str(RUN)]
+        command = [sys.executable, "-m", "llmprof.cli.live_panel", str(RUN), str(os.getpgrp())]
         drawing = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=terminal.theirs, env=ENVIRONMENT)
         assert drawing.stdin is not None
         os.write(terminal.theirs, b"first line\n")

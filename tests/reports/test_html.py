@@ -17,7 +17,7 @@ from llmprof.reports.html.svg import interval, meter, sparkline
 from llmprof.reports.labels import CLASS_LABELS, PART_LABELS
 from tests.reports.samples import HOSTILE_NAMES, SAMPLES, communication_bound, hostile, input_starved, no_verdict
 
-VOID = {"meta", "link", "br", "line", "polyline", "rect"}
+VOID = {"meta", "link", "br", "input", "line", "polyline", "rect", "path"}
 
 
 class Outline(HTMLParser):
@@ -151,8 +151,8 @@ def test_values_in_the_page_are_those_of_the_document() -> None:
 
 
 def test_ranks_are_shown_when_there_are_several() -> None:
-    assert 'id="ranks"' in render_html(communication_bound())
-    assert 'id="ranks"' not in render_html(input_starved())
+    assert 'class="ranks"' in render_html(communication_bound())
+    assert 'class="ranks"' not in render_html(input_starved())
 
 
 @pytest.mark.parametrize("colour", [label.colour for label in (*PART_LABELS.values(), *CLASS_LABELS.values())])
@@ -177,14 +177,18 @@ def test_a_steady_history_looks_steady() -> None:
     assert max(heights) - min(heights) < 1.0
 
 
-def test_of_many_ranks_the_worst_the_middle_and_the_best_are_shown() -> None:
+def test_of_many_ranks_the_worst_are_shown_and_all_can_be_searched() -> None:
     """Rank n has n ms of its own work in a step of 1000 ms; the critical rank is shown wherever it stands."""
     ranks = tuple(
         RankSummary(rank=n, step_ms=1000.0, partition={"compute": float(n), "skew": 1000.0 - n}) for n in range(512)
     )
     diagnosis = dataclasses.replace(communication_bound(), ranks=ranks, partition_rank=100)
     text = render_html(diagnosis)
-    table = text[text.index('id="ranks"') : text.index('id="run"')]
-    shown = [int(number) for number in re.findall(r'<th scope="row">(\d+)', table)]
-    assert shown == [*range(511, 495, -1), 257, 256, 255, 100, 2, 1, 0]
-    assert len(text) < 500_000
+    part = text[text.index('id="ranks"') : text.index('id="input"')]
+    shown = [int(number) for number in re.findall(r'<th scope="row">(\d+)', part)]
+    assert shown[:9] == [*range(511, 503, -1), 100]
+    assert shown[9:] == list(range(512))
+    assert 'class="filter"' in part
+    counts = [int(count) for count in re.findall(r'class="end">(\d+) ranks?<', part)]
+    assert sum(counts) == 512
+    assert len(text) < 1_000_000

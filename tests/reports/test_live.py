@@ -8,8 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from llmprof.reports.exporters.figures import figures_of
 from llmprof.reports.live import LINES, panel, suspicion_of
 from llmprof.reports.live_run import LiveRun, LiveState
 from llmprof.timeline import rundir
@@ -24,7 +26,7 @@ class Job:
 
     def __init__(self, folder: Path, **header: Any) -> None:
         self.folder = folder
-        self.start = time.time_ns() - 60_000 * MS
+        self.start = time.time_ns() - 5_000 * MS
         self.steps = 0
         rundir.write_json_atomic(folder / rundir.RUN, {"start_unix_ns": self.start, "exit_code": None, **header})
         (folder / "ranks" / "r00000").mkdir(parents=True)
@@ -62,6 +64,19 @@ def test_a_run_is_followed_as_it_grows_and_half_a_line_waits(tmp_path: Path) -> 
     with open(tmp_path / "ranks" / "r00000" / rundir.STEPS, "a") as file:
         file.write(' 5, "wall": 7000000, "phase": "after"}\n{damaged}\n\xff\n')
     assert [step.number for step in live.look().steps] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("value", [True, -1, "x", None, [1], {}, 1.5, 10**400, float("nan")])
+@pytest.mark.parametrize("key", ["n", "t", "wall", "data_wait", "tokens", "gc", "phase"])
+def test_damaged_lines_are_passed_over(tmp_path: Path, key: str, value: object) -> None:
+    job, live = Job(tmp_path), LiveRun(tmp_path)
+    job.step(3, data_wait=1, tokens=5)
+    job.step(1, **{key: value})
+    job.gpus([50.0], gpu_util="x", throttle_reasons="1e999")
+    state = live.look()
+    assert len(state.steps) >= 3
+    assert text(state)
+    assert all(np.isfinite(track.value).all() for track in figures_of(tmp_path).tracks)
 
 
 def test_waiting_for_data_is_suspected(tmp_path: Path) -> None:
@@ -103,6 +118,15 @@ def test_what_stands_out_is_suspected_and_nothing_else(
     job.gpus(gpus, **cells)
     found = suspicion_of(live.look())
     assert found.startswith(word) and bool(found) == bool(word)
+
+
+@pytest.mark.parametrize(("silent_s", "stuck"), [(20, False), (300, True)])
+def test_a_job_that_stands_still_is_noticed(tmp_path: Path, silent_s: int, stuck: bool) -> None:
+    job, live = Job(tmp_path), LiveRun(tmp_path)
+    job.start = time.time_ns() - silent_s * 1000 * MS
+    job.step(3, data_wait=0)
+    job.gpus([90.0])
+    assert suspicion_of(live.look()).startswith("quiet") == stuck
 
 
 def test_two_steps_are_not_enough_to_suspect_anything(tmp_path: Path) -> None:

@@ -12,17 +12,21 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import llmprof
 from llmprof.analyzers.diagnosis import Diagnosis, Evidence, Finding
 from llmprof.analyzers.facts.measure import measure
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.reports.perfetto import Exported, write_perfetto
+from llmprof.reports.perfetto import Exported, _nested, _us, write_perfetto
+from llmprof.timeline.events import Kind
 from llmprof.timeline.timeline import Timeline
 from tests.conftest import ROOT
 from tests.reports.samples import HOSTILE_NAMES
@@ -71,30 +75,73 @@ BY_TRACK = (
 )
 
 
-def test_every_event_arrives_in_perfettos_parser(two_ranks: Recorded, ask: Ask, tmp_path: Path) -> None:
-    path = tmp_path / "x.perfetto.json.gz"
-    wrote = two_ranks.write(path)
-    slices, flows, counters, dropped, tracks = ask(
-        path,
-        "select count(*) from slice",
-        "select count(*) from flow",
-        "select count(*) from counter",
-        DROPPED,
-        BY_TRACK,
-    )
-    assert dropped == []
-    assert (slices, flows, counters) == ([[wrote.slices]], [[wrote.flows]], [[wrote.counters]])
+@dataclass(frozen=True)
+class Answered:
+    """What Perfetto's parser says of an export; asked once, since it takes a second to start."""
+
+    wrote: Exported
+    rows: dict[str, list[list[Any]]]
+
+
+QUERIES = {
+    "slices": "select count(*) from slice",
+    "flows": "select count(*) from flow",
+    "counters": "select count(*) from counter",
+    "dropped": DROPPED,
+    "tracks": BY_TRACK,
+    "kernels": "select dur from slice where category = 'kernel' order by dur",
+    "findings": "select s.name, t.name, s.dur from slice s join thread_track k on s.track_id = k.id "
+    "join thread t using (utid) where s.category = 'finding' order by s.dur",
+}
+OVERLAPPING = tuple(
+    Evidence(label="x", value=1.0, rank=1, window_ns=window)
+    for window in ((0, 2000), (1000, 3000), (1500, 1800), (2_000_000, 5_000_000))
+)
+
+
+@pytest.fixture(scope="module")
+def answered(two_ranks: Recorded, ask: Ask, tmp_path_factory: pytest.TempPathFactory) -> Answered:
+    """The export of a run of two ranks with one planted finding, seen at four overlapping places."""
+    finding = Finding(rule="r", status="fired", title=HOSTILE_NAMES[0], summary="s", cost_ms=3.0, evidence=OVERLAPPING)
+    path = tmp_path_factory.mktemp("perfetto") / "x.perfetto.json.gz"
+    wrote = replace(two_ranks, diagnosis=replace(two_ranks.diagnosis, findings=(finding,))).write(path)
+    return Answered(wrote, dict(zip(QUERIES, ask(path, *QUERIES.values()), strict=True)))
+
+
+def test_every_event_arrives_in_perfettos_parser(two_ranks: Recorded, answered: Answered) -> None:
+    rows, wrote = answered.rows, answered.wrote
+    assert rows["dropped"] == []
+    assert [rows[name] for name in ("slices", "flows", "counters")] == [
+        [[wrote.slices]],
+        [[wrote.flows]],
+        [[wrote.counters]],
+    ]
     recorded = sum(len(rank.events) for rank in two_ranks.timeline.ranks if rank.events is not None)
-    own = sum(row[2] for row in tracks if row[0].endswith("llmprof"))
+    own = sum(row[2] for row in rows["tracks"] if row[0].endswith("llmprof"))
     assert wrote.slices == recorded + own
-    assert wrote.flows > 1000
+    assert wrote.flows > 1000 and wrote.counters > 100
 
 
-def test_busy_and_idle_tracks_fill_the_steps(two_ranks: Recorded, ask: Ask, tmp_path: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "recording",
+    [
+        "kineto_public/tracelens_mi300_resnet_act_checkpoint.json.gz",
+        "kineto_public/hta_trace_diff_test.json.gz",
+        "nsys/v3.25.0_2026.2_h100x2_train_nccl_before.sqlite",
+    ],
+)
+def test_every_event_of_other_recorders_arrives(recordings: Path, ask: Ask, tmp_path: Path, recording: str) -> None:
+    """AMD, where rows of a stream overlap; a trace of PyTorch 1.x; Nsight Systems."""
+    timeline = llmprof.load(recordings / recording)
     path = tmp_path / "x.perfetto.json"
-    two_ranks.write(path)
-    (tracks,) = ask(path, BY_TRACK)
-    spent = {(process, track): ns for process, track, _, ns in tracks}
+    wrote = write_perfetto(timeline, measure(timeline), llmprof.diagnose(timeline), path)
+    slices, flows, dropped = ask(path, "select count(*) from slice", "select count(*) from flow", DROPPED)
+    assert (slices, flows, dropped) == ([[wrote.slices]], [[wrote.flows]], [])
+
+
+def test_busy_and_idle_tracks_fill_the_steps(two_ranks: Recorded, answered: Answered) -> None:
+    spent = {(process, track): ns for process, track, _, ns in answered.rows["tracks"]}
     for rank in two_ranks.timeline.ranks:
         windows = two_ranks.facts.ranks[rank.rank].windows
         assert windows is not None
@@ -103,40 +150,46 @@ def test_busy_and_idle_tracks_fill_the_steps(two_ranks: Recorded, ask: Ask, tmp_
         assert spent[name, "device busy"] + spent[name, "device idle: why"] == windows.total_ns
 
 
-def test_times_keep_their_nanoseconds(two_ranks: Recorded, ask: Ask, tmp_path: Path) -> None:
-    path = tmp_path / "x.perfetto.json"
-    two_ranks.write(path)
-    (durations,) = ask(path, "select dur from slice where category = 'kernel' order by dur")
-    kernels = [rank.events.dur[rank.events.kind == 2] for rank in two_ranks.timeline.ranks if rank.events is not None]
-    assert [row[0] for row in durations] == sorted(np.concatenate(kernels).tolist())
+def test_times_keep_their_nanoseconds(two_ranks: Recorded, answered: Answered) -> None:
+    kernels = [
+        rank.events.dur[rank.events.kind == Kind.KERNEL] for rank in two_ranks.timeline.ranks if rank.events is not None
+    ]
+    assert [row[0] for row in answered.rows["kernels"]] == sorted(np.concatenate(kernels).tolist())
 
 
-def test_findings_stand_where_they_were_seen(two_ranks: Recorded, ask: Ask, tmp_path: Path) -> None:
-    seen = Evidence(label="queue empty", value=1.0, rank=1, window_ns=(2_000_000, 5_000_000))
-    finding = Finding(rule="r", status="fired", title=HOSTILE_NAMES[0], summary="s", cost_ms=3.0, evidence=(seen, seen))
-    planted = replace(two_ranks, diagnosis=replace(two_ranks.diagnosis, findings=(finding,)))
-    path = tmp_path / "x.perfetto.json"
-    planted.write(path)
-    (rows,) = ask(path, "select name, dur from slice where category = 'finding'")
-    assert rows == [[HOSTILE_NAMES[0], 3_000_000]] * 2
+def test_findings_stand_where_they_were_seen_and_none_hides_another(answered: Answered) -> None:
+    """On one track Perfetto would drop the second of two that overlap."""
+    name = HOSTILE_NAMES[0]
+    assert sorted(map(tuple, answered.rows["findings"])) == [
+        (name, "findings", 300),
+        (name, "findings", 2000),
+        (name, "findings", 3_000_000),
+        (name, "findings (2)", 2000),
+    ]
 
 
-def test_rows_that_overlap_get_a_track_of_their_own(two_ranks: Recorded, ask: Ask, tmp_path: Path) -> None:
-    """Both ends of an overlap survive: on one track Perfetto would drop the second."""
-    crossing = tuple(
-        Evidence(label="x", value=1.0, rank=0, window_ns=window) for window in ((0, 2000), (1000, 3000), (1500, 1800))
-    )
-    finding = Finding(rule="r", status="fired", title="t", summary="s", evidence=crossing)
-    path = tmp_path / "x.perfetto.json"
-    replace(two_ranks, diagnosis=replace(two_ranks.diagnosis, findings=(finding,))).write(path)
-    rows, dropped = ask(
-        path,
-        "select t.name, s.dur from slice s join thread_track k on s.track_id = k.id join thread t using (utid) "
-        "where s.category = 'finding' order by s.dur",
-        DROPPED,
-    )
-    assert dropped == []
-    assert sorted(map(tuple, rows)) == [("findings", 300), ("findings", 2000), ("findings (2)", 2000)]
+SPANS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 10)), min_size=1, max_size=30)
+
+
+@given(spans=SPANS)
+def test_on_every_track_one_of_two_slices_holds_the_other(spans: list[tuple[int, int]]) -> None:
+    start = np.array([begin for begin, _ in spans])
+    end = start + np.array([length for _, length in spans])
+    order, levels = _nested(start, end)
+    assert sorted(order) == list(range(len(spans)))
+    tracks: dict[int, list[tuple[int, int]]] = {}
+    for row, level in zip(order, levels, strict=True):
+        tracks.setdefault(level, []).append((int(start[row]), int(end[row])))
+    for track in tracks.values():
+        assert track == sorted(track, key=lambda span: (span[0], -span[1]))
+        for place, (begin, finish) in enumerate(track):
+            later = [span for span in track[place + 1 :] if span[0] < finish]
+            assert all(begin <= span[0] and span[1] <= finish for span in later)
+
+
+@given(st.integers(-(10**18), 10**18))
+def test_microseconds_keep_every_nanosecond(ns: int) -> None:
+    assert Decimal(_us(ns)) * 1000 == ns
 
 
 def test_hostile_names_stay_names(two_ranks: Recorded, tmp_path: Path) -> None:

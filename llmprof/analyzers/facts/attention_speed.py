@@ -8,11 +8,14 @@ from llmprof.analyzers.facts.devices import DevicePeaks
 
 __all__ = ["FusedAttention", "fused_attention"]
 
-_BANDS = ((768, 0.05, 0.15), (1536, 0.2, 0.4), (3072, 0.4, 0.6))
+_BANDS = ((512, 0.05, 0.15), (1536, 0.2, 0.4), (3072, 0.4, 0.6))
 """(queries below, least, most) share of the peak that fused attention reaches, after TraceLens (AMD-AGI/TraceLens):
-0.05 to 0.15 for less than 512 tokens, 0.2 to 0.4 for 1k, 0.4 to 0.6 for 2k; the edges lie half-way between."""
+0.05 to 0.15 for less than 512 tokens, 0.2 to 0.4 for 1k, 0.4 to 0.6 for 2k; an edge lies half-way between. That of 1k
+begins at 512: there FlashAttention-2 reaches 0.2 to 0.3 on an H100 (FlashAttention-3, arXiv 2407.08608, figure 5)."""
 _LONG = (0.5, 0.7)
 """The same for 4k tokens and more."""
+_FASTEST = 0.75
+"""The share that the fastest published kernels reach on long sequences (FlashAttention-3, arXiv 2407.08608)."""
 BACKWARD_AGAIN = 1.25
 """Fused backward computes the scores again: five products where attention that is written out has four."""
 
@@ -40,7 +43,7 @@ def fused_attention(
 
     forward_flops, backward_flops   of the products of scores that are written out
     moved                           bytes of operands and results, below which no kernel gets
-    causal                          a causal mask halves the arithmetic at best; otherwise it is counted in full
+    causal                          a causal mask halves the arithmetic, at worst not at all
     """
     peak = peaks.flops.get(number_format or "")
     if peak is None:
@@ -52,6 +55,6 @@ def fused_attention(
     def ns(share: float, part: float = 1.0) -> float:
         return max(part * flops / (peak * share), traffic) * 1e9
 
-    return FusedAttention(
-        fast_ns=ns(most, 0.5 if causal else 1.0), expected_ns=ns((least + most) / 2), slow_ns=ns(least)
-    )
+    part = 0.5 if causal else 1.0
+    fastest = most if queries < _BANDS[1][0] else _FASTEST
+    return FusedAttention(fast_ns=ns(fastest, part), expected_ns=ns((least + most) / 2, part), slow_ns=ns(least))

@@ -29,6 +29,7 @@ __all__ = ["LoaderFacts", "loader_facts"]
 # PyTorch names the annotation after the iterator's class, and the class tells whether there are workers.
 _FETCH = re.compile(r"^enumerate\(DataLoader\)#(\w+)\.__next__|^llmprof\.data")
 _IN_PROCESS = "_SingleProcessDataLoaderIter"
+BLOCKS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,9 @@ class LoaderFacts:
     traced_wait_ns: float | None = None
     exposed_wait_ns: float | None = None
     """Of it, the time during which the device was idle, as measured without the profiler."""
+    wait_error_ns: float | None = None
+    """Standard error of the measured mean wait, from the means of BLOCKS stretches of steps: large where few steps
+    waited long, not where workers that take turns let every fourth step wait."""
     fetches_per_step: float | None = None
     batch_ns: float | None = None
     """Time to make one batch: the wait itself in process, else what the workers measured."""
@@ -103,6 +107,7 @@ def loader_facts(
         settings=settings,
         wait_ns=wait,
         wait_measured=measured is not None,
+        wait_error_ns=_wait_error(rank),
         traced_wait_ns=None if traced is None else traced.wait_ns,
         exposed_wait_ns=exposed_traced_ns if exposed is None else exposed,
         fetches_per_step=fetches,
@@ -160,6 +165,19 @@ def _baseline(rank: RankTimeline, part: str) -> float | None:
     """Mean of one measured part over the unprofiled steps; None when it was not measured."""
     rows = counted_steps(rank.times)
     return None if rank.times is None or rows.size == 0 else rank.times.mean_part_ns(part, rows)
+
+
+def _wait_error(rank: RankTimeline) -> float | None:
+    """None with too few steps for stretches of two."""
+    waits = rank.times.parts.get("data_wait") if rank.times is not None else None
+    if waits is None:
+        return None
+    known = waits[counted_steps(rank.times)]
+    known = known[known >= 0]
+    if known.size < 2 * BLOCKS:
+        return None
+    means = np.array([part.mean() for part in np.array_split(known, BLOCKS)])
+    return float(means.std(ddof=1) / np.sqrt(BLOCKS))
 
 
 def _batches(rank: RankTimeline) -> float | None:

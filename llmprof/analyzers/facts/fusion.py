@@ -7,7 +7,7 @@ convolution and optimizer end a run; so does a change of the number of elements,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,10 @@ _FUSABLE = np.array(
     [CLASSES.index(name) for name in ("elementwise", "copy", "dropout", "normalization", "softmax", "reduction")],
     np.int8,
 )
+_POINTWISE = np.array([CLASSES.index(name) for name in ("elementwise", "dropout")], np.int8)
+CHAIN = 4
+"""So many pointwise kernels in one run are a chain, which every compiler fuses: a formula that is written out. Two or
+three stand around every matrix product, and not all of them are fused."""
 LONGEST_RUN = 15
 """A longer run is not one fusion (TraceLens leaves out chains of more than 15 kernels): it is cut."""
 
@@ -43,6 +47,8 @@ class FusionFacts:
     """Kernels in runs."""
     compiled_ns: float
     """Time of kernels that a compiler generated."""
+    chain_ns: float = 0.0
+    """Pointwise kernels in chains, without the longest of each chain."""
 
 
 def fusion_facts(events: EventTable, calls: KernelCalls) -> FusionFacts | None:
@@ -59,7 +65,21 @@ def fusion_facts(events: EventTable, calls: KernelCalls) -> FusionFacts | None:
     largest = np.zeros(count.size)
     np.maximum.at(largest, run[fusable], dur[fusable])
     several = count >= 2
-    return _facts(float(dur[fusable].sum()), total[several], largest[several], count[several], compiled_ns, calls.steps)
+    found = _facts(
+        float(dur[fusable].sum()), total[several], largest[several], count[several], compiled_ns, calls.steps
+    )
+    pointwise = np.isin(calls.classes, _POINTWISE) & fusable
+    return replace(found, chain_ns=_chains(run[pointwise], dur[pointwise]) / calls.steps)
+
+
+def _chains(run: npt.NDArray[np.intp], dur: npt.NDArray[np.float64]) -> float:
+    """Of the runs with CHAIN of these kernels and more: all but their longest, ns."""
+    if not run.size:
+        return 0.0
+    count, total = np.bincount(run), np.bincount(run, weights=dur)
+    largest = np.zeros(count.size)
+    np.maximum.at(largest, run, dur)
+    return float((total - largest)[count >= CHAIN].sum())
 
 
 def _facts(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from llmprof.analyzers.facts.inside import host_steps, step_of
 from llmprof.analyzers.facts.steps import Windows
 from llmprof.timeline.events import NONE, EventTable, Kind
+from llmprof.timeline.intervals import Intervals
 from llmprof.timeline.timeline import RankTimeline
 
 __all__ = ["ALLOCATOR", "LAUNCH", "SYNC", "HostFacts", "host_facts", "innermost", "named"]
@@ -34,6 +35,11 @@ ALLOCATOR = re.compile(
     r"hipMem(Create|Release|Map|Unmap))" + _SUFFIX
 )
 
+BLOCKED_NS = 200_000
+"""A runtime call that takes as long waits for room in the launch queue, or for the device: launches take some µs."""
+LONG_GAP_NS = 1_000_000
+"""From here on a stretch without operator and runtime call is no way from one operator to the next."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
@@ -51,6 +57,9 @@ class HostFacts:
     syncs_by_operator: Mapping[str, float] = field(default_factory=dict)
     allocator_calls: float | None = None
     """cudaMalloc, cudaFree and their like."""
+    busy_ns: float | None = None
+    """Host time outside of calls that wait for the device and of long stretches without a row; as recorded, with what
+    the profiler costs."""
 
 
 def host_facts(rank: RankTimeline, windows: Windows) -> HostFacts | None:
@@ -88,7 +97,18 @@ def host_facts(rank: RankTimeline, windows: Windows) -> HostFacts | None:
         sync_ns=per_step(float(events.dur[syncs].sum())),
         syncs_by_operator=_by_operator(events, syncs, steps),
         allocator_calls=per_step(int(named(events, calls, ALLOCATOR).sum())),
+        busy_ns=per_step(_busy_ns(events, inside, calls, Intervals.of(start, end))),
     )
+
+
+def _busy_ns(events: EventTable, rows: npt.NDArray[np.intp], calls: npt.NDArray[np.intp], steps: Intervals) -> float:
+    """Of the `steps` what is neither a long stretch without a row nor inside a call that waits for the device."""
+    known = events.spans(rows[events.kind[rows] != Kind.ANNOTATION])
+    gaps = known.gaps(int(steps.starts.min()), int(steps.ends.max()))
+    long = gaps.ends - gaps.starts >= LONG_GAP_NS
+    silent = Intervals(gaps.starts[long], gaps.ends[long])
+    waiting = calls[(events.dur[calls] >= BLOCKED_NS) | named(events, calls, SYNC)]
+    return float((steps - silent - events.spans(waiting)).length)
 
 
 def named(events: EventTable, rows: npt.NDArray[np.intp], pattern: re.Pattern[str]) -> npt.NDArray[np.bool_]:

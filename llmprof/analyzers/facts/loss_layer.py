@@ -1,4 +1,8 @@
-"""What does the loss over the vocabulary cost? Operators on the logits, beside the product that makes them."""
+"""What does the loss over the vocabulary cost? Operators on the logits, beside the product that makes them.
+
+Logits are told by their last dimension, the vocabulary, and their size. The size alone would not do: scores of
+attention have as many numbers where heads times tokens happen to be the vocabulary.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +47,9 @@ def loss_layer(work: Sequence[OperatorWork]) -> LossLayer | None:
     sizes = {dims for dims in sizes if dims[-1] >= VOCABULARY}
     if not sizes:
         return None
-    logits = {math.prod(dims) for dims in sizes}
+    logits = {(math.prod(dims), dims[-1]) for dims in sizes}
     largest = max(sizes, key=math.prod)
-    touching = [one for one in work if countable(one.operator) and one.kind != "gemm" and _largest(one) in logits]
+    touching = [one for one in work if countable(one.operator) and one.kind != "gemm" and _touches(one, logits)]
     size = _logit_bytes(work, logits)
     elements = sum(one.calls * math.prod(operands_of(one.shapes or "").dims[0]) for one in forward)
     moved = sum(one.bytes or 0.0 for one in touching)
@@ -61,14 +65,15 @@ def loss_layer(work: Sequence[OperatorWork]) -> LossLayer | None:
     )
 
 
-def _largest(one: OperatorWork) -> int:
-    return max((math.prod(dims) for dims in operands_of(one.shapes or "").dims if dims), default=0)
+def _touches(one: OperatorWork, logits: set[tuple[int, int]]) -> bool:
+    flat = {(size, size) for size, _ in logits}
+    return any(dims and (math.prod(dims), dims[-1]) in logits | flat for dims in operands_of(one.shapes or "").dims)
 
 
-def _logit_bytes(work: Sequence[OperatorWork], logits: set[int]) -> int:
+def _logit_bytes(work: Sequence[OperatorWork], logits: set[tuple[int, int]]) -> int:
     """Bytes of a logit where a matrix product makes it; 2 when that product was not seen."""
     for one in work:
         dims = result_elements(one.operator, one.shapes) if one.shapes else None
-        if dims and math.prod(dims) in logits and not one.backward:
+        if dims and (math.prod(dims), dims[-1]) in logits and not one.backward:
             return operands_of(one.shapes or "").size(0)
     return 2

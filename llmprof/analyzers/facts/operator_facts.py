@@ -97,7 +97,7 @@ def operator_facts(rank: RankTimeline, windows: Windows | None) -> OperatorFacts
         memory_limited_ns=sum(one.ns for one in work if one.memory_limited is True),
         arithmetic_limited_ns=sum(one.ns for one in work if one.memory_limited is False),
         fusion=fusion_facts(rank.events, calls),
-        attention=written_attention(work),
+        attention=_attention(rank, windows, work),
         loss=loss_layer(work),
         norm=written_norm(work),
         recompute=_recompute(work),
@@ -106,6 +106,14 @@ def operator_facts(rank: RankTimeline, windows: Windows | None) -> OperatorFacts
         conversion_ns=_named_ns(rank.events, calls, _CONVERSION.search),
         step_ns=windows.total_ns / len(windows),
     )
+
+
+def _attention(rank: RankTimeline, windows: Windows, work: tuple[OperatorWork, ...]) -> WrittenAttention | None:
+    """With the clones of scores, which are no kernels; they are looked up only where there are scores."""
+    if written_attention(work) is None:
+        return None
+    copies = kernel_calls(rank, windows, copies=True)
+    return written_attention(work, () if copies is None else operator_work(rank, copies))
 
 
 def _named_ns(events: EventTable, calls: KernelCalls, test: Callable[[str], object]) -> float:

@@ -37,6 +37,9 @@ _FUSED_ADAM = re.compile(r"^aten::_fused_adamw?_")
 FUSED_ADAM_BYTES = 28
 """Per fp32 parameter: the gradient read, parameter and both moments read and written."""
 
+_ON_DEVICE = re.compile(r"DtoD|DeviceToDevice")
+"""Copies within one device, as CUDA and ROCm name them."""
+
 LONGEST_NAME = 200
 """Characters of a kernel's name that are kept; C++ templates write whole types into it."""
 
@@ -107,12 +110,18 @@ class KernelCalls:
         return launched
 
 
-def kernel_calls(rank: RankTimeline, windows: Windows) -> KernelCalls | None:
-    """Join kernels with their operators; None without kernels in the windows or without operators."""
+def kernel_calls(rank: RankTimeline, windows: Windows, *, copies: bool = False) -> KernelCalls | None:
+    """Join kernels with their operators; None without kernels in the windows or without operators.
+
+    copies    instead of kernels what the driver copied within the device
+    """
     events = rank.events
     if events is None or len(windows) == 0 or not events.rows(Kind.CPU_OP).size:
         return None
     rows = events.rows(Kind.KERNEL)
+    if copies:
+        rows = events.rows(Kind.MEMCPY)
+        rows = rows[names_matching(events, _ON_DEVICE.search)[events.name[rows]]]
     rows = rows[step_of(windows.start_ns, windows.end_ns, events.ts[rows]) != NONE]
     classes = row_classes(events)[rows]
     own = classes != CLASSES.index("communication")

@@ -31,6 +31,7 @@ which is one or two steps, or a few of a small model."""
 MIN_STEPS = 8
 """Fewer steps have no median to be unlike of."""
 MOST_NAMED = 12
+PHASES = ("forward", "backward", "optimizer")
 FEW = 10
 """One step of so many is seldom enough to be called a few."""
 STALLS = ("checkpoint", "evaluation", "gc")
@@ -122,6 +123,8 @@ class StepTable:
     """Median of the steps after it."""
     moved: bool = False
     """Whether three of four steps after the burst are longer than three of four before it."""
+    phases_ns: Mapping[str, float] = field(default_factory=dict)
+    """Mean host time of each of PHASES over the steps that the mean is made of, measured without a profiler."""
 
 
 def step_table(rank: RankTimeline) -> StepTable | None:
@@ -157,6 +160,7 @@ def step_table(rank: RankTimeline) -> StepTable | None:
             and after.size
             and np.percentile(times.wall_ns[after], 25) > np.percentile(times.wall_ns[before], 75)
         ),
+        phases_ns={name: mean for name in PHASES if (mean := times.mean_part_ns(name, counted)) is not None},
     )
 
 

@@ -103,7 +103,10 @@ def _from_times(times: StepTimes, rows: npt.NDArray[np.intp], traced: float | No
 
 
 def _noise_ns(times: StepTimes, rows: npt.NDArray[np.intp]) -> float | None:
-    """Standard error of the mean, without what RARE stalls add: those are measured by themselves and are no noise."""
+    """Standard error of the mean, without what RARE stalls and waits for batches add.
+
+    Those are measured on every step by themselves, and are no noise.
+    """
     if rows.size < 2:
         return None
     rest = times.wall_ns[rows].astype(np.float64)
@@ -111,7 +114,12 @@ def _noise_ns(times: StepTimes, rows: npt.NDArray[np.intp]) -> float | None:
         column = times.parts.get(name)
         if column is not None:
             rest -= np.maximum(column[rows], 0)
-    return float(rest.std(ddof=1) / np.sqrt(rest.size))
+    waits = times.parts.get("data_wait")
+    least = rest.std(ddof=1)
+    if waits is not None:
+        # A host that waits for the device anyway gives back what it waited for a batch: then the step varies less.
+        least = min(least, (rest - np.maximum(waits[rows], 0)).std(ddof=1))
+    return float(least / np.sqrt(rest.size))
 
 
 def _traced_count(rank: RankTimeline, windows: Windows | None) -> int | None:

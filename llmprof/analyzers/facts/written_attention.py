@@ -25,7 +25,7 @@ class WrittenAttention:
     """Attention in separate kernels, per step."""
 
     ns: float
-    """Device time of every operator that touches a matrix of scores."""
+    """Device time of every operator that touches a matrix of scores, or lays out an operand of its products."""
     softmax_ns: float
     flops: float
     """Of the matrix products with scores."""
@@ -41,13 +41,19 @@ class WrittenAttention:
     number_format: str | None
     """Of the longest product."""
     masked: bool
-    """Whether scores are masked by an operator; a causal mask halves the work of a fused kernel."""
+    """Whether scores are masked by an operator."""
+    causal: bool = False
+    """Whether one square mask serves all samples and heads, as a causal one does: it halves the work of a fused
+    kernel."""
     calls: float
     """Softmax calls forward."""
 
 
-def written_attention(work: Sequence[OperatorWork]) -> WrittenAttention | None:
-    """Attention that is written out; None where there is none, or no shapes to see it by."""
+def written_attention(work: Sequence[OperatorWork], copies: Sequence[OperatorWork] = ()) -> WrittenAttention | None:
+    """Attention that is written out; None where there is none, or no shapes to see it by.
+
+    copies    what the driver copied within the device: clones of scores are such copies
+    """
     scores = _score_shapes(work)
     if not scores:
         return None
@@ -57,10 +63,12 @@ def written_attention(work: Sequence[OperatorWork]) -> WrittenAttention | None:
     softmax = [one for one in touching if one.operator in _SOFTMAX]
     if not products:
         return None
+    laid = _operand_copies(work, products, scores)
+    cloned = [one for one in copies if _touches(one, scores)]
     queries, keys, elements = max(scores, key=lambda one: one[2])
     longest = max(products, key=lambda one: one.ns)
     return WrittenAttention(
-        ns=sum(one.ns for one in touching),
+        ns=sum(one.ns for one in (*touching, *laid, *cloned)),
         softmax_ns=sum(one.ns for one in softmax),
         flops=sum(one.flops or 0.0 for one in products),
         backward_flops=sum(one.flops or 0.0 for one in products if one.backward and not one.recomputed),
@@ -70,6 +78,7 @@ def written_attention(work: Sequence[OperatorWork]) -> WrittenAttention | None:
         heads=elements // (queries * keys),
         number_format=longest.number_format,
         masked=any(one.operator in _MASKING for one in touching),
+        causal=any(one.operator in _MASKING and _has_square_mask(one, scores) for one in touching),
         calls=sum(one.calls for one in softmax if not one.backward),
     )
 
@@ -98,6 +107,27 @@ def _touches(one: OperatorWork, scores: set[tuple[int, int, int]]) -> bool:
     text = one.shapes or ""
     shapes = [*operands_of(text).dims, result_elements(one.operator, text) or ()]
     return any(_is_score(dims, scores) for dims in shapes)
+
+
+def _operand_copies(
+    work: Sequence[OperatorWork], products: Sequence[OperatorWork], scores: set[tuple[int, int, int]]
+) -> list[OperatorWork]:
+    """Copies that lay out queries, keys and values for a batched product; a fused kernel reads them as they lie."""
+    inputs = {_key(dims) for one in products for dims in operands_of(one.shapes or "").dims if len(dims) >= 3}
+    result = []
+    for one in work:
+        if one.operator == "aten::copy_" and one.shapes:
+            copied = operands_of(one.shapes)
+            same = len(copied.types) > 1 and copied.types[0] == copied.types[1]
+            if same and _key(copied.dims[0]) in inputs and not _is_score(copied.dims[0], scores):
+                result.append(one)
+    return result
+
+
+def _has_square_mask(one: OperatorWork, scores: set[tuple[int, int, int]]) -> bool:
+    sizes = {rows for rows, columns, _ in scores if rows == columns}
+    masks = [dims for dims in operands_of(one.shapes or "").dims if len(dims) >= 2]
+    return any(dims[-2] == dims[-1] and dims[-1] in sizes and math.prod(dims) == dims[-1] ** 2 for dims in masks)
 
 
 def _outside(one: OperatorWork, scores: set[tuple[int, int, int]]) -> float:

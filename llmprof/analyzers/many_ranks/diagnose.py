@@ -25,6 +25,8 @@ __all__ = ["Engine", "Progress", "diagnose_files", "local_engine"]
 MANY_FILES = 8
 """From as many files on, or from MANY_BYTES on, starting processes pays."""
 MANY_BYTES = 256 << 20
+MOST_SHOWN = 8
+"""Ranks whose events a page shows side by side: the GPUs of one machine."""
 
 Progress = Callable[[int, int, str], None]
 """Told how many of how many files are done, and what goes on."""
@@ -60,7 +62,7 @@ def diagnose_files(
 ) -> Diagnosis:
     """The same diagnosis as of `load` with all ranks in memory, for any number of them; arguments as there.
 
-    keep    told what was recorded of the ranks that are replayed
+    keep    given what was recorded of the ranks that a page shows: as many as stay small, the critical one in any case
 
     A file that cannot be used is named and left out, and the verdict says which ranks it is about. Raises
     UnreadableError when none can be used, InputError when two of them are the same rank.
@@ -94,14 +96,40 @@ def diagnose_files(
     told(len(files.files), len(files.files), "replaying the step")
     timeline = _replayed(files, places, facts, world_size)
     if keep is not None and timeline is not None:
-        keep(timeline)
+        shown = _shown(files, places, facts)
+        more = len(shown) > len(timeline.ranks)
+        keep((_timeline(files, places, shown, world_size) if more else None) or timeline)
     return diagnosis_of(facts, source, timeline)
 
 
 def _replayed(files: RankFiles, places: Mapping[int, int], facts: Facts, world_size: int | None) -> Timeline | None:
     """What a replay needs: a few small ranks all, else the critical one; None where they cannot be read here."""
     few = len(facts.ranks) <= MOST_RANKS and files.size < MANY_BYTES
-    chosen = sorted(facts.ranks) if few else [facts.critical.rank]
+    return _timeline(files, places, sorted(facts.ranks) if few else [facts.critical.rank], world_size)
+
+
+def _shown(files: RankFiles, places: Mapping[int, int], facts: Facts) -> list[int]:
+    """The critical rank, the slowest, the median and the fastest by own work, then by number, within MANY_BYTES."""
+
+    def own_work(number: int) -> float:
+        rank = facts.ranks[number]
+        return rank.step.mean_ns - (rank.partition.parts["skew"] if rank.partition is not None else 0.0)
+
+    order = sorted(facts.ranks, key=own_work, reverse=True)
+    first = [facts.critical.rank, order[0], order[len(order) // 2], order[-1], *sorted(facts.ranks)]
+    chosen: list[int] = []
+    room = MANY_BYTES
+    for number in list(dict.fromkeys(first))[:MOST_SHOWN]:
+        room -= files.files[places[number]].size or MANY_BYTES
+        if room >= 0 or not chosen:
+            chosen.append(number)
+    return sorted(chosen)
+
+
+def _timeline(
+    files: RankFiles, places: Mapping[int, int], chosen: Sequence[int], world_size: int | None
+) -> Timeline | None:
+    """What was recorded of these ranks; None where they cannot be read here."""
     try:
         ranks = [replace(read_rank_file(files.files[places[n]]).timeline, rank=n) for n in chosen]
     except (LlmprofError, OSError, MemoryError):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from llmprof.analyzers.facts.idle import LAUNCH_GAP_NS
 from llmprof.analyzers.facts.inside import step_of
 from llmprof.analyzers.replay.calls import Points, points_of
+from llmprof.analyzers.replay.communicators import communicator_order
 from llmprof.analyzers.replay.draft import Draft
 from llmprof.analyzers.replay.event_waits import event_waits
 from llmprof.analyzers.replay.graph import NO_REF, Float64, Graph, Int64, NodeKind
@@ -22,7 +23,7 @@ from llmprof.timeline.timeline import RankTimeline
 __all__ = ["ALL_EDGES", "Edges", "build"]
 
 Edges = frozenset[str]
-ALL_EDGES: Edges = frozenset({"events", "syncs", "queue"})
+ALL_EDGES: Edges = frozenset({"events", "communicators", "syncs", "queue"})
 """Kinds of edges that can be left out, to see what each is worth."""
 
 
@@ -40,7 +41,10 @@ def build(rank: RankTimeline, *, edges: Edges = ALL_EDGES) -> Graph | None:
     step = np.maximum.accumulate(np.maximum(step, 0))
     graph = _host(rank, draft, step.astype(np.int32), int(begins.size))
     waits = event_waits(rank, draft) if "events" in edges else None
-    graph = _device(graph, draft, np.empty((0, 2), np.int64) if waits is None else waits.pairs)
+    turns, turn_lag = communicator_order(draft) if "communicators" in edges else (np.empty((0, 2), np.int64), None)
+    graph = _device(graph, draft, turns if waits is None else np.concatenate([waits.pairs, turns]))
+    if turn_lag is not None:
+        graph = _with(graph, turns[:, 1], turns[:, 0], turn_lag)
     if waits is not None:
         graph = _with(graph, waits.pairs[:, 1], waits.pairs[:, 0], waits.lag_ns)
         graph = replace(graph, confirmed_waits=waits.confirmed)

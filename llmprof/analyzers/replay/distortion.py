@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from llmprof.analyzers.facts.correction import MAX_COST_NS, MAX_STRETCH
-from llmprof.analyzers.replay.graph import Graph
+from llmprof.analyzers.replay.graph import Graph, NodeKind
+from llmprof.analyzers.replay.seen import Seen
 
-__all__ = ["USUAL_COST_NS", "Distortion", "fit", "relieved"]
+__all__ = ["USUAL_COST_NS", "Distortion", "fit", "relieved", "slower_device"]
 
 USUAL_COST_NS = 2_000.0
 """Fitted on llmprof's own sample recordings of steps that wait for their host (H200): 1.8, 1.9 and 2.2 µs an event."""
@@ -28,6 +29,11 @@ WEIGHTS = (1.0, LAUNCH_WEIGHT, 8.0)
 TELLS_SHARE = 0.05
 """A step that twice the usual cost does not shorten by this much tells nothing about the cost."""
 _CORNER = 0.005
+_BUSY_CORNER = 0.02
+"""As far above the device's own step is taken for it where the device was seen to be busy: what good replays miss."""
+MOST_SLOWER = 1.25
+"""A device that the recording's late host lets idle is quicker than one that never rests: collectives have it to
+themselves, and its clocks stay higher. A step that would need more than this is not explained by that (assumption)."""
 _TOLERANCE = 0.002
 """Of the step: closer than this nothing is gained by fitting on."""
 _MOST_TRIES = 24
@@ -39,6 +45,8 @@ class Distortion:
 
     fitted    False where the step does not depend on the host, so that the usual cost is assumed
     error     what remains between the replay and the unprofiled step, as a share of the latter; None without one
+    range_ns  where the step tells only that the cost is high enough for the device to set the pace: from, to
+    device    how much longer the device's work takes than recorded: collectives, and without any of them all work
     """
 
     cost_ns: float = 0.0
@@ -46,6 +54,8 @@ class Distortion:
     launch_weight: float = LAUNCH_WEIGHT
     fitted: bool = False
     error: float | None = None
+    range_ns: tuple[float, float] | None = None
+    device: float = 1.0
 
 
 def relieved(graph: Graph, distortion: Distortion) -> Graph:
@@ -57,18 +67,55 @@ def relieved(graph: Graph, distortion: Distortion) -> Graph:
     # What a call cannot pay, the work before it does: the profiler's callbacks stand partly outside the call.
     lag = np.maximum(lag + np.minimum(dur, 0.0), 0.0) / distortion.stretch
     dur = np.maximum(dur, 0.0) / distortion.stretch
-    return replace(graph, before_lag=np.where(host, lag, graph.before_lag), dur=np.where(host, dur, graph.dur))
+    meetings = graph.kind == NodeKind.MEETING
+    slower = meetings if meetings.any() else graph.on_device
+    device = np.where(slower, graph.dur * distortion.device, graph.dur)
+    return replace(graph, before_lag=np.where(host, lag, graph.before_lag), dur=np.where(host, dur, device))
 
 
 def fit(
-    graph: Graph, step_ns: float, predict: Callable[[Graph], float], launch_weight: float = LAUNCH_WEIGHT
+    graph: Graph,
+    step_ns: float,
+    predict: Callable[[Graph], float],
+    launch_weight: float = LAUNCH_WEIGHT,
+    seen: Seen | None = None,
 ) -> Distortion:
-    """The distortion with which `predict` gives `step_ns` for the relieved graph, or comes closest to it."""
-    found = _fitted(graph, step_ns, predict, launch_weight)
+    """The distortion with which `predict` gives `step_ns` for the relieved graph, or comes closest to it.
+
+    seen    what the unprofiled steps showed besides their length
+    """
+    found = _fitted(graph, step_ns, predict, launch_weight, seen or Seen())
     return replace(found, launch_weight=launch_weight)
 
 
-def _fitted(graph: Graph, step_ns: float, predict: Callable[[Graph], float], launch_weight: float) -> Distortion:
+def slower_device(
+    graph: Graph, step_ns: float, predict: Callable[[Graph], float], seen: Seen, *, cost_ns: float
+) -> Distortion | None:
+    """The other explanation of a step that fits a late host: a slower device, and a host that is early.
+
+    None where the device was seen to run dry, or would have to be too slow.
+
+    cost_ns    what the profiler costs the host an event at least
+    """
+    if seen.host_late:
+        return None
+    cost = max(cost_ns, seen.least_cost_ns)
+
+    def at(swiftness: float) -> float:
+        return predict(relieved(graph, Distortion(cost_ns=cost, device=1 / swiftness)))
+
+    low, high = (1 / MOST_SLOWER, at(1 / MOST_SLOWER)), (1.0, at(1.0))
+    if not high[1] < step_ns < low[1]:
+        return None
+    swiftness = _solve(at, step_ns, low, high, _TOLERANCE * step_ns)
+    error = at(swiftness) / step_ns - 1
+    ends = (max(USUAL_COST_NS / 2, seen.least_cost_ns), max(2 * USUAL_COST_NS, cost))
+    return Distortion(cost_ns=cost, device=1 / swiftness, fitted=True, error=error, range_ns=ends)
+
+
+def _fitted(
+    graph: Graph, step_ns: float, predict: Callable[[Graph], float], launch_weight: float, seen: Seen
+) -> Distortion:
     def at(cost_ns: float, stretch: float = 1.0) -> float:
         return predict(relieved(graph, Distortion(cost_ns=cost_ns, stretch=stretch, launch_weight=launch_weight)))
 
@@ -76,14 +123,22 @@ def _fitted(graph: Graph, step_ns: float, predict: Callable[[Graph], float], lau
     close = _TOLERANCE * step_ns
     if plain <= step_ns + close or plain - doubled < TELLS_SHARE * step_ns:
         return _assumed(plain, step_ns, at)
-    if doubled < (1 - _CORNER) * step_ns:
+    corner = _BUSY_CORNER if seen.device_busy else _CORNER
+    if doubled < (1 - corner) * step_ns:
         cost = _solve(at, step_ns, (0.0, plain), (2 * USUAL_COST_NS, doubled), close)
         return Distortion(cost_ns=cost, fitted=True, error=at(cost) / step_ns - 1)
     fastest = at(MAX_COST_NS)
     # Where the device takes over shortly above the step, the cost at which it does is the one that can be told.
-    target = max(step_ns, fastest + _CORNER * step_ns) if fastest < (1 + _CORNER) * step_ns else step_ns
+    near = fastest < (1 + _CORNER) * step_ns
+    target = max(step_ns, fastest + _CORNER * step_ns) if near else step_ns
     if fastest <= target:
         cost = _solve(at, target, (0.0, plain), (MAX_COST_NS, fastest), close)
+        if near and fastest > (1 - corner) * step_ns and not seen.host_late:
+            # Every cost from this one on explains the step.
+            least = max(cost, seen.least_cost_ns)
+            cost = max(least, USUAL_COST_NS)
+            error = at(cost) / step_ns - 1
+            return Distortion(cost_ns=cost, fitted=True, error=error, range_ns=(least, max(2 * USUAL_COST_NS, least)))
         return Distortion(cost_ns=cost, fitted=True, error=at(cost) / step_ns - 1)
     stretched = at(MAX_COST_NS, MAX_STRETCH)
     if stretched >= step_ns:

@@ -14,6 +14,7 @@ from llmprof.analyzers.diagnosis import Combined, Gain, Recommendation
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.replay.model import FAITHFUL, model_of
 from llmprof.analyzers.replay.transforms.base import KernelScale
+from llmprof.analyzers.replay.transforms.loader import FIXES as LOADER_FIXES
 from llmprof.analyzers.replay.transforms.registry import transforms_by_fix
 from llmprof.analyzers.replay.what_if import Prediction, WhatIf
 from llmprof.timeline.timeline import Timeline
@@ -23,8 +24,11 @@ __all__ = ["Replays", "alternatives", "replays_of"]
 
 NOTHING_SHARE = 0.005
 """A step that gets shorter by less than this has not got shorter."""
-_RULE_KNOWS = {"larger-batch", "ddp-bucket-size"}
-"""One changes what a step is; for the other the rule fills buckets anew, gradient by gradient, which is more exact."""
+_RULE_KNOWS = {"larger-batch", "ddp-bucket-size", "pin-memory"}
+"""One changes what a step is; for the second the rule fills buckets anew, gradient by gradient, which is more exact; of
+the last the rule knows the copy's rate and the thread that pins, and the replay only the wait in the call."""
+NOISE_ERRORS = 2.0
+"""Standard errors within which a mean lies (95 %)."""
 _ALTERNATIVES = (
     {"fused-optimizer", "foreach-optimizer"},
     {"cuda-graphs", "torch-compile"},
@@ -87,6 +91,14 @@ class Replays:
             high_ms=found.most_ns / NS_PER_MS,
         )
 
+    def _chance_ns(self, fix: str) -> float:
+        """How far the recorded wait for batches may be off the run's: two standard errors, for fixes of that wait."""
+        assert self.what_if is not None
+        loader = self.what_if.subject.facts.critical.loader
+        if fix not in LOADER_FIXES or loader is None:
+            return 0.0
+        return NOISE_ERRORS * (loader.wait_error_ns or 0.0)
+
     def _improved(self, one: Recommendation) -> Recommendation:
         known = transforms_by_fix()
         if self.what_if is None or one.id not in known or one.id in _RULE_KNOWS or one.gain.expected_ms < 0:
@@ -96,7 +108,7 @@ class Replays:
             return one
         step = self.what_if.model.step_ns
         if step - found.step_ns > NOTHING_SHARE * step:
-            return replace(one, gain=_gain(one.gain, found, step))
+            return replace(one, gain=_gain(one.gain, found, step, self._chance_ns(one.id)))
         waits = self.what_if.path(self.what_if.outcome(found.fixes))
         slowest = max(waits, key=lambda name: waits[name])
         why = f"{one.why} No gain: replayed with it, the step still waits for {_WAITS_FOR[slowest]}.".strip()
@@ -147,12 +159,12 @@ def _all_of(one: Recommendation) -> list[str]:
     return [*(fix for fix in one.requires if fix in transforms_by_fix()), one.id]
 
 
-def _gain(gain: Gain, found: Prediction, step_ns: float) -> Gain:
+def _gain(gain: Gain, found: Prediction, step_ns: float, chance_ns: float) -> Gain:
     return replace(
         gain,
         expected_ms=(step_ns - found.step_ns) / NS_PER_MS,
-        low_ms=max(step_ns - found.most_ns, 0.0) / NS_PER_MS,
-        high_ms=(step_ns - found.least_ns) / NS_PER_MS,
+        low_ms=max(step_ns - found.most_ns - chance_ns, 0.0) / NS_PER_MS,
+        high_ms=min(step_ns, step_ns - found.least_ns + chance_ns) / NS_PER_MS,
         step_ms_after=found.step_ns / NS_PER_MS,
         speedup=step_ns / found.step_ns if found.step_ns > 0 else None,
         basis="replay",

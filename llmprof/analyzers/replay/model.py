@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from llmprof.analyzers.facts.correction import MAX_COST_NS
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.steps import Windows
 from llmprof.analyzers.replay.build import ALL_EDGES, Edges, build
-from llmprof.analyzers.replay.distortion import Distortion, fit, relieved
-from llmprof.analyzers.replay.graph import Graph
+from llmprof.analyzers.replay.distortion import USUAL_COST_NS, Distortion, fit, relieved, slower_device
+from llmprof.analyzers.replay.graph import Graph, NodeKind
 from llmprof.analyzers.replay.join import join, meetings_of
 from llmprof.analyzers.replay.replay import Replayed, replay
 from llmprof.analyzers.replay.scenario import Feed, Outcome, Scenario, feed_of, run, without_waits
+from llmprof.analyzers.replay.seen import evened, seen_of, with_optimizer
 from llmprof.timeline.timeline import RankTimeline, Timeline
 from llmprof.units import format_count
 
@@ -39,6 +41,10 @@ class Model:
     fed               the same without waiting for workers, which make their batches outside of it
     scenario          the unprofiled step; outcome: its replay
     identity_error    replay of the traced graph against the traced steps, a share of these
+    rival             the other way to explain the unprofiled step, when what was seen of it does not decide:
+                      collectives that are slower than recorded instead of a host that is late
+    waited_ns         of the unprofiled step, what was measured as waiting for worker processes: the graph, which holds
+                      none of it, has to come to the rest; 0 where that is little, or several ranks are replayed
     step_ns           the measured mean step; stalls_ns of it are checkpoints and evaluations, which no traced step has
     """
 
@@ -51,6 +57,13 @@ class Model:
     identity_error: float
     step_ns: float
     stalls_ns: float = 0.0
+    waited_ns: float = 0.0
+    rival: Scenario | None = None
+
+    def refit(self, launch_weight: float) -> Distortion:
+        """What the profiler cost if a launch counts as so many events."""
+        predict, target_ns = _target(self.scenario.feeds, self.step_ns - self.stalls_ns, self.waited_ns)
+        return fit(self.fed, target_ns, predict, launch_weight)
 
     @property
     def error(self) -> float:
@@ -104,8 +117,10 @@ def model_of(
     feeds = {place: _paced(feed, facts.ranks[traced.ranks[place]], step_ns) for place, feed in feeds.items()}
     fed = without_waits(traced, feeds)
     distortion = Distortion(error=run(Scenario(graph=fed, feeds=feeds)).step_ns / step_ns - 1)
+    rival = None
+    waited_ns = _waited(critical, step_ns) if feeds and len(ranks) == 1 else 0.0
     if undistort and facts.step.basis == "unprofiled":
-        distortion = fit(fed, step_ns, lambda graph: run(Scenario(graph=graph, feeds=feeds)).step_ns)
+        fed, distortion, rival = _explained(ranks, evened(ranks, fed, _relief(fed)), step_ns, feeds, waited_ns)
     scenario = Scenario(graph=relieved(fed, distortion), feeds=feeds)
     return Model(
         ranks=ranks,
@@ -117,7 +132,53 @@ def model_of(
         identity_error=identity,
         step_ns=facts.step.mean_ns,
         stalls_ns=stalls_ns,
+        waited_ns=waited_ns,
+        rival=None if rival is None else Scenario(graph=relieved(fed, rival), feeds=feeds),
     )
+
+
+def _explained(
+    ranks: tuple[RankTimeline, ...], fed: Graph, step_ns: float, feeds: Mapping[int, Feed], waited_ns: float
+) -> tuple[Graph, Distortion, Distortion | None]:
+    """What leads from the traced to the unprofiled step, from which graph, and the other explanation, if any."""
+    predict, target_ns = _target(feeds, step_ns, waited_ns)
+    seen = seen_of(ranks, fed, _relief(fed), MAX_COST_NS)
+    found = fit(fed, target_ns, predict, seen=seen)
+    if found.fitted and seen.host_late:
+        fed = with_optimizer(ranks, fed, relieved(fed, found))
+        found = fit(fed, target_ns, predict, seen=seen)
+    if waited_ns:
+        whole = run(Scenario(graph=relieved(fed, found), feeds=feeds)).step_ns
+        return fed, replace(found, error=whole / step_ns - 1), None
+    if found.range_ns is not None or seen.host_late:
+        return fed, found, None
+    # A step longer than its host and its device as recorded has no late host (without collectives it had pauses), nor
+    # has one with a busy device whose host took less time than a late one would need.
+    collectives = bool((fed.kind == NodeKind.MEETING).any())
+    longer = collectives and not found.fitted and (found.error or 0.0) < -FAITHFUL
+    early = longer or (found.fitted and seen.device_busy and found.cost_ns < (1 - FAITHFUL) * seen.least_cost_ns)
+    if early or (found.fitted and collectives):
+        usual = USUAL_COST_NS if early else 2 * USUAL_COST_NS
+        other = slower_device(fed, step_ns, predict, seen, cost_ns=usual)
+        return (fed, other, None) if other is not None and early else (fed, found, other)
+    return fed, found, None
+
+
+def _target(feeds: Mapping[int, Feed], step_ns: float, waited_ns: float) -> tuple[Callable[[Graph], float], float]:
+    """What is fitted, and to what: the step with its loaders, or the step without the wait for them."""
+    if not waited_ns:
+        return lambda graph: run(Scenario(graph=graph, feeds=feeds)).step_ns, step_ns
+    received = sum(feed.hand_over_ns * feed.fetches for feed in feeds.values())
+    return lambda graph: replay(graph).step_ns, step_ns - waited_ns + received
+
+
+def _waited(rank: RankFacts, step_ns: float) -> float:
+    waited = rank.partition.detail.get("wait", 0.0) if rank.partition is not None else 0.0
+    return waited if waited > WAITED_SHARE * step_ns else 0.0
+
+
+def _relief(graph: Graph) -> Callable[[float], Graph]:
+    return lambda cost_ns: relieved(graph, Distortion(cost_ns=cost_ns))
 
 
 def _stalls(rank: RankFacts) -> float:
@@ -159,5 +220,4 @@ def _paced(feed: Feed, rank: RankFacts, step_ns: float) -> Feed:
     """A loader without measured load times for which the device had to wait: it allows just this step."""
     if feed.loads_ns and feed.workers:
         return feed
-    exposed = rank.partition.detail.get("wait", 0.0) if rank.partition is not None else 0.0
-    return replace(feed, limit_ns=step_ns) if exposed > WAITED_SHARE * step_ns else feed
+    return replace(feed, limit_ns=step_ns) if _waited(rank, step_ns) else feed

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.replay.distortion import USUAL_COST_NS, WEIGHTS, Distortion, fit, relieved
-from llmprof.analyzers.replay.graph import Graph
+from llmprof.analyzers.replay.distortion import USUAL_COST_NS, WEIGHTS, Distortion, relieved
 from llmprof.analyzers.replay.model import Model
 from llmprof.analyzers.replay.outcome import parts_after
 from llmprof.analyzers.replay.path import critical_path
@@ -90,6 +89,11 @@ class WhatIf:
         for variant in self.variants():
             after, _ = self.applied(fixes, scenario=variant)
             steps.append(self._scaled(run(after).step_ns, run(variant).step_ns))
+        if self.model.rival is not None:
+            # Nothing decides between the two explanations of the step, so that each counts one half.
+            after, _ = self.applied(fixes, scenario=self.model.rival)
+            steps.append(self._scaled(run(after).step_ns, run(self.model.rival).step_ns))
+            expected = (expected + steps[-1]) / 2
         # Edges between streams that are inferred from the order of launches alone are worth less.
         doubt = DOUBT_SHARE * self.model.step_ns * (1 if self.model.traced.confirmed_waits else 2)
         return Prediction(
@@ -138,15 +142,12 @@ class WhatIf:
 
     def _beliefs(self) -> list[Distortion]:
         model = self.model
+        if model.distortion.range_ns is not None:
+            return [replace(model.distortion, cost_ns=cost) for cost in model.distortion.range_ns]
         if not model.distortion.fitted:
             return [Distortion(cost_ns=factor * USUAL_COST_NS) for factor in (0.5, 2.0)]
-        feeds = model.scenario.feeds
-
-        def predict(graph: Graph) -> float:
-            return run(Scenario(graph=graph, feeds=feeds)).step_ns
-
         others = [weight for weight in WEIGHTS if weight != model.distortion.launch_weight]
-        return [fit(model.fed, model.step_ns - model.stalls_ns, predict, weight) for weight in others]
+        return [model.refit(weight) for weight in others]
 
     def _scaled(self, step_ns: float, before_ns: float) -> float:
         """A replayed step, relative to the measured one; stalls between steps stay as they are."""

@@ -69,7 +69,15 @@ def evaluate(facts: Facts) -> Judgement:
 
 def _in_background(facts: Facts, stall: Stall) -> Recommendation:
     held = stall.counted_ns
+    # Written beside the rest of the step, at most as long as that: what takes longer is waited for at the next one.
+    rest = max(0.0, facts.step.mean_ns - held)
+    beside = min(held, rest) if held > 0 else stall.per_step_ns
     why = "Only the copy to host memory stops training; the file is written while it goes on."
+    if held > rest:
+        why += (
+            f" Writing takes {format_ns(held)} per step and the rest of the step {format_ns(rest)}, so no more than "
+            "that is hidden; save less often as well."
+        )
     if held <= 0:
         why += (
             f" No checkpoint falls into the steps that are explained, so nothing of these is promised; over the run it "
@@ -85,10 +93,10 @@ def _in_background(facts: Facts, stall: Stall) -> Recommendation:
         "before the next one; or copy the state to pinned host memory and torch.save it in a thread",
         gain=gain(
             facts,
-            expected_ns=thresholds.ASYNC_EXPECTED.value * held,
-            low_ns=thresholds.ASYNC_LOW.value * held,
-            high_ns=held if held > 0 else stall.per_step_ns,
-            at_most_ns=held if held > 0 else stall.per_step_ns,
+            expected_ns=min(thresholds.ASYNC_EXPECTED.value * held, rest),
+            low_ns=thresholds.ASYNC_LOW.value * min(held, rest),
+            high_ns=beside,
+            at_most_ns=beside,
         ),
         watch="the steps with a checkpoint",
     )

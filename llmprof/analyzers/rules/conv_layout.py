@@ -1,28 +1,34 @@
 """Are convolutions given the layout that tensor cores read?
 
 Detects:
-    Kernels that convert between NCHW and NHWC around convolutions.
+    Kernels that convert between NCHW and NHWC around convolutions, and batch norms beside them that run in NCHW.
 
 Why it costs time:
     Tensor-core convolutions read channels last. Images in the default layout are converted before and after each of
-    them.
+    them. PyTorch's own batch norm in that layout has one thread block for each channel (aten/src/ATen/native/cuda/
+    Normalization.cuh), which leaves most of a large GPU idle; that for channels_last uses all of it.
 
 How it is measured:
-    Time of the conversion kernels by their names (nchwToNhwc, nhwcToNchw).
+    Time of the conversion kernels by their names (nchwToNhwc, nhwcToNchw). Of 16-bit batch norms whose kernels are not
+    those of channels_last, the time above their traffic at the achievable bandwidth: three quarters of that are
+    expected back (TraceLens), all of it at most.
 
 Does not apply when:
-    The step has no convolutions, or no such conversions.
+    The step has no convolutions, or none whose images are converted.
 
 Fix:
     `model = model.to(memory_format=torch.channels_last)` and the same for the batch.
 
 Verify:
-    Record again: no kernel should be called nchwToNhwc.
+    Record again: no kernel should be called nchwToNhwc, and those of batch norms channels_last.
 """
 
 from __future__ import annotations
 
+import re
+
 from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.facts.operators import OperatorWork
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend
@@ -37,8 +43,16 @@ RULE = Rule(
     title="Convolutions read their images as they lie",
     failed_title="Images are converted around convolutions",
     fixes=("channels-last",),
-    thresholds=(thresholds.CONVERSIONS, thresholds.HOST_LATE_SHARE),
+    thresholds=(
+        thresholds.CONVERSIONS,
+        thresholds.LAYOUT_NORM,
+        thresholds.LAYOUT_NORM_LOW,
+        thresholds.HOST_LATE_SHARE,
+    ),
 )
+
+_NORM = re.compile(r"batch_norm_(collect_statistics|transform_input|backward(_reduce|_elemt)?)_kernel")
+"""PyTorch's kernels for NCHW; those for channels_last say so before `_kernel`."""
 
 
 def evaluate(facts: Facts) -> Judgement:
@@ -49,28 +63,47 @@ def evaluate(facts: Facts) -> Judgement:
     if not any("conv" in one.operator or one.kind == "convolution" for one in operators.work):
         return RULE.not_applicable("The step has no convolutions.")
     total = operators.conversion_ns
+    # Only conversions tell that the convolutions would rather read channels_last: not all libraries' do.
+    norms = [one for one in operators.work if total > 0 and _is_norm(one)]
+    norm_ns = sum(one.ns for one in norms)
+    gap = sum(max(0.0, one.ns - (one.best_ns or one.ns)) for one in norms)
+    expected = total + gap * thresholds.LAYOUT_NORM.value
     figures = [
         evidence.share("conversions between layouts", facts, total, thresholds.CONVERSIONS, source="kernel names"),
+        evidence.time("batch norms in NCHW", norm_ns, source="kernel names", rank=facts.critical.rank),
+        evidence.time("of it above their traffic", gap, source="roofline", rank=facts.critical.rank),
     ]
-    if total < thresholds.CONVERSIONS.value * facts.step.mean_ns:
+    if expected < thresholds.CONVERSIONS.value * facts.step.mean_ns:
         return RULE.passed(f"Conversions between layouts take {format_ns(total)} of the step.", evidence=figures)
-    estimate, late = kernel_gain(facts, low_ns=0.0, expected_ns=total, high_ns=total, at_most_ns=total)
+    estimate, late = kernel_gain(
+        facts,
+        low_ns=gap * thresholds.LAYOUT_NORM_LOW.value,
+        expected_ns=expected,
+        high_ns=total + gap,
+        at_most_ns=total + gap,
+    )
     fix = recommend(
         "channels-last",
         rule=RULE.id,
         facts=facts,
         action="Store images and weights as channels_last",
-        why=f"Tensor-core convolutions then read them as they lie. {late}".rstrip(),
+        why=f"Tensor-core convolutions then read them as they lie, and batch norms use the whole GPU. {late}".rstrip(),
         how="model = model.to(memory_format=torch.channels_last); images = images.to(memory_format="
         "torch.channels_last)",
         gain=estimate,
-        watch="the convolution class",
+        watch="the convolution and normalization classes",
     )
+    norm = f", batch norms in NCHW {format_ns(norm_ns)}" if norms else ""
     return RULE.fired(
         facts,
-        f"Conversions between NCHW and NHWC take {format_ns(total)} of the step.",
+        f"Conversions between NCHW and NHWC take {format_ns(total)} of the step{norm}.",
         cost_ns=cost_of(estimate),
         confidence=confidence_of(facts, "compute", strength=0.9),
         evidence=figures,
         recommendations=[fix],
     )
+
+
+def _is_norm(one: OperatorWork) -> bool:
+    """A 16-bit batch norm over images in NCHW; in fp32 that is the layout that convolutions read as well."""
+    return one.number_format in ("bf16", "fp16") and bool(_NORM.search(one.kernel))

@@ -22,7 +22,12 @@ __all__ = [
     "gradient_elements",
     "parallelism",
     "question",
+    "reductions_of_backward",
+    "times_reduced",
 ]
+
+_SIZES = {"fp32": 4, "bf16": 2, "fp16": 2}
+"""Bytes of an element."""
 
 
 def question(rule: Rule, facts: Facts) -> Judgement | CollectiveFacts:
@@ -86,6 +91,29 @@ def communication_gain(
         basis="replay" if replayed else "bound",
     )
     return result, late
+
+
+def reductions_of_backward(facts: Facts) -> list[CollectiveGroup]:
+    """The collectives that reduce gradients in the backward pass of the critical rank."""
+    collectives = facts.critical.collectives
+    op = "reduce_scatter" if parallelism(facts).fsdp else "all_reduce"
+    return [
+        group
+        for group in (collectives.groups if collectives is not None else ())
+        if group.op == op and group.backward_share != 0 and not group.of_both_passes
+    ]
+
+
+def times_reduced(facts: Facts) -> float | None:
+    """How often the gradients are reduced per step; None where a size or a format is not known."""
+    groups, elements = reductions_of_backward(facts), gradient_elements(facts)
+    if not elements or any(group.bytes is None or group.dtype not in _SIZES for group in groups):
+        return None
+    fsdp = facts.critical.environment.fsdp
+    sharded = parallelism(facts).fsdp
+    # A rank of a sharded model holds its part of the parameters, and reduces the gradients of all.
+    shards = ((fsdp.shard_size if fsdp else None) or sharded or 1) if sharded else 1
+    return sum((group.bytes or 0.0) / _SIZES[group.dtype or ""] for group in groups) / (elements * shards)
 
 
 def gradient_elements(facts: Facts) -> float | None:

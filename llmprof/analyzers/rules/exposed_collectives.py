@@ -28,7 +28,7 @@ from llmprof.analyzers.facts.collectives import CollectiveFacts, CollectiveGroup
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
-from llmprof.analyzers.rules.exchange import exposed_of, parallelism, question
+from llmprof.analyzers.rules.exchange import exposed_of, parallelism, question, times_reduced
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import data_late_weight, gain, part_ns
 from llmprof.analyzers.rules.host_waits import reduced_by_hand
@@ -44,8 +44,11 @@ RULE = Rule(
     fixes=("ddp-bucket-size", "accumulate-gradients"),
     thresholds=(
         thresholds.EXPOSED_COMMUNICATION,
-        thresholds.BUCKET_EXPECTED,
+        thresholds.COMMUNICATION_COST,
+        thresholds.BACKWARD_SHARE,
+        thresholds.BUCKET_HIGH,
         thresholds.ACCUMULATION_STEPS,
+        thresholds.REDUCED_OFTEN,
     ),
 )
 
@@ -100,8 +103,13 @@ def _fixes(facts: Facts, collectives: CollectiveFacts, exposed: float) -> list[R
     sharded = parallel.fsdp or (parallel.tp or 1) > 1 or (parallel.pp or 1) > 1
     # Where the reductions can be replayed, small-ddp-buckets knows what other buckets bring.
     if not (by_hand or sharded) and collectives.buckets is None and _reduces(collectives):
-        result.append(_buckets(facts, exposed))
-    if by_hand or _reduces(collectives):
+        movable = _movable(facts, collectives, exposed)
+        if movable >= thresholds.COMMUNICATION_COST.value * facts.step.mean_ns:
+            result.append(_buckets(facts, movable))
+    # What is reduced for every micro-batch need not be: sync-every-microbatch knows that, and changes no batch for it.
+    often = (collectives.microbatches or 1.0) >= thresholds.REDUCED_OFTEN.value
+    often = often and (times_reduced(facts) or 0.0) >= thresholds.REDUCED_OFTEN.value
+    if by_hand or (_reduces(collectives) and not often):
         reductions = _reductions(collectives)
         result.append(_accumulate(facts, exposed_of(facts, reductions) if reductions else exposed, by_hand))
     return result
@@ -117,22 +125,28 @@ def _reductions(collectives: CollectiveFacts) -> list[CollectiveGroup]:
     return [group for group in collectives.groups if group.op == "all_reduce" and not group.of_both_passes]
 
 
-def _buckets(facts: Facts, exposed: float) -> Recommendation:
-    weight, late = data_late_weight(facts)
-    why = "Smaller buckets start earlier and leave a shorter tail; larger ones use a slow link better."
+def _movable(facts: Facts, collectives: CollectiveFacts, exposed: float) -> float:
+    """What other buckets can hide at most: with any, what takes longer than the backward pass stays exposed."""
+    transfers = collectives.total_ns - (collectives.skew_ns or 0.0)
+    longer = max(0.0, transfers - thresholds.BACKWARD_SHARE.value * part_ns(facts, "compute"))
+    return max(0.0, exposed - longer)
+
+
+def _buckets(facts: Facts, movable: float) -> Recommendation:
+    """Nothing is promised: what other buckets bring is not known without a replay of them."""
     return recommend(
         "ddp-bucket-size",
         rule=RULE.id,
         facts=facts,
         action="Try other bucket sizes for DistributedDataParallel",
-        why=f"{why} {late}".rstrip(),
+        why="Smaller buckets start earlier and leave a shorter tail; larger ones use a slow link better.",
         how="DistributedDataParallel(model, bucket_cap_mb=25) -> bucket_cap_mb=10, then 50 and 100",
         gain=gain(
             facts,
-            expected_ns=weight * thresholds.BUCKET_EXPECTED.value * exposed,
+            expected_ns=0.0,
             low_ns=0.0,
-            high_ns=thresholds.BUCKET_HIGH.value * exposed,
-            at_most_ns=exposed,
+            high_ns=thresholds.BUCKET_HIGH.value * movable,
+            at_most_ns=movable,
         ),
         watch="the communication part",
     )

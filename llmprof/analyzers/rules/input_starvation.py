@@ -41,6 +41,7 @@ from llmprof.analyzers.rules.gains import gain, input_wait_ns, part_ns
 from llmprof.analyzers.rules.loader_sizing import (
     DEEPER,
     InputNeed,
+    chance_ns,
     deeper_queue_ns,
     fast_enough,
     input_need,
@@ -189,7 +190,7 @@ def _fixes(facts: Facts, found: InputNeed) -> list[Recommendation]:
 
 def _workers(facts: Facts, found: InputNeed, wanted: int | None) -> Recommendation:
     saved = found.wait_ns if wanted is None else max(0.0, found.wait_ns - left_ns(found, wanted))
-    refill = _hidden_ns(facts, found)
+    refill, chance = _hidden_ns(facts, found), chance_ns(found)
     low = thresholds.PREPROCESSING_SHARE if wanted is None else thresholds.WORKERS_AT_LEAST
     now = "?" if found.workers is None else str(found.workers)
     if wanted is None:
@@ -208,9 +209,9 @@ def _workers(facts: Facts, found: InputNeed, wanted: int | None) -> Recommendati
         gain=gain(
             facts,
             expected_ns=saved,
-            low_ns=low.value * saved,
-            high_ns=saved + refill + found.receiving_ns,  # where the device is busy meanwhile, nobody feels it
-            at_most_ns=found.wait_ns + refill,
+            low_ns=low.value * saved - chance,
+            high_ns=saved + refill + chance + found.receiving_ns,  # where the device is busy meanwhile, nobody feels it
+            at_most_ns=found.wait_ns + refill + chance,
             basis=_basis(found),
         ),
         watch="the data part",

@@ -28,6 +28,7 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Evidence, Recommendation
+from llmprof.analyzers.facts.compiled_launches import launches_left
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
@@ -171,6 +172,12 @@ def _graphs(facts: Facts, reach_ns: float, compiled: bool) -> Recommendation:
 def _compile(facts: Facts, reach_ns: float) -> Recommendation:
     weight, late = data_late_weight(facts)
     why = "Compilation fuses chains of small operators: fewer kernels to launch, and less Python between them."
+    left = launches_left(facts.critical.kernels)
+    low, expected, high = (
+        (thresholds.COMPILE_LOW.value, thresholds.COMPILE_EXPECTED.value, thresholds.COMPILE_HIGH.value)
+        if left is None
+        else tuple(1.0 - one for one in left)
+    )
     return recommend(
         "torch-compile",
         rule=RULE.id,
@@ -180,9 +187,9 @@ def _compile(facts: Facts, reach_ns: float) -> Recommendation:
         how="model -> torch.compile(model)",
         gain=gain(
             facts,
-            expected_ns=weight * thresholds.COMPILE_EXPECTED.value * reach_ns,
-            low_ns=weight * thresholds.COMPILE_LOW.value * reach_ns,
-            high_ns=thresholds.COMPILE_HIGH.value * reach_ns,
+            expected_ns=weight * expected * reach_ns,
+            low_ns=weight * low * reach_ns,
+            high_ns=high * reach_ns,
             at_most_ns=reach_ns,
         ),
         watch="the host part",

@@ -7,8 +7,9 @@ Why it costs time:
     A copy reads and writes a whole tensor and computes nothing; strided ones also miss much of the bandwidth.
 
 How it is measured:
-    Time of copy kernels by the types of source and target; those of logits are left out, because they belong to the
-    loss. Half of the copies within one format are taken as avoidable; nothing is promised.
+    Time of copy kernels by the types of source and target; those of logits and of attention scores are left out,
+    because they belong to the loss and to attention. Half of the copies within one format are taken as avoidable;
+    nothing is promised.
 
 Does not apply when:
     Copies take less than 5 % of the step.
@@ -23,8 +24,10 @@ Verify:
 
 from __future__ import annotations
 
+import math
+
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.op_bytes import largest_elements, operands_of
+from llmprof.analyzers.facts.op_bytes import operands_of
 from llmprof.analyzers.facts.operator_facts import OperatorFacts
 from llmprof.analyzers.facts.operators import OperatorWork
 from llmprof.analyzers.rules import evidence, thresholds
@@ -55,7 +58,7 @@ def evaluate(facts: Facts) -> Judgement:
     operators = operators_of(RULE, facts)
     if isinstance(operators, Judgement):
         return operators
-    copies = [one for one in operators.work if _is_copy(one) and not _of_loss(one, operators)]
+    copies = [one for one in operators.work if _is_copy(one) and not _of_another_rule(one, operators)]
     casts = [one for one in copies if _is_cast(one)]
     cast_ns, total = sum(one.ns for one in casts), sum(one.ns for one in copies)
     moved_ns = total - cast_ns
@@ -104,6 +107,13 @@ def _is_cast(one: OperatorWork) -> bool:
     return one.operator == "aten::copy_" and len(types) > 1 and types[0] != types[1]
 
 
-def _of_loss(one: OperatorWork, operators: OperatorFacts) -> bool:
-    loss = operators.loss
-    return loss is not None and largest_elements(one.shapes or "") == loss.tokens * loss.vocabulary
+def _of_another_rule(one: OperatorWork, operators: OperatorFacts) -> bool:
+    """Copies of logits and of attention scores."""
+    loss, attention = operators.loss, operators.attention
+    for dims in operands_of(one.shapes or "").dims:
+        logits = loss is not None and math.prod(dims) == loss.tokens * loss.vocabulary
+        if loss is not None and logits and (len(dims) == 1 or dims[-1] == loss.vocabulary):
+            return True
+        if attention is not None and dims[-2:] == (attention.queries, attention.keys) and len(dims) > 2:
+            return True
+    return False

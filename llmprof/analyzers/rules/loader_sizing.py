@@ -10,7 +10,16 @@ from llmprof.analyzers.facts.loader_model import DEFAULT_PREFETCH, batch_interva
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import thresholds
 
-__all__ = ["DEEPER", "InputNeed", "deeper_queue_ns", "fast_enough", "input_need", "left_ns", "wanted_workers"]
+__all__ = [
+    "DEEPER",
+    "InputNeed",
+    "chance_ns",
+    "deeper_queue_ns",
+    "fast_enough",
+    "input_need",
+    "left_ns",
+    "wanted_workers",
+]
 
 DEEPER = 4
 """How many times as many batches on order are advised where single slow batches are waited for."""
@@ -135,6 +144,11 @@ def left_ns(found: InputNeed, workers: int, prefetch: int | None = None) -> floa
         cores=found.cores,
     )
     return max(0.0, interval - rest) * fetches
+
+
+def chance_ns(found: InputNeed) -> float:
+    """How far the recorded wait may be off the run's mean: two standard errors, 0 where they are not known."""
+    return thresholds.NOISE_ERRORS.value * (found.loader.wait_error_ns or 0.0)
 
 
 def deeper_queue_ns(found: InputNeed) -> float:

@@ -10,8 +10,10 @@ Why it costs time:
 
 How it is measured:
     Idle time of the device before a late launch, from the end of the loader's `next()` to the first kernel after it,
-    without calls into the driver; corrected to the unprofiled step. Where the host is far ahead the device is busy
-    meanwhile, and nothing is counted. Less than a millisecond is the way into the model, not work on the batch.
+    without calls into the driver; corrected to the unprofiled step. Before a copy out of a worker's memory, silence
+    no longer than the copy is left out: that may be memory going back (see pageable-transfers). Where the host is far
+    ahead the device is busy meanwhile, and nothing is counted. Less than a millisecond is the way into the model, not
+    work on the batch.
 
 Does not apply when:
     No fetch from a DataLoader is seen in the trace.
@@ -29,6 +31,7 @@ from llmprof.analyzers.diagnosis import Recommendation
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
+from llmprof.analyzers.rules.batch_memory import released_ns
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import data_late_weight, gain, part_ns
 from llmprof.analyzers.rules.host_waits import unprofiled_ns
@@ -55,8 +58,9 @@ def evaluate(facts: Facts) -> Judgement:
         return RULE.no_data("The recording holds no operators of traced steps; record a burst with CPU activities.")
     if work.preparing_ns is None:
         return RULE.not_applicable("No fetch from a DataLoader was seen in the traced steps.")
-    cost = min(unprofiled_ns(facts, work.preparing_ns), part_ns(facts, "host"))
-    silent = unprofiled_ns(facts, work.preparing_silent_ns or 0.0)
+    released = released_ns(facts)
+    cost = max(0.0, min(unprofiled_ns(facts, work.preparing_ns), part_ns(facts, "host")) - released)
+    silent = max(0.0, unprofiled_ns(facts, work.preparing_silent_ns or 0.0) - released)
     share = cost / facts.step.mean_ns
     figures = [
         evidence.share("device idle between fetch and first kernel", facts, cost, thresholds.PREPARING, source="trace"),

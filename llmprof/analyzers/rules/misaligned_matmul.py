@@ -11,7 +11,7 @@ Why it costs time:
 How it is measured:
     From recorded shapes, and from the `alignN` in the names of CUTLASS kernels. The gain is the difference to the time
     at the efficiency that aligned products of this step reach (else at what is achievable), or to the traffic if that
-    takes longer.
+    takes longer; at most that to the peak rates of the device.
 
 Does not apply when:
     There are no matrix products in 16-bit formats, TF32 or fp8.
@@ -116,7 +116,7 @@ def _saving(facts: Facts, operators: OperatorFacts, odd: list[OperatorWork]) -> 
         at_best = one.best_ns or one.ns
         usual = _usual_ns(one, operators, peaks) or at_best
         expected += max(0.0, one.ns - max(usual, at_best))
-        high += max(0.0, one.ns - at_best)
+        high += max(0.0, one.ns - (one.least_ns or at_best))
     return _Saving(low_ns=expected * thresholds.MISALIGNED_LOW.value, expected_ns=expected, high_ns=high)
 
 

@@ -1,6 +1,7 @@
 """How much host time does the optimizer take in the step that is explained?
 
-The traced optimizer is slower than the real one: it consists of many small operators, and the profiler charges each.
+Where the recorder measured it without a profiler, that is it. The traced optimizer is slower than the real one: it
+consists of many small operators, and the profiler charges each.
 """
 
 from __future__ import annotations
@@ -26,12 +27,15 @@ class OptimizerTime:
 
 
 def optimizer_host_time(facts: Facts) -> OptimizerTime | None:
-    """Correct the traced optimizer time for the profiler in two ways; None when it was not recorded.
+    """What was measured, else the traced time corrected for the profiler in two ways; None when nothing was recorded.
 
     One estimate shrinks it like the whole step. The other takes off the profiler's cost in proportion to the kernels
     that the optimizer launches, because operator, launch and device record are written per kernel. An optimizer has
     less Python per kernel than the rest of the step, so the first takes off too little and the second too much.
     """
+    measured = facts.critical.table.phases_ns.get("optimizer") if facts.critical.table is not None else None
+    if measured is not None and facts.step.basis == "unprofiled":
+        return OptimizerTime(low_ns=measured, high_ns=measured)
     kernels = facts.critical.kernels
     if kernels is None or kernels.optimizer_host_ns is None:
         return None

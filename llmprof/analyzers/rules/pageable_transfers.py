@@ -6,10 +6,14 @@ Detects:
 Why it costs time:
     The driver has to stage pageable memory through a pinned buffer of its own. The copy is slower, and the call
     returns only when the data has been read, even with `non_blocking=True`, so it cannot run beside the computation.
+    Who pins has a thread of the loader read the batch and give its memory back; that thread then allows no shorter step
+    than this takes it.
 
 How it is measured:
     Device time in which only such a copy ran, plus the host time inside the copying calls as far as the device was
-    idle because of the host. A few kilobytes of token ids cost nothing and do not count.
+    idle because of the host, plus the silence before the call in which the memory of the last batch goes back (at most
+    as long as the call; only for batches that workers made and nobody pinned). A few kilobytes of token ids cost
+    nothing and do not count.
 
 Does not apply when:
     Nothing is copied from pageable memory.
@@ -28,6 +32,7 @@ from llmprof.analyzers.facts.copies import CopyFacts
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
+from llmprof.analyzers.rules.batch_memory import released_ns
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import gain, part_ns
 from llmprof.units import format_bytes, format_ns, format_percent
@@ -57,7 +62,8 @@ def evaluate(facts: Facts) -> Judgement:
         return RULE.not_applicable("Nothing is copied to the device from pageable memory.")
     stall = _stall_ns(facts, copies)
     exposed = _exposed_ns(facts, copies)
-    cost = exposed + stall
+    released = _released_ns(facts, stall)
+    cost = exposed + stall + released
     share = cost / facts.step.mean_ns
     figures = [
         evidence.share("step time lost to pageable copies", facts, cost, thresholds.PAGEABLE_COST, source="copies"),
@@ -70,6 +76,7 @@ def evaluate(facts: Facts) -> Judgement:
             window=evidence.longest(critical, "input_copy", "other_copy"),
         ),
         evidence.time("host blocked in the call, device idle", stall, source="copies", rank=critical.rank),
+        evidence.time("silence before the call, memory going back", released, source="trace", rank=critical.rank),
     ]
     size = format_bytes(group.bytes)
     if share < thresholds.PAGEABLE_COST.value:
@@ -83,7 +90,7 @@ def evaluate(facts: Facts) -> Judgement:
         cost_ns=cost,
         confidence=confidence_of(facts, "data"),
         evidence=figures,
-        recommendations=[_pin(facts, copies, stall)],
+        recommendations=[_pin(facts, copies, stall, released)],
     )
 
 
@@ -102,13 +109,22 @@ def _stall_ns(facts: Facts, copies: CopyFacts) -> float:
     return min(blocked, part_ns(facts, "host", "sync"))
 
 
-def _pin(facts: Facts, copies: CopyFacts, stall_ns: float) -> Recommendation:
+def _released_ns(facts: Facts, stall_ns: float) -> float:
+    """The memory of the last batch going back, as far as the host's part of the step holds it beside the stall."""
+    return max(0.0, min(released_ns(facts), part_ns(facts, "host", "sync") - stall_ns))
+
+
+def _pin(facts: Facts, copies: CopyFacts, stall_ns: float, released: float) -> Recommendation:
     group = copies.pageable_to_device
     slow, fast = group.bytes_per_s, copies.pinned_to_device.bytes_per_s
     # The run's own pinned copies tell the rate best, when they are no slower than the pageable ones.
     speedup = fast / slow if slow and fast and fast > slow else thresholds.PINNED_SPEEDUP.value
     exposed = _exposed_ns(facts, copies)
     quicker = exposed * (1 - 1 / speedup)
+    most = exposed + stall_ns + released
+    # The thread that pins reads the same memory as the call does now, and gives it back: no step is shorter than that.
+    reading = copies.pageable_stall_ns or 0.0
+    shortest = reading + released
     loader = facts.critical.environment.loaders[0] if facts.critical.environment.loaders else None
     if loader is not None and loader.pin_memory:
         action = "Pin the tensors that are copied to the device outside the DataLoader"
@@ -129,10 +145,10 @@ def _pin(facts: Facts, copies: CopyFacts, stall_ns: float) -> Recommendation:
         gain=gain(
             facts,
             # Faster for certain; beside the computation, and without the stall, where the loop lets it.
-            expected_ns=(quicker + exposed + stall_ns) / 2,
+            expected_ns=min((quicker + most) / 2, max(0.0, facts.step.mean_ns - shortest)),
             low_ns=quicker,
-            high_ns=exposed + stall_ns,
-            at_most_ns=exposed + stall_ns,
+            high_ns=min(most, max(0.0, facts.step.mean_ns - reading)),
+            at_most_ns=most,
         ),
         watch="the data part",
     )

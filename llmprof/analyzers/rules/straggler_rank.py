@@ -35,7 +35,7 @@ from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import gain
 from llmprof.units import format_ns, format_percent
 
-__all__ = ["RULE", "evaluate"]
+__all__ = ["RULE", "evaluate", "perturbed"]
 
 RULE = Rule(
     id="straggler-rank",
@@ -95,7 +95,7 @@ def evaluate(facts: Facts) -> Judgement:
             evidence=figures,
         )
     cause, why = _cause(found)
-    if cause in _DISTORTED and _perturbed(facts):
+    if cause in _DISTORTED and perturbed(facts):
         return RULE.no_data(
             f"In the traced steps rank {found.late} is last because {why}; but the profiler slows hosts down, and not "
             "all alike: nothing tells whether that rank is last without it."
@@ -121,7 +121,7 @@ def _cause(found: RankDifference) -> tuple[str | None, str]:
     return name, _CAUSES.get(name, f"what it does longer is {name.replace('_', ' ')}")
 
 
-def _perturbed(facts: Facts) -> bool:
+def perturbed(facts: Facts) -> bool:
     """Whether the profiler slowed the traced steps down by more than a tenth, or nothing tells whether it did."""
     traced = facts.step.traced_mean_ns
     if facts.step.basis == "profiled":

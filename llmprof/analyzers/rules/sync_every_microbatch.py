@@ -22,7 +22,6 @@ Verify:
 
 from __future__ import annotations
 
-from llmprof.analyzers.facts.collectives import CollectiveFacts, CollectiveGroup
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
@@ -30,9 +29,10 @@ from llmprof.analyzers.rules.exchange import (
     communication_gain,
     exposed_of,
     exposed_share,
-    gradient_elements,
     parallelism,
     question,
+    reductions_of_backward,
+    times_reduced,
 )
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.units import format_ns
@@ -48,9 +48,6 @@ RULE = Rule(
     thresholds=(thresholds.COMMUNICATION_COST, thresholds.REDUCED_OFTEN),
 )
 
-_SIZES = {"fp32": 4, "bf16": 2, "fp16": 2}
-"""Bytes of an element."""
-
 
 def evaluate(facts: Facts) -> Judgement:
     """Judge how often the gradients of the critical rank are reduced."""
@@ -62,7 +59,7 @@ def evaluate(facts: Facts) -> Judgement:
         return RULE.no_data("It is not known how many micro-batches a step has; record the run with `llmprof run`.")
     if batches < thresholds.REDUCED_OFTEN.value:
         return RULE.not_applicable("A step has one micro-batch.")
-    groups, times = _reductions(facts, collectives), _times(facts, collectives)
+    groups, times = reductions_of_backward(facts), times_reduced(facts)
     if times is None:
         return RULE.no_data("The size of the gradients or of the messages is not known; record with `llmprof run`.")
     if times < thresholds.REDUCED_OFTEN.value:
@@ -107,24 +104,3 @@ def evaluate(facts: Facts) -> Judgement:
             )
         ],
     )
-
-
-def _reductions(facts: Facts, collectives: CollectiveFacts) -> list[CollectiveGroup]:
-    op = "reduce_scatter" if parallelism(facts).fsdp else "all_reduce"
-    return [
-        group
-        for group in collectives.groups
-        if group.op == op and group.backward_share != 0 and not group.of_both_passes
-    ]
-
-
-def _times(facts: Facts, collectives: CollectiveFacts) -> float | None:
-    """How often the gradients are reduced per step; None where a size or a format is not known."""
-    groups, elements = _reductions(facts, collectives), gradient_elements(facts)
-    if not elements or any(group.bytes is None or group.dtype not in _SIZES for group in groups):
-        return None
-    fsdp = facts.critical.environment.fsdp
-    sharded = parallelism(facts).fsdp
-    # A rank of a sharded model holds its part of the parameters, and reduces the gradients of all.
-    shards = ((fsdp.shard_size if fsdp else None) or sharded or 1) if sharded else 1
-    return sum((group.bytes or 0.0) / _SIZES[group.dtype or ""] for group in groups) / (elements * shards)

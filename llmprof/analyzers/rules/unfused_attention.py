@@ -8,9 +8,11 @@ Why it costs time:
     every operator, forward and backward; a fused kernel keeps it in the processor.
 
 How it is measured:
-    A softmax whose input a batched product made gives the size of the scores; the time of all operators that touch a
-    tensor of that size is what a fused kernel replaces. Its own time follows from the FLOPs and from the share of the
-    peak that fused attention reaches for that length (TraceLens' bands), or from its traffic if that takes longer.
+    A softmax whose input a batched product made gives the size of the scores; the time of all operators that touch
+    scores (products, scaling, mask, casts, softmax, copies, forward and backward) is what a fused kernel replaces, and
+    with it the copies that lay out its operands. Its own time follows from the FLOPs (half of them under a causal mask)
+    and from the share of the peak that fused attention reaches for that length (TraceLens' bands, at best that of
+    FlashAttention-3), or from its traffic if that takes longer.
 
 Does not apply when:
     No softmax over attention scores is in the step, or attention is fused already.
@@ -103,7 +105,7 @@ def _fused(facts: Facts, found: WrittenAttention) -> FusedAttention | None:
         moved=found.operand_bytes,
         queries=found.queries,
         number_format=found.number_format,
-        causal=found.masked,
+        causal=found.causal,
     )
 
 

@@ -10,8 +10,8 @@ Why it costs time:
 
 How it is measured:
     The kind follows from the names of the optimizer's kernels. On the host the cost is the time inside
-    `Optimizer.step`, corrected for the profiler, as far as the device was idle because of the host. On the device it
-    is the traffic that one fused pass saves.
+    `Optimizer.step`, measured without a profiler or corrected for it, as far as the device was idle because of the
+    host. On the device it is the traffic that one fused pass saves.
 
 Does not apply when:
     The optimizer is fused already, or has no fused form.
@@ -94,7 +94,7 @@ def evaluate(facts: Facts) -> Judgement:
     figures = [
         evidence.number("implementation", kind, "", source="kernel names", rank=critical.rank),
         evidence.number("optimizer kernels", kernels.optimizer_kernels_per_step, "per step", source="trace"),
-        evidence.time("host time of the optimizer, corrected", cost.host_ns, source="trace", rank=critical.rank),
+        evidence.time("host time of the optimizer", cost.host_ns, source="trace", rank=critical.rank),
         evidence.time("device time of the optimizer", cost.device_ns, source="trace", rank=critical.rank),
         evidence.share("most that a fused one saves", facts, cost.saved_ns, thresholds.OPTIMIZER_COST, source="model"),
     ]
@@ -172,7 +172,7 @@ def _host(facts: Facts, cost: _Cost, rest: float) -> tuple[Gain, str]:
         facts,
         expected_ns=cost.host_ns * saved * weight,
         low_ns=cost.host_low_ns * saved * weight * thresholds.OPTIMIZER_LOW.value,
-        high_ns=cost.host_high_ns * saved,
+        high_ns=cost.host_high_ns,
         at_most_ns=part_ns(facts, "host"),
     )
     return estimate, late

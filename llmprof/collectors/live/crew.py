@@ -39,6 +39,7 @@ class Crew:
         self._session = session
         self._hooks = hooks
         self._apart = apart
+        apart.starting = session.phase == "warmup"
         self._collectors: list[tuple[Collector, Hook]] = []
         self._began = perf_counter_ns()
         self._cost_before = self._cost_steps = 0
@@ -77,6 +78,8 @@ class Crew:
 
     def account(self, steps: int, phase: str) -> None:
         """Note what the last steps have cost when they were baseline steps, where nothing is traced; judge it."""
+        self._apart.gone_through(perf_counter_ns(), steps)
+        self._apart.starting = phase == "warmup"
         cost = sum([hook.cost_ns for hook in self._hooks])
         self._cost_steps += steps
         if phase != self._cost_phase:

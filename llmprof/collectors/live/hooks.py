@@ -24,7 +24,8 @@ usual, so that it only puts the hook under watch: its next WATCHED_CALLS calls a
 which does not pass while another one runs. Time that a hook spends waiting counts in its share (MAX_SHARE)."""
 WATCHED_CALLS = 100
 LONG_CALLS = 3
-"""Calls over 1 ms of CPU time, among the watched ones, that switch a hook off; one can be a first use."""
+"""Calls over 1 ms of CPU time, among the watched ones, that switch a hook off; one can be a first use. A call that does
+what was put off for several steps has 1 ms for each of them; in the warm-up nothing is a long call."""
 MAX_SHARE = 0.005
 """Of the run, that one hook may take."""
 FREE_NS = 500_000_000
@@ -49,7 +50,19 @@ class Apart:
     def __init__(self) -> None:
         self.totals: dict[str, int] = {}
         """ns by the name of what they were spent on."""
+        self.starting = False
+        """While the run warms up: code and memory are touched for the first time, and a long call says nothing yet."""
         self._moments: deque[tuple[int, int]] = deque(maxlen=APART_MOMENTS)
+        self._gone_through = (0, 1)
+
+    def gone_through(self, now: int, steps: int) -> None:
+        """At `now` the work of so many steps, put off until then, has been done in one call."""
+        self._gone_through = (now, steps)
+
+    def allowed_ns(self, begin: int, end: int) -> int:
+        """What a call from `begin` to `end` may take: LONG_NS for each step whose work it has done."""
+        when, steps = self._gone_through
+        return LONG_NS * max(steps, 1) if begin <= when <= end else LONG_NS
 
     def note(self, name: str, begin: int, end: int) -> None:
         """From `begin` to `end` (perf_counter_ns) `name` was busy."""
@@ -135,11 +148,11 @@ class Hook:
         own = spent - apart
         if own < LONG_NS:
             return own
-        if cpu is None:
+        if cpu is None or self._apart.starting:
             self.watched, self._long_calls = WATCHED_CALLS, 0
             return own
         busy = thread_time_ns() - cpu - apart
-        self._long_calls += busy >= LONG_NS
+        self._long_calls += busy >= self._apart.allowed_ns(began, began + spent)
         if self._long_calls >= LONG_CALLS:
             self.fail(TooSlowError(f"{LONG_CALLS} of its calls took over 1 ms each, the last one {busy / 1e6:.1f} ms"))
         return own

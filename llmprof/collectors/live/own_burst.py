@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llmprof.collectors.live.burst_plan import ARM_STEPS, BurstPlan, Wanted, fitted
 from llmprof.collectors.live.collector import NEVER
+from llmprof.collectors.live.finished import AT_A_TIME, AT_A_TIME_NS
+from llmprof.units import NS_PER_S
 
 if TYPE_CHECKING:
     from llmprof.collectors.live.collector import StepRecord
     from llmprof.collectors.live.session import Session
 
-__all__ = ["OwnBurst", "count_of"]
+__all__ = ["POLL_S", "OwnBurst", "count_of"]
 
 BASELINE_NS, BASELINE_AT_MOST = 2_000_000_000, 60
 """Short steps are timed for longer than 20 of them, since one busy moment of the machine would sway their mean."""
 LEAD_STEPS = 20
 LEAD_NS = 2_000_000_000
 """How far ahead rank 0 announces this burst to other ranks, the larger of the two: they wait for it, and look often."""
+LEAD_ON_ONE_HOST_NS = 800_000_000
+"""The same where all ranks share a host, and what is written is there at once for all of them."""
+POLL_S = 0.2
+"""How often the other ranks look."""
 
 
 class OwnBurst:
@@ -53,14 +60,16 @@ class OwnBurst:
             self._first = self._first or (n, int(record["t"]))
             self._count = n + 1 - self._first[0]
             total = int(record["t"]) + wall - self._first[1]
-        lead = self._lead(total / self._count if self._count else wall)
+        step_ns = total / self._count if self._count else wall
+        lead = self._lead(step_ns)
         earliest, latest = n + 1 + lead + ARM_STEPS, self._wanted.latest
-        self._too_late = self._wanted.steps == 0 or (latest is not None and earliest > latest)
+        soonest = n + 1 + min(lead, _least_lead(step_ns)) + ARM_STEPS
+        self._too_late = self._wanted.steps == 0 or (latest is not None and soonest > latest)
         enough = self._count >= self._wanted.baseline and (self._count >= self._at_most or total >= BASELINE_NS)
         if self._too_late:
             self.next_step = NEVER
-        elif enough or earliest == latest:
-            return self._plan(earliest)
+        elif enough or (latest is not None and earliest >= latest):
+            return self._plan(earliest if latest is None else min(earliest, latest))
         else:
             missing = self._at_most - self._count
             if total:
@@ -105,9 +114,20 @@ class OwnBurst:
         return BurstPlan(first_step=first_step, steps=wanted.steps, shape_steps=wanted.shape_steps)
 
     def _lead(self, step_ns: float | None) -> int:
-        if (self._session.world_size or 1) == 1:
+        ranks = self._session.world_size or 1
+        if ranks == 1:
             return 1
-        return max(LEAD_STEPS, math.ceil(LEAD_NS / max(step_ns, 1))) if step_ns else LEAD_STEPS
+        lead_ns = LEAD_ON_ONE_HOST_NS if os.environ.get("LOCAL_WORLD_SIZE") == str(ranks) else LEAD_NS
+        return max(LEAD_STEPS, math.ceil(lead_ns / max(step_ns, 1))) if step_ns else LEAD_STEPS
+
+
+def _least_lead(step_ns: float) -> int:
+    """What the other ranks need to learn of a plan: they look, and then the training thread comes to its steps.
+
+    With less they would be too late, and trace nothing: never other steps than the rest.
+    """
+    step_ns = max(step_ns, 1.0)
+    return math.ceil(POLL_S * NS_PER_S / step_ns) + min(AT_A_TIME, math.ceil(AT_A_TIME_NS / step_ns)) + 1
 
 
 def count_of(options: Mapping[str, Any], key: str, default: int) -> int:

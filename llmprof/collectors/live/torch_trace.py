@@ -15,15 +15,13 @@ from llmprof.collectors.live.burst import Burst
 from llmprof.collectors.live.burst_plan import EARLIEST_STEP, SHAPE_STEPS, TRACE_STEPS, BurstPlan
 from llmprof.collectors.live.burst_requests import PlanWatch, Requests, read_plan
 from llmprof.collectors.live.collector import NEVER
-from llmprof.collectors.live.own_burst import OwnBurst, count_of
+from llmprof.collectors.live.own_burst import POLL_S, OwnBurst, count_of
 
 if TYPE_CHECKING:
     from llmprof.collectors.live.collector import StepRecord
     from llmprof.collectors.live.session import Session
 
 __all__ = ["TorchTrace"]
-
-POLL_S = 0.2
 
 
 class TorchTrace:

@@ -36,7 +36,7 @@ def export(kind: str, figures: Figures, out: str) -> str:
             import_module(needed)
         except ImportError:
             raise InputError(
-                f"an export to {kind} needs the package {needed}, which is not installed; `pip install llmprof[{needed}]`."
+                f"an export to {kind} needs the package {needed}, which is missing; `pip install llmprof[{needed}]`."
             ) from None
     write: Callable[[Figures, Path | str], str] = import_module(f"llmprof.reports.exporters.{kind}_").write
     try:

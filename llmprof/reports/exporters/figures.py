@@ -1,4 +1,4 @@
-"""Which figures of a run are exported? The always-on tier: step times and readings of the GPUs, and the analysis if any.
+"""Which figures of a run are exported? The always-on tier: step times and readings of the GPUs, and the analysis.
 
 Traces are not read. Names have no unit but end in it: `step_ms`, `gpu_util_percent`. Every track says on which step a
 value was measured and when, so that tools with either axis can show it.
@@ -97,9 +97,7 @@ def figures_of(run: Path) -> Figures:
 
 def _steps(folder: Path, labels: Mapping[str, str]) -> Iterator[Track]:
     """Wall time and parts of every step of one process; a part only on the steps that measured it."""
-    rows = [
-        line for line in _lines(folder / rundir.STEPS) if all(type(line.get(key)) is int for key in ("n", "t", "wall"))
-    ]
+    rows = [line for line in _lines(folder / rundir.STEPS) if all(_known(line.get(key)) for key in ("n", "t", "wall"))]
     if not rows:
         return
     number, start, wall = (np.array([row[key] for row in rows], dtype=np.int64) for key in ("n", "t", "wall"))
@@ -109,14 +107,19 @@ def _steps(folder: Path, labels: Mapping[str, str]) -> Iterator[Track]:
 
     yield track("step_ms", np.arange(number.size), wall / NS_PER_MS)
     for part in _PARTS:
-        chosen = np.array([place for place, row in enumerate(rows) if type(row.get(part)) is int], dtype=np.intp)
+        chosen = np.array([place for place, row in enumerate(rows) if _known(row.get(part))], dtype=np.intp)
         if chosen.size:
             yield track(f"{part}_ms", chosen, np.array([rows[place][part] for place in chosen]) / NS_PER_MS)
-    chosen = np.array([place for place, row in enumerate(rows) if type(row.get("tokens")) is int], dtype=np.intp)
+    chosen = np.array([place for place, row in enumerate(rows) if _known(row.get("tokens"))], dtype=np.intp)
     chosen = chosen[wall[chosen] > 0]
     if chosen.size:
         tokens = np.array([rows[place]["tokens"] for place in chosen])
         yield track("tokens_per_s", chosen, tokens / wall[chosen] * NS_PER_S)
+
+
+def _known(value: Any) -> bool:
+    """A count or a time of believable size; anything else is damage."""
+    return type(value) is int and 0 <= value < 1 << 62
 
 
 def _readings(folder: Path, clock: Track) -> Iterator[Track]:

@@ -11,13 +11,20 @@ from llmprof.reports.text import visible
 __all__ = ["write"]
 
 
+_QUIET = {"x_disable_stats": True, "x_disable_meta": True, "x_disable_machine_info": True, "x_save_requirements": False}
+"""What the machine of the export is and does is no part of the training."""
+
+
 def write(figures: Figures, out: Path | str) -> str:
     """Write an offline run into the folder `out`; says how to upload it."""
     import wandb
 
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    settings = wandb.Settings(silent=True, console="off", disable_git=True, save_code=False, x_disable_stats=True)
+    settings = wandb.Settings(silent=True, console="off", disable_git=True, save_code=False)
+    for name, wanted in _QUIET.items():
+        if hasattr(settings, name):  # they come and go with the versions
+            setattr(settings, name, wanted)
     run = wandb.init(
         project="llmprof",
         name=visible(figures.name),
@@ -37,5 +44,5 @@ def write(figures: Figures, out: Path | str) -> str:
             run.summary[f"llmprof/{name}"] = value
         place = Path(run.dir).parent
     finally:
-        run.finish(quiet=True)
+        run.finish()
     return f"{place}: nothing was uploaded; `wandb sync {place}` does it."

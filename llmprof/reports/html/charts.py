@@ -140,13 +140,12 @@ def roofline(
         return left + (x - x0) / (x1 - x0) * wide, bottom - (y - y0) / (y1 - y0) * high
 
     drawn = _grid(x0, x1, y0, y1, at)
-    for place, (name, peak) in enumerate(sorted(flops.items(), key=lambda item: -item[1])):
-        knee = math.log10(peak / bytes_per_s)
-        kx, ky = at(max(knee, x0), math.log10(peak))
+    for peak in sorted(set(flops.values())):
+        kx, ky = at(max(math.log10(peak / bytes_per_s), x0), math.log10(peak))
         ex, _ = at(x1, 0)
+        names = ", ".join(name for name, value in flops.items() if value == peak)
         drawn.append(f'<path class="roof" d="M{kx:.1f} {ky:.1f}H{ex:.1f}"/>')
-        if place < 4:
-            drawn.append(f'<text x="{ex - 4:.1f}" y="{ky - 4:.1f}" text-anchor="end">{esc(name, 12)}</text>')
+        drawn.append(f'<text x="{ex - 4:.1f}" y="{ky - 4:.1f}" text-anchor="end">{esc(names, 30)}</text>')
     top = math.log10(max(flops.values()))
     sx, sy = at(x0, max(x0 + math.log10(bytes_per_s), y0))
     if x0 + math.log10(bytes_per_s) < y0:

@@ -13,14 +13,14 @@ from llmprof.reports.html.markup import details, esc, figure, prose, table
 from llmprof.reports.view import View
 from llmprof.units import NS_PER_MS, format_ms, format_ns
 
-__all__ = ["Content", "Page", "at_link", "cell", "grid", "ms_cell", "section", "text_cell"]
+__all__ = ["Content", "Page", "at_link", "cell", "grid", "ms_cell", "section", "section_of", "short_ms", "text_cell"]
 
 _SECTION_OF = {
     "anatomy": "step-outliers step-drift checkpoint-stall evaluation-stall long-warm-up epoch-boundary-stall "
     "profiler-perturbation",
     "idle": "hollow-utilization",
     "ranks": "gpu-spread input-imbalance rank-memory-imbalance",
-    "precision": "fp32-matmul fp8-opportunity low-mfu fp32-gradients misaligned-matmul",
+    "precision": "fp32-matmul fp8-opportunity low-mfu misaligned-matmul",
     "compile": "recompilation variable-shapes data-dependent-shapes",
     "devices": "throttling power-cap ecc-errors foreign-processes pcie-downgrade numa-misaffinity",
 }
@@ -159,8 +159,12 @@ def cell(raw: float | None, text: str) -> str:
 
 def ms_cell(value: float | None) -> str:
     """Milliseconds."""
-    small = value is not None and 0 < abs(value) < 0.1
-    return cell(value, format_ns(value * NS_PER_MS) if small and value is not None else format_ms(value))
+    return cell(value, short_ms(value))
+
+
+def short_ms(value: float | None) -> str:
+    """Milliseconds for a reader, below 0.1 ms as microseconds."""
+    return format_ns(value * NS_PER_MS) if value is not None and 0 < abs(value) < 0.1 else format_ms(value)
 
 
 def text_cell(text: object, limit: int = 200) -> str:

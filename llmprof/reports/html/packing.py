@@ -31,7 +31,7 @@ LONGEST_NAME = 160
 MOST_DEPTH = 10
 """Deeper rows of a host thread are left out: real training code nests about fifteen, and the deepest are tiny."""
 MOST_HOST_LANES = 6
-"""Host threads of a rank, those with most events."""
+"""Host threads of a rank, the busiest ones."""
 TONES = (*CLASSES, "operator", "runtime", "annotation", "sync", "python", "overhead")
 """What an event can be; its place is the number that the page colours by."""
 _TONE = {name: place for place, name in enumerate(TONES)}
@@ -120,8 +120,9 @@ def _arranged(rank: RankTimeline, events: EventTable, rows: Rows) -> list[tuple[
     device = np.isin(events.kind[rows], DEVICE_KINDS)
     found: list[tuple[dict[str, Any], Rows]] = []
     host = rows[~device]
-    lanes, counts = np.unique(events.lane[host], return_counts=True)
-    for lane in lanes[np.argsort(-counts, kind="stable")[:MOST_HOST_LANES]]:
+    lanes, where = np.unique(events.lane[host], return_inverse=True)
+    busy = np.bincount(where, weights=events.dur[host], minlength=lanes.size)  # the thread of the loop comes first
+    for lane in lanes[np.argsort(-busy, kind="stable")[:MOST_HOST_LANES]]:
         label = rank.lanes[lane].label or f"thread {rank.lanes[lane].thread}"
         found += _leveled(events, host[events.lane[host] == lane], clip(visible(label), 40), "host")
     work = rows[device]

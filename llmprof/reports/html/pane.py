@@ -52,6 +52,9 @@ def pane(diagnosis: Diagnosis, timeline: Timeline | None, *, redact: bool = Fals
         )
         return Pane(_frame(f"<p>{why}</p>", ""))
     chosen, notes = _chosen(diagnosis, able)
+    every = len(diagnosis.source.ranks)
+    if not notes and every > len(chosen):
+        notes = [f"{len(chosen)} of {every} ranks are shown."]
     zeros, clocks = _zeros(chosen)
     packed, thinned = _packed(chosen, zeros, without_paths if redact else str)
     notes += [*clocks, *thinned]
@@ -91,7 +94,8 @@ _BODY = (
     'aria-describedby="tl-keys tl-told"></canvas>'
     '$keys<p class="told" id="tl-told" role="status" aria-live="polite"></p>'
     '<p class="aside" id="tl-keys">Drag or arrow keys to move, wheel with Ctrl or + and &minus; to zoom, n and p for '
-    "the next and the previous event of a row, up and down for the row, Enter for its details, 0 for everything.</p></div>"
+    "the next and the previous event of a row, up and down for the row, Enter for its details, 0 for everything."
+    "</p></div>"
 )
 
 
@@ -130,12 +134,13 @@ def _packed(
     """All ranks, with as many short host events left out as the budget asks for, and what was left out."""
     notes: list[str] = []
     packed: list[Packed] = []
+    most = MOST_EVENTS
     all_rows = [_in_steps(rank) for rank in ranks]
     total = sum(rank_rows.size for rank_rows in all_rows)
     for place, shortest in enumerate(SHORTEST_NS):
         rows = [_thinned(rank, some, shortest) for rank, some in zip(ranks, all_rows, strict=True)]
         count, last = sum(some.size for some in rows), place == len(SHORTEST_NS) - 1
-        if count > MOST_EVENTS and not last:
+        if count > most and not last:
             continue
         packed = [
             pack(rank, some, zero_ns=zeros[rank.rank], clean=clean) for rank, some in zip(ranks, rows, strict=True)
@@ -143,6 +148,7 @@ def _packed(
         size = sum(one.size for one in packed)
         if size <= BUDGET or last:
             break
+        most = min(most, int(1.1 * count * BUDGET / size))  # the next stage that may be enough
     left_out = total - sum(one.events for one in packed)
     if left_out > 0:
         below = (

@@ -163,3 +163,19 @@ def test_loaders_of_real_runs(recorded) -> None:
     assert (own.in_process, workers.in_process) == (True, False)
     assert own.batch_ns == pytest.approx(16 * 4e6, rel=0.1)  # 16 samples of 4 ms were planted
     assert workers.batch_ns is None
+
+
+def waiting(waits: list[int]) -> float | None:
+    count = len(waits)
+    phase = np.full(count, StepPhase.BASELINE, dtype=np.uint8)
+    step = np.full(count, 10**6, dtype=np.int64)
+    times = StepTimes(np.arange(count), np.arange(count) * 10**6, step, phase, {"data_wait": np.array(waits, np.int64)})
+    found = facts_of(RankTimeline(rank=0, events=None, times=times))
+    assert found is not None
+    return found.wait_error_ns
+
+
+def test_one_long_wait_leaves_its_mean_unknown_and_workers_that_take_turns_do_not() -> None:
+    assert waiting([0] * 63 + [64_000]) == pytest.approx(1000.0)  # 1000 a step, of which nothing was seen elsewhere
+    assert waiting([0, 0, 0, 4_000] * 16) == 0.0
+    assert waiting([0, 1_000] * 4) is None

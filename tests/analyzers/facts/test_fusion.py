@@ -66,6 +66,13 @@ def test_a_product_and_another_size_end_a_run() -> None:
     assert (found := runs("egege")) is not None and found.runs == 0 and found.ns == 30_000
 
 
+def test_four_pointwise_kernels_in_a_run_are_a_chain() -> None:
+    """Three are not; of four all but the longest count, norms beside them do not."""
+    three, four = runs("geeeg"), runs("geneeeg")
+    assert three is not None and four is not None
+    assert (three.chain_ns, four.chain_ns) == (0.0, 30_000)
+
+
 def test_a_long_run_is_cut() -> None:
     found = runs("e" * (2 * LONGEST_RUN))
     assert found is not None and found.runs == 2

@@ -73,6 +73,17 @@ def test_a_sync_belongs_to_the_innermost_operator_of_its_thread() -> None:
     assert facts.sync_ns == 32_000
 
 
+def test_the_host_is_busy_outside_of_waiting_calls_and_long_gaps() -> None:
+    b = TraceBuilder()
+    b.step(0, 0, 10_000_000)
+    b.op("aten::mm", 0, 3_000_000)
+    b.runtime("cudaLaunchKernel", 1_000_000, 1_500_000)  # the launch queue is full
+    b.op("aten::add", 3_400_000, 600_000)  # 0.4 ms of Python before it
+    b.runtime("cudaStreamSynchronize", 3_500_000, 100_000)
+    b.op("aten::mm", 9_000_000, 1_000_000)  # 5 ms without a row before it
+    assert facts_of(b.rank()).busy_ns == 10_000_000 - 1_500_000 - 100_000 - 5_000_000
+
+
 def test_the_sync_that_ends_the_recording_is_not_counted() -> None:
     b = TraceBuilder()
     b.step(0, 0, 1_000_000)

@@ -97,3 +97,10 @@ def test_a_checkpoint_costs_no_more_than_the_steps_around_it_lost() -> None:
     assert found is not None
     assert found.stalls["checkpoint"].per_step_ns == pytest.approx(2.0 * MS, abs=2 * 0.4 * MS / 100)
     assert found.outliers.counted_excess_ns == pytest.approx(2.0 * MS)
+
+
+def test_the_phases_of_the_host_are_means_of_the_counted_steps() -> None:
+    """The ten steps before the burst count; those after it, twice as long in the optimizer, do not."""
+    phases = [StepPhase.BASELINE] * 10 + [StepPhase.AFTER] * 10
+    found = table([40.0] * 20, phases=phases, optimizer=[10.0] * 10 + [20.0] * 10)
+    assert found is not None and found.phases_ns == {"optimizer": 10 * MS}

@@ -110,3 +110,20 @@ def test_a_planned_stall_is_no_noise_of_the_step() -> None:
     saved[9] = 100 * MS
     found = step_facts(RankTimeline(rank=0, events=None, times=replace(measured, parts={"checkpoint": saved})), None)
     assert found is not None and (found.mean_ns, found.noise_ns) == (50 * MS, 0.0)
+
+
+def test_a_long_wait_for_a_batch_is_no_noise_of_the_step() -> None:
+    """Nine steps of 40 ms and one that waited 100 ms for its batch."""
+    measured = times((StepPhase.BASELINE, 9, 40), (StepPhase.BASELINE, 1, 140))
+    waited = np.zeros(10, dtype=np.int64)
+    waited[9] = 100 * MS
+    found = step_facts(RankTimeline(rank=0, events=None, times=replace(measured, parts={"data_wait": waited})), None)
+    assert found is not None and (found.mean_ns, found.noise_ns) == (50 * MS, 0.0)
+
+
+def test_waits_that_the_rest_of_the_step_gives_back_add_no_noise() -> None:
+    """Every step takes 40 ms, whatever the host waits in it: the device sets the pace."""
+    measured = times((StepPhase.BASELINE, 10, 40))
+    waits = np.arange(10, dtype=np.int64) * MS
+    found = step_facts(RankTimeline(rank=0, events=None, times=replace(measured, parts={"data_wait": waits})), None)
+    assert found is not None and found.noise_ns == 0.0

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from llmprof.analyzers.replay.build import build
-from llmprof.analyzers.replay.distortion import MAX_COST_NS, Distortion, fit, relieved
+from llmprof.analyzers.replay.distortion import MAX_COST_NS, Distortion, fit, relieved, slower_device
 from llmprof.analyzers.replay.graph import Graph
 from llmprof.analyzers.replay.replay import replay
+from llmprof.analyzers.replay.seen import Seen
 from tests.analyzers.replay.programs import Call, record
 
 HOST_BOUND = [Call(40_000, "launch", 10_000)] * 50
@@ -66,3 +67,26 @@ def test_a_step_that_no_believable_cost_explains_keeps_its_error() -> None:
     found = fit(plain, 0.2 * step_ns(plain), step_ns)
     assert found.cost_ns <= MAX_COST_NS
     assert (found.error or 0) > 0.5
+
+
+def test_a_busy_device_leaves_open_how_early_the_host_is() -> None:
+    """Where every cost from some one on explains the step, the host is not taken to be just in time."""
+    plain = graph_of([Call(4_000, "launch", 20_000)] * 50)
+    found = fit(burdened(plain, 6_000), step_ns(plain), step_ns, seen=Seen(idle_share=0.0))
+    assert found.range_ns is not None
+    assert found.range_ns[0] <= found.cost_ns <= found.range_ns[1]
+    assert abs(found.error or 0) < 0.01
+
+
+def test_a_slower_device_explains_a_step_as_well() -> None:
+    plain = graph_of(DEVICE_BOUND)
+    found = slower_device(plain, 1.15 * step_ns(plain), step_ns, Seen(), cost_ns=2_000)
+    assert found is not None
+    assert found.device == pytest.approx(1.15, rel=0.01)
+    assert abs(found.error or 0) < 0.005
+
+
+@pytest.mark.parametrize(("longer", "idle_share"), [(1.15, 0.9), (1.6, 0.0)])
+def test_a_device_that_ran_dry_or_had_to_be_far_slower_explains_nothing(longer: float, idle_share: float) -> None:
+    plain = graph_of(DEVICE_BOUND)
+    assert slower_device(plain, longer * step_ns(plain), step_ns, Seen(idle_share=idle_share), cost_ns=2_000) is None

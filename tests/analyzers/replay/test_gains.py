@@ -92,3 +92,20 @@ def test_together_is_one_replay_of_fixes_that_do_not_exclude_each_other() -> Non
     assert "bf16-autocast" in joint.of and len({"torch-compile", "cuda-graphs"} & set(joint.of)) == 1
     assert joint.low_ms is not None and joint.high_ms is not None
     assert joint.low_ms <= joint.step_ms_after <= joint.high_ms
+
+
+def test_of_pinned_memory_the_rule_knows_more_than_the_replay() -> None:
+    """The replay knows that the call waits, and neither the copy's own rate nor who pins."""
+    builder = TraceBuilder()
+    for step in range(4):
+        begin = step * 2_000_000
+        builder.memcpy(
+            "HtoD (Pageable -> Device)", begin + 5_000, 490_000, 1 << 20, launch_ns=begin, launch_dur_ns=500_000
+        )
+        builder.kernel("gemm_bf16", begin + 1_950_000, 20_000, launch_ns=begin + 1_930_000)
+        builder.step(step, begin, begin + 2_000_000)
+    found = replays(builder.rank())
+    assert found.what_if is not None
+    assert found.what_if.predict(["pin-memory"]).step_ns < 0.9 * found.what_if.model.step_ns
+    one = recommended("pin-memory")
+    assert found.improved([one]) == [one]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from llmprof.analyzers.facts.operators import OperatorWork
 from llmprof.analyzers.rules.conv_layout import evaluate
 from tests.analyzers.rules.facts_builder import assert_consistent, fix, status
 from tests.analyzers.rules.operators_builder import copied, make_operators, with_operators, work
@@ -21,6 +22,40 @@ def test_what_conversions_take_is_expected_back() -> None:
 @pytest.mark.parametrize(("ms", "expected"), [(1.9, "passed"), (2.0, "fired")])
 def test_threshold(ms: float, expected: str) -> None:
     assert status(evaluate(with_operators(given=make_operators(CONV, conversion_ns=ms * 1e6)))) == expected
+
+
+NCHW = "void at::native::batch_norm_collect_statistics_kernel<at::native::Var, c10::BFloat16, c10::BFloat16, float>"
+LAST = "void at::native::batch_norm_collect_statistics_channels_last_kernel<at::native::Var, c10::BFloat16>"
+
+
+def norm(ms: float, kernel: str = NCHW, number_format: str = "bf16") -> OperatorWork:
+    shape = "[160,64,48,48];[64]"
+    return work("aten::native_batch_norm", shape, ms, kind="normalization", kernel=kernel, number_format=number_format)
+
+
+def test_batch_norms_in_nchw_are_expected_to_close_three_quarters_of_their_gap() -> None:
+    """Three passes over 160 x 64 x 48 x 48 numbers of 2 bytes are what is left at best."""
+    facts = with_operators(given=make_operators(CONV, norm(20.0), conversion_ns=1e5))
+    advice = fix(evaluate(facts), "channels-last")
+    traffic_ms = 3 * 160 * 64 * 48 * 48 * 2 / (0.8 * 4.8e12) * 1e3
+    assert advice.gain.expected_ms == pytest.approx(0.1 + 0.75 * (20.0 - traffic_ms), rel=1e-3)
+    assert advice.gain.low_ms == pytest.approx(0.5 * (20.0 - traffic_ms), rel=1e-3)
+    assert advice.gain.high_ms == pytest.approx(0.1 + 20.0 - traffic_ms, rel=1e-3)
+    assert_consistent(advice, facts)
+
+
+@pytest.mark.parametrize(
+    ("one", "conversion_ns"),
+    [
+        (norm(20.0, LAST), 1e5),
+        (norm(20.0, NCHW.replace("BFloat16", "float"), number_format="fp32"), 1e5),
+        (norm(20.0), 0),
+    ],
+)
+def test_norms_that_channels_last_does_not_change_are_left_alone(one: OperatorWork, conversion_ns: float) -> None:
+    """Those of channels_last, those in fp32, and those beside convolutions that convert nothing."""
+    facts = with_operators(given=make_operators(CONV, one, conversion_ns=conversion_ns))
+    assert status(evaluate(facts)) == "passed"
 
 
 def test_no_convolutions_no_question() -> None:

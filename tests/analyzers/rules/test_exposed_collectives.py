@@ -13,6 +13,7 @@ from tests.analyzers.rules.facts_builder import (
     make_facts,
     status,
 )
+from tests.analyzers.rules.test_sync_every_microbatch import LINK, SIZES, accumulated
 from tests.scenarios.exchange import MIB, Link, ddp_run, tensor_run
 
 
@@ -33,6 +34,22 @@ def test_no_data_without_device_activities() -> None:
 def test_skew_is_not_communication() -> None:
     collectives = make_collectives(count=20, exposed_ms=50.0)
     assert status(evaluate(make_facts(100, skew=50.0, world_size=2, collectives=collectives))) == "passed"
+
+
+def test_no_promise_is_made_of_buckets_that_nothing_replays() -> None:
+    """50 ms of reductions, of which the backward pass could hide 40 (two thirds of 60 ms): 10 stay with any buckets."""
+    collectives = make_collectives(count=12, exposed_ms=40.0, hidden_ms=10.0)
+    found = evaluate(make_facts(100, communication=40.0, world_size=8, collectives=collectives))
+    gain = fix(found, "ddp-bucket-size").gain
+    assert (gain.low_ms, gain.expected_ms) == (0.0, 0.0)
+    assert gain.high_ms <= 40.0 - 10.0
+
+
+def test_what_is_reduced_for_every_micro_batch_is_left_to_its_own_rule() -> None:
+    facts = accumulated(ddp_run(SIZES, link=LINK, microbatches=4, backward_ns=4_000_000), 4)
+    found = evaluate(facts)
+    assert found.finding.status == "fired"
+    assert "accumulate-gradients" not in {one.id for one in found.recommendations}
 
 
 def test_buckets_that_come_late_are_tuned() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from llmprof.analyzers.facts.batch_times import BatchTimes, EpochStarts
@@ -237,3 +239,15 @@ def test_a_wait_that_the_device_did_not_feel_bounds_what_more_may_go(measured: f
     )
     facts = make_facts(100, data=40.0, host=10.0, loader=loader)
     assert fix(evaluate(facts), "dataloader-workers").gain.high_ms == pytest.approx(high_ms)
+
+
+def test_a_wait_that_few_steps_had_widens_the_promise_to_both_sides() -> None:
+    """The mean wait is known to 3 ms: two of these standard errors belong to the interval."""
+    settings = LoaderSettings(num_workers=2)
+    known = LoaderFacts(settings=settings, batch_ns=100 * NS_PER_MS, fetches_per_step=1.0, cores=16)
+    sure = fix(evaluate(make_facts(60, data=20.0, loader=known)), "dataloader-workers").gain
+    loader = replace(known, wait_error_ns=3 * NS_PER_MS)
+    unsure = fix(evaluate(make_facts(60, data=20.0, loader=loader)), "dataloader-workers").gain
+    assert unsure.expected_ms == sure.expected_ms
+    assert unsure.low_ms == pytest.approx(sure.low_ms - 6.0)
+    assert unsure.high_ms == pytest.approx(sure.high_ms + 6.0)

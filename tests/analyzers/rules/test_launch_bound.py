@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from llmprof.analyzers.facts.data_loading import LoaderFacts
@@ -90,3 +92,13 @@ def test_batches_made_in_process_take_nothing_away() -> None:
 
 def test_gaps_between_kernels_that_were_launched_in_time_are_no_launch_overhead() -> None:
     assert status(evaluate(make_facts(100, host=5.0, detail={"gap": 4.0, "launch": 1.0}))) == "passed"
+
+
+def test_what_compilation_saves_follows_from_the_products_that_stay() -> None:
+    """200 of 1300 kernels are products: about 600 launches stay, each dearer than now."""
+    kernels = replace(make_kernels(count=1300), count_by_class={"gemm": 200.0, "elementwise": 1100.0})
+    facts = make_facts(30, host=25.0, kernels=kernels)
+    advice = fix(evaluate(facts), "torch-compile")
+    assert_consistent(advice, facts)
+    assert advice.gain.expected_ms == pytest.approx(25 * (1 - 1.5 * 600 / 1300))
+    assert advice.gain.low_ms == 0.0  # 2 * 800 of 1300

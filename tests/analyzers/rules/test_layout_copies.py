@@ -32,5 +32,15 @@ def test_copies_of_logits_belong_to_the_loss() -> None:
     assert status(evaluate(with_operators(loss, logits, product(1024, 512, 32000, 1.0)))) == "passed"
 
 
+def test_copies_of_attention_scores_belong_to_attention() -> None:
+    scores = "[64,2048,2048]"
+    given = [
+        work("aten::bmm", "[64,2048,128];[64,128,2048]", 2.0, kind="gemm"),
+        work("aten::_softmax", scores, 3.0, kind="softmax"),
+        work("aten::copy_", f"{scores};{scores}", 20.0, kind="copy", types="float;c10::BFloat16"),
+    ]
+    assert status(evaluate(with_operators(*given))) == "passed"
+
+
 def test_copies_that_a_compiler_fused_do_not_count() -> None:
     assert status(evaluate(with_operators(copied(2**24, 20.0, compiled=True)))) == "passed"

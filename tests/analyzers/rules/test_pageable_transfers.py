@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 
 from llmprof.analyzers.facts.copies import CopyFacts, CopyGroup
+from llmprof.analyzers.facts.host_work import HostWork
+from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.rules.main_thread_preprocessing import evaluate as main_thread
 from llmprof.analyzers.rules.pageable_transfers import evaluate
 from llmprof.timeline.environment import Environment, LoaderSettings
 from llmprof.units import NS_PER_MS
+from tests.analyzers.rules.causes_builder import with_causes
 from tests.analyzers.rules.facts_builder import assert_consistent, fix, make_facts, status
 
 
@@ -60,3 +64,43 @@ def test_a_loader_that_pins_already_is_not_told_to() -> None:
     environment = Environment(loaders=(LoaderSettings(pin_memory=True),))
     advice = fix(evaluate(make_facts(100, data=20.0, copies=pageable(20.0), environment=environment)), "pin-memory")
     assert "DataLoader(" not in advice.how
+
+
+def from_workers(silent_ms: float, *, pinned: bool | None = False) -> Facts:
+    """60 ms a step: so much silence, then a call of 20 ms that copies a batch from a worker."""
+    environment = Environment(loaders=(LoaderSettings(num_workers=8, pin_memory=pinned),))
+    facts = make_facts(
+        60,
+        data=20.0,
+        host=25.0,
+        detail={"input_copy": 20.0},
+        copies=pageable(20.0, stall_ms=20.0),
+        environment=environment,
+    )
+    silent = silent_ms * NS_PER_MS
+    work = HostWork(waiting_ns=25 * NS_PER_MS, preparing_ns=silent, preparing_silent_ns=silent)
+    return with_causes(facts, work=work)
+
+
+def test_silence_before_the_copy_of_a_workers_batch_is_its_memory_going_back() -> None:
+    """A step of 60 ms: 20 ms copy, 15 ms of memory going back; the thread that pins needs 35 ms for both."""
+    facts = from_workers(15.0)
+    found = evaluate(facts)
+    assert found.finding.cost_ms == pytest.approx(35.0)
+    advice = fix(found, "pin-memory")
+    assert_consistent(advice, facts)
+    assert advice.gain.step_ms_after is not None and advice.gain.step_ms_after >= 35.0
+    assert advice.gain.high_ms == pytest.approx(35.0)
+    assert main_thread(facts).finding.status == "passed"
+
+
+def test_silence_longer_than_the_copy_is_work_on_the_batch() -> None:
+    """25 ms of silence before a call of 20 ms: at least 5 ms are something else."""
+    assert evaluate(from_workers(25.0)).finding.cost_ms == pytest.approx(40.0)
+    assert main_thread(from_workers(25.0)).finding.cost_ms == pytest.approx(5.0)
+
+
+def test_a_loader_that_pins_has_no_memory_to_give_back_in_the_loop() -> None:
+    facts = from_workers(15.0, pinned=True)
+    assert evaluate(facts).finding.cost_ms == pytest.approx(20.0)
+    assert main_thread(facts).finding.cost_ms == pytest.approx(15.0)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from llmprof.analyzers.facts.host import HostFacts
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.pipeline_bubble import evaluate
 from llmprof.timeline.settings import Parallelism, PipelineSettings
@@ -24,6 +27,30 @@ def test_the_gain_holds_what_more_micro_batches_really_bring() -> None:
     assert "16 micro-batches instead of 2" in advice.action
     assert_contains(advice, gain_ms(before, pipeline(16)[1]))
     assert_consistent(advice, facts)
+
+
+def with_host(facts: Facts, busy_ms: float) -> Facts:
+    """The same, with a host that needs so long for a step, of which the profiler's share is nothing."""
+    host = HostFacts(launches=0.0, recorded_events=0.0, busy_ns=busy_ms * MS)
+    ranks = {number: replace(rank, host=host) for number, rank in facts.ranks.items()}
+    return replace(facts, ranks=ranks, critical=ranks[facts.critical.rank])
+
+
+def test_no_more_micro_batches_than_the_host_can_launch() -> None:
+    """Two take it three tenths of the step: four fit into the shorter one that they make, eight do not."""
+    facts, before = pipeline(2)
+    step = before.step_ns / MS
+    advice = fix(evaluate(with_host(facts, 0.3 * step)), "more-microbatches")
+    assert "4 micro-batches instead of 2" in advice.action
+    assert_contains(advice, gain_ms(before, pipeline(4)[1]))
+    assert advice.gain.step_ms_after >= 0.6 * step
+
+
+def test_nothing_is_promised_where_the_host_has_no_time_for_more() -> None:
+    facts, before = pipeline(2)
+    judged = evaluate(with_host(facts, 0.6 * before.step_ns / MS))
+    assert status(judged) == "fired"
+    assert not judged.recommendations
 
 
 def test_a_filled_pipeline_passes() -> None:

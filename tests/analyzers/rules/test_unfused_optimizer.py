@@ -14,6 +14,7 @@ from tests.analyzers.rules.facts_builder import (
     make_kernels,
     status,
 )
+from tests.analyzers.rules.run_builder import table, with_rank
 
 
 def test_measured_truth_of_a_for_loop_optimizer() -> None:
@@ -83,3 +84,14 @@ def test_where_the_kernels_do_not_tell_the_settings_of_all_optimizers_do(
     environment = Environment(optimizers=tuple(OptimizerSettings(name="AdamW", fused=one) for one in fused))
     assert status(evaluate(make_facts(100, kernels=make_kernels(), environment=environment))) == expected
     assert status(evaluate(make_facts(100, environment=environment))) == expected
+
+
+def test_what_was_measured_without_the_profiler_wins_over_the_trace() -> None:
+    """20 ms of the unprofiled step are the optimizer; the trace corrected would say something else."""
+    kernels = make_kernels(count=1000, optimizer="for-loop", optimizer_kernels=800, optimizer_host_ms=36.0)
+    facts = make_facts(46, traced_ms=86, host=38.0, kernels=kernels)
+    measured = with_rank(facts, table=table([46.0] * 20, optimizer=[20.0] * 20))
+    advice = fix(evaluate(measured), "fused-optimizer")
+    assert_consistent(advice, measured)
+    assert (advice.gain.expected_ms, advice.gain.high_ms) == pytest.approx((19.0, 20.0))
+    assert fix(evaluate(facts), "fused-optimizer").gain.expected_ms < 17.0

@@ -123,6 +123,35 @@ def test_either_side_of_a_call_counts(where: str) -> None:
     assert len(reports) == 1
 
 
+def test_what_was_put_off_for_several_steps_has_a_millisecond_for_each() -> None:
+    reports, apart = Reports(), Apart()
+
+    def goes_through(steps: int) -> None:
+        apart.gone_through(perf_counter_ns(), steps)
+        busy(2 * MS)
+
+    callback = guarded(Hook("loader", reports, apart), goes_through)
+    for _ in range(10):
+        callback(8)
+    assert not reports
+    for _ in range(10):
+        callback(1)
+    assert len(reports) == 1
+
+
+def test_in_the_warm_up_no_call_is_too_long() -> None:
+    reports, apart = Reports(), Apart()
+    apart.starting = True
+    callback = guarded(Hook("cold", reports, apart), lambda: busy(2 * MS))
+    for _ in range(10):
+        callback()
+    assert not reports
+    apart.starting = False
+    for _ in range(10):
+        callback()
+    assert len(reports) == 1
+
+
 def test_the_call_it_is_around_may_take_as_long_as_it_likes() -> None:
     reports = Reports()
     call = around(Hook("quick", reports), lambda: busy(2 * MS), lambda *a: 1, lambda *a: None)

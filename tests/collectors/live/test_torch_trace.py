@@ -235,6 +235,27 @@ class TestOtherRanks:
         plan = json.loads((tmp_path / "burst.json").read_text())
         assert plan["first_step"] - ARM_STEPS - 5 == 200
 
+    def test_on_one_host_20_steps_and_8_tenths_of_a_second_are_enough(self, tmp_path, step, monkeypatch):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+        session = FakeSession(tmp_path, world_size=2, options={"baseline_steps": 5})
+        session.train(TorchTrace(), 10, step, wall_ns=10_000_000)
+        plan = json.loads((tmp_path / "burst.json").read_text())
+        assert plan["first_step"] - ARM_STEPS - 5 == 80
+
+    def test_steps_that_get_shorter_do_not_cost_a_run_of_known_length_its_burst(self, tmp_path, step):
+        """The lead in steps grows with each shorter step, past the last step at which a burst may begin."""
+        session = FakeSession(tmp_path, world_size=2)
+        session.expected_steps = 90
+        trace = TorchTrace()
+        trace.start(session)
+        for n in range(1, 60):
+            wall = 43_000_000 if n < 11 else 39_000_000
+            trace.on_step({"n": n, "t": n * wall, "wall": wall, "phase": "baseline", "micro": 1})
+        trace.stop()
+        plan = json.loads((tmp_path / "burst.json").read_text())
+        assert plan["first_step"] == 90 - 3 - 5
+        assert plan["steps"] == 4
+
     def test_another_rank_traces_the_steps_of_the_plan(self, tmp_path, step, monkeypatch):
         self.adopt(monkeypatch)
         session = FakeSession(tmp_path, rank=1, world_size=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llmprof.analyzers.facts.compiled_launches import launches_left
 from llmprof.analyzers.replay.graph import NO_REF, NodeKind, Region
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, host_of, scaled
@@ -18,9 +19,11 @@ DISTRIBUTED_HOST = 0.5
 GRAPH_GAP = (1.0, 0.5, 0.25)
 """Gaps between kernels inside a graph against those on a stream: about 1 µs against 1.5 to 2 µs."""
 COMPILE_HOST = (0.8, 0.55, 0.25)
-"""The share of the model's host work that fused operators leave (assumptions)."""
+"""The share of the model's host work that fused operators leave, where kernels have no classes (assumptions)."""
 COMPILE_TRAFFIC = (1.0, 0.75, 0.5)
 """Time of chains of elementwise kernels and reductions once fused: each pass but the first and the last is saved."""
+CHAIN_REST = 0.15
+"""Of a run of kernels that becomes one the longest stays, and this share of the others (TraceLens' fusion model)."""
 _FUSED = ("elementwise", "normalization", "softmax", "cross_entropy", "reduction", "dropout", "copy")
 
 
@@ -34,9 +37,9 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     if fix == "torch-compile":
         if subject.facts.critical.environment.compiled:
             return "the model is compiled already"
-        rest = level.pick(*COMPILE_HOST)
+        rest = level.pick(*(launches_left(subject.facts.critical.kernels) or COMPILE_HOST))
         fused = subject.kind(*_FUSED) & ~_in_regions(subject)
-        return scaled(scaled(scenario, host, dur=rest, lag=rest), fused, dur=level.pick(*COMPILE_TRAFFIC))
+        return scaled(scaled(scenario, host, dur=rest, lag=rest), fused, dur=level.pick(*_traffic(subject)))
     waits = (scenario.graph.kind == NodeKind.WAIT) & ~_in_regions(subject)
     copies = subject.names_where(lambda name: "emcpy" in name)  # a batch on its way in, before the graph
     left = waits & ~copies & ~_returned(scenario)
@@ -46,6 +49,18 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     rest = max(level.pick(*GRAPH_HOST), DISTRIBUTED_HOST if several and level is not Level.HIGH else 0.0)
     model = subject.device & ~_in_regions(subject) & ~subject.kind("communication")
     return scaled(scaled(scenario, host, dur=rest, lag=rest), model, lag=level.pick(*GRAPH_GAP))
+
+
+def _traffic(subject: Subject) -> tuple[float, float, float]:
+    """COMPILE_TRAFFIC, or less where the step has more that follows each other, above all formulas written out."""
+    worst, expected, best = COMPILE_TRAFFIC
+    operators = subject.facts.critical.operators
+    fusion = operators.fusion if operators is not None else None
+    if fusion is None or fusion.ns <= 0:
+        return COMPILE_TRAFFIC
+    chains = (1 - CHAIN_REST) * fusion.chain_ns / fusion.ns
+    runs = (1 - CHAIN_REST) * (fusion.run_ns - fusion.largest_ns) / fusion.ns
+    return worst, min(expected, 1 - chains), min(best, 1 - runs)
 
 
 BREAKING_SYNCS = 2

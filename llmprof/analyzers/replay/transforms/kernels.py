@@ -1,9 +1,13 @@
-"""Kernels at the rate that the roofline gives them: aligned shapes, fused losses, other backends of attention."""
+"""Kernels at the rate that the roofline gives them: aligned shapes, fused losses, other attention.
+
+Without such a rate nothing is replayed: names and classes do not tell which kernels work on scores of attention or on
+logits, and the rules, which know it from the shapes, have a better bound.
+"""
 
 from __future__ import annotations
 
 from llmprof.analyzers.replay.scenario import Scenario
-from llmprof.analyzers.replay.transforms.base import Level, Subject, removed, scaled
+from llmprof.analyzers.replay.transforms.base import Level, Subject, scaled
 
 __all__ = ["FIXES", "apply"]
 
@@ -18,21 +22,11 @@ FIXES = (
 
 CLOSURE = (0.5, 0.875, 1.0)
 """The share of the distance to the roofline that is closed (TraceLens expects 75 to 100 %)."""
-SCORES = (1.0, 1.0, 0.5)
-"""What the products of unfused attention take afterwards; FlashAttention does the same products."""
-SOFTMAX = (0.5, 0.0, 0.0)
-"""What is left of the softmax, whose tensors are no longer written (Dao et al., FlashAttention, 2022)."""
 
 
 def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scenario | str:
     """The scenario with these kernels faster."""
     target = subject.scale_of(fix)
-    if target is not None:
-        return scaled(scenario, subject.device, dur=1 - level.pick(*CLOSURE) * (1 - target))
-    if fix != "sdpa-attention":
+    if target is None:
         return "how fast these kernels could be is not known from the recording"
-    softmax = subject.kind("softmax")
-    if not softmax.any():
-        return "no softmax kernel of an unfused attention was recorded"
-    left = level.pick(*SOFTMAX)
-    return scaled(scenario, softmax, dur=left) if left else removed(scenario, softmax)
+    return scaled(scenario, subject.device, dur=1 - level.pick(*CLOSURE) * (1 - target))

@@ -24,8 +24,11 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     calls = scenario.graph.on_host & subject.names_where(lambda name: "Malloc" in name or "Free" in name)
     if not calls.any():
         return "no calls of the driver's allocator were recorded in the steps"
-    # The host's work before such a call is not the call's.
-    return unwaited(scaled(scenario, calls, dur=0.0), calls)
+    # The host's work before such a call is not the call's; what lies between two of them is the allocator's own, and
+    # at best the search for a block that comes before a call as well.
+    follows = np.isin(scenario.graph.before, np.flatnonzero(calls))
+    own = calls if level is Level.HIGH else calls & follows if level is Level.EXPECTED else np.zeros_like(calls)
+    return unwaited(scaled(scaled(scenario, calls, dur=0.0), own, lag=0.0), calls)
 
 
 def _without_collections(scenario: Scenario, subject: Subject) -> Scenario | str:

@@ -26,7 +26,9 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
         later = _second_half(subject, gathers)
         moved = later | np.isin(np.arange(len(graph)), graph.meeting[later] if graph.meeting.size else [])
         return removed(scenario, moved & (later | transfers(subject)))
-    kept = ~gathers[graph.extra_to] | (graph.kind[graph.extra_to] == NodeKind.MEETING)
+    # The turns that collectives of one communicator take, and the arrivals at a meeting, stay.
+    collective = subject.kind("communication") | (graph.kind == NodeKind.MEETING)
+    kept = ~gathers[graph.extra_to] | collective[graph.extra_from % len(graph)]
     if kept.all():
         return "no gather waits for other work on the device"
     return replace(

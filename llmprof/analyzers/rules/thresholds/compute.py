@@ -185,6 +185,13 @@ FP8_SPEEDUP = factor(
 # conv-layout
 
 CONVERSIONS = share("layout-conversions", 0.02, OWN, "Conversions between NCHW and NHWC around tensor-core kernels.")
+LAYOUT_NORM = factor("layout-norm", 0.75, TRACELENS, "TraceLens closes 75 % of a kernel's gap at the least.")
+LAYOUT_NORM_LOW = factor(
+    "layout-norm-low",
+    0.5,
+    OWN,
+    "An assumption: some operators have no channels_last kernel and convert back and forth.",
+)
 CONVOLUTION_SHARE = share("convolution-share", 0.10, OWN, "With less time in convolutions their choice hardly counts.")
 BENCHMARK_HIGH = factor(
     "cudnn-benchmark-high", 0.15, OWN, "An assumption: what another algorithm may save of convolution time, at most."

@@ -70,7 +70,7 @@
       choice.classList.toggle("unknown", ids.length > 0 && !found);
       if (!ids.length) choice.textContent = "Tick fixes to see what they bring together.";
       else if (found) choice.textContent = `${ids.length === 1 ? "This fix" : `These ${ids.length} together`}: ${found.text}`;
-      else choice.textContent = `Not predicted here. Ask with: llmprof what-if RUN ${ids.map((id) => `--fix ${id}`).join(" ")}`;
+      else choice.textContent = `Not replayed here. Ask with: llmprof what-if RUN ${ids.map((id) => `--fix ${id}`).join(" ")}`;
     };
     boxes.forEach((box) => box.addEventListener("change", tell));
     tell();

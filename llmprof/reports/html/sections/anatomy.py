@@ -7,7 +7,7 @@ from typing import Any
 
 from llmprof.analyzers.diagnosis import PARTS
 from llmprof.reports.html.charts import Piece, Row, bars, curve, legend
-from llmprof.reports.html.frame import Content, Page, at_link, cell, grid, ms_cell, text_cell
+from llmprof.reports.html.frame import Content, Page, at_link, cell, grid, ms_cell, short_ms, text_cell
 from llmprof.reports.html.markup import esc
 from llmprof.reports.labels import PART_LABELS, STALL_NAMES
 from llmprof.units import format_ms, format_percent
@@ -32,6 +32,8 @@ CAUSES = {
 }
 """Detailed classes of idle time: the part that they belong to, and what they mean."""
 MOST_GAPS = 8
+MUCH_IDLE = 0.1
+"""From this share of the step on, the picture is shown at once."""
 OUTLIER = 1.3
 """A traced step longer than the median by this factor is marked; three robust deviations are rarely more."""
 
@@ -54,9 +56,11 @@ def _answer(page: Page, found: Mapping[str, Any], steps: list[Mapping[str, Any]]
         count = outliers["count"]
         if count:
             often = f", one every {outliers['period_steps']} steps" if outliers.get("period_steps") else ""
-            told.append(
-                f"{count} of {found['steady_steps']} steady steps stand out{often}; together they add "
-                f"{format_ms(outliers['excess_ms'])} to the mean step."
+            verb, they = ("stands", "it adds") if count == 1 else ("stand", "together they add")
+            told.append(f"{count} of {found['steady_steps']} steady steps {verb} out{often}")
+            excess = outliers["excess_ms"]
+            told[-1] += (
+                f"; {they} {short_ms(excess)} to the mean step." if excess > 0 else ", none of those that count."
             )
         else:
             told.append(f"All {found['steady_steps']} steady steps are alike.")
@@ -176,7 +180,8 @@ def idle(page: Page) -> Content | None:
         for name, value in causes.items()
         if value >= 0.001 * total
     ]
-    return Content(esc(answer, 500), [bars("Idle time by cause", rows), _gaps(page, found)])
+    blocks = [bars("Idle time by cause", rows), _gaps(page, found)]
+    return Content(esc(answer, 500), blocks, quiet=(found.get("share") or 0.0) < MUCH_IDLE)
 
 
 def _because(name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmprof.reports.html.charts import Piece, Row, bars, legend
-from llmprof.reports.html.frame import Content, Page, cell, grid, ms_cell
+from llmprof.reports.html.frame import Content, Page, cell, grid, ms_cell, short_ms
 from llmprof.reports.html.markup import esc
 from llmprof.units import UNKNOWN, format_bytes, format_count, format_ms, format_percent
 
@@ -88,7 +88,7 @@ def _fit(found: Mapping[str, Any]) -> str:
     if not fit:
         return ""
     told = (
-        f"A message costs {format_ms(fit['latency_ms'])} and then {_rate(fit['bytes_per_s'])} "
+        f"A message costs {short_ms(fit['latency_ms'])} and then {_rate(fit['bytes_per_s'])} "
         f"(a straight line through {format_count(fit['calls'])} calls)."
     )
     return f'<p class="aside">{esc(told)}</p>'

@@ -41,7 +41,7 @@ def kernels(page: Page) -> Content | None:
         if total > 0 and one["ms"] > 0
     ]
     blocks = [bars("Kernel time by class", rows), _top(top, total), _operators(found), _modules(found)]
-    return Content(esc(answer, 400), blocks)
+    return Content(esc(answer, 400), blocks, quiet=page.diagnosis.verdict.bound not in ("compute", "memory"))
 
 
 _NOISE = re.compile(r"^void |\(anonymous namespace\)::|\bat::native::|\bat::|\bc10::")
@@ -129,7 +129,8 @@ def _distance(found: Mapping[str, Any], formats: Mapping[str, float]) -> str:
     total, told = sum(formats.values()), []
     if total > 0:
         first = max(formats, key=lambda name: formats[name])
-        told.append(f"{format_percent(formats[first] / total)} of the time in matrix products is {first}.")
+        name = "in a format that their names do not tell" if first == "unknown" else first
+        told.append(f"{format_percent(formats[first] / total)} of the time in matrix products is {name}.")
         plain = found.get("cuda_core_gemm_ms") or 0.0
         if plain / total >= 0.01:
             told.append(f"{format_ms(plain)} per step of it runs without tensor cores.")

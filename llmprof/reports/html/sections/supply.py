@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmprof.reports.html.charts import Piece, Row, bars, curve
-from llmprof.reports.html.frame import Content, Page, at_link, cell, grid, ms_cell, text_cell
+from llmprof.reports.html.frame import Content, Page, at_link, cell, grid, ms_cell, short_ms, text_cell
 from llmprof.reports.html.markup import esc
 from llmprof.units import format_count, format_ms, format_percent
 
@@ -27,7 +27,8 @@ def _supply(found: Mapping[str, Any]) -> str:
     told = []
     if wait is not None:
         told.append(f"The loop waits {format_ms(wait)} for its batch in every step")
-        told[-1] += f"; the GPU has nothing to do for {format_ms(exposed)} of that." if exposed is not None else "."
+        around = "of that" if exposed is not None and exposed <= wait else "around it"
+        told[-1] += "." if exposed is None else f"; the GPU has nothing to do for {short_ms(exposed)} {around}."
     if found.get("in_process"):
         told.append("Batches are made in the training process, between steps.")
     elif made is not None and needed is not None:
@@ -119,7 +120,7 @@ def _launches(page: Page, found: Mapping[str, Any], late: Mapping[str, Any]) -> 
         told.append(f"{format_count(launches)} launches from {format_count(found.get('operators'))} operators per step")
         mean = found.get("kernel_mean_ms")
         if kernels and mean is not None:
-            told[-1] += f", for {format_count(kernels)} kernels of {format_ms(mean)} each"
+            told[-1] += f", for {format_count(kernels)} kernels of {short_ms(mean)} each"
             short = found.get("short_share")
             told[-1] += f" ({format_percent(short)} below 10 µs)" if short is not None else ""
         told[-1] += "."
@@ -177,7 +178,7 @@ def _load(found: Mapping[str, Any]) -> str:
         told.append(f"The rank's processes use {used:.1f} cores.")
     if collected is not None and collected.get("mean_ms"):
         told.append(
-            f"Garbage collection takes {format_ms(collected['mean_ms'])} per step, "
+            f"Garbage collection takes {short_ms(collected['mean_ms'])} per step, "
             f"{format_ms(collected['longest_ms'])} at most, in {format_percent(collected['steps_share'])} of the steps."
         )
     return f'<p class="aside">{esc(" ".join(told))}</p>' if told else ""

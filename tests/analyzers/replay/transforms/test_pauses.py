@@ -33,6 +33,10 @@ def asked(pause: str) -> WhatIf:
             builder.runtime("cudaFree", at, PAUSE)
         builder.kernel("gemm_bf16", begin + 1_950_000, 20_000, launch_ns=begin + 1_930_000)
         builder.step(step, begin, begin + STEP)
+    return what_if_of(builder)
+
+
+def what_if_of(builder: TraceBuilder) -> WhatIf:
     timeline = Timeline(ranks=(builder.rank(),), kind="kineto", paths=("here",), world_size=1)
     facts = measure(timeline)
     model = model_of(timeline, facts)
@@ -54,3 +58,19 @@ def test_a_copy_from_pinned_memory_does_not_block() -> None:
 @pytest.mark.parametrize(("pause", "fix"), [("free", "gc-policy"), ("gc", "stop-cache-flush"), ("gc", "pin-memory")])
 def test_what_is_not_there_is_not_promised(pause: str, fix: str) -> None:
     assert fix in asked(pause).predict([fix]).left_out
+
+
+def test_what_the_allocator_does_between_two_frees_goes_with_them() -> None:
+    """Two calls of 200 µs with 300 µs of its own in between, in launch-bound steps of 2 ms."""
+    builder = TraceBuilder()
+    for step in range(4):
+        begin = step * STEP
+        for place in range(10):
+            at = begin + 20_000 + place * 100_000
+            builder.kernel("gemm_bf16", at + 8_000, 20_000, launch_ns=at)
+        for at in (1_100_000, 1_600_000):
+            builder.runtime("cudaFree", begin + at, 200_000)
+        builder.kernel("gemm_bf16", begin + 1_950_000, 20_000, launch_ns=begin + 1_930_000)
+        builder.step(step, begin, begin + STEP)
+    found = what_if_of(builder)
+    assert found.model.step_ns - found.predict(["stop-cache-flush"]).step_ns == pytest.approx(700_000, rel=0.1)

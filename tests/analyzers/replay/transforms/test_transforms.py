@@ -10,8 +10,9 @@ import pytest
 from llmprof.analyzers.facts.data_loading import LoaderFacts
 from llmprof.analyzers.facts.measure import measure
 from llmprof.analyzers.replay.model import Model, model_of
-from llmprof.analyzers.replay.scenario import run
+from llmprof.analyzers.replay.scenario import Feed, run
 from llmprof.analyzers.replay.transforms.base import Level, Subject
+from llmprof.analyzers.replay.transforms.loader import with_enough_workers
 from llmprof.analyzers.replay.transforms.registry import transforms_by_fix
 from llmprof.analyzers.replay.what_if import WhatIf
 from llmprof.analyzers.rules.fixes import FIXES
@@ -123,6 +124,16 @@ def test_workers_take_the_wait_for_batches_out(iterator: str) -> None:
     after = found.predict(["dataloader-workers"])
     assert found.model.step_ns == pytest.approx(9_000_000, rel=0.04)
     assert 1_900_000 < after.step_ns < 3_300_000
+
+
+def test_as_many_workers_are_replayed_as_the_slowest_batches_need() -> None:
+    """The mean load asks for two workers; one batch in eight takes ten times as long, and all behind it wait."""
+    loads = tuple(10_000_000.0 if n % 8 else 100_000_000.0 for n in range(40))
+    feed = Feed(fetches=1.0, workers=1, loads_ns=loads)
+    subject = asked(fetching(6_000_000, "_MultiProcessingDataLoaderIter")).subject
+    found = with_enough_workers(feed, 12_000_000.0, subject, 0, Level.EXPECTED)
+    assert found.step_ns(12_000_000.0) < 1.01 * 12_000_000.0
+    assert replace(found, workers=2).step_ns(12_000_000.0) > 1.01 * 12_000_000.0
 
 
 def test_workers_do_not_help_a_step_that_does_not_wait() -> None:

@@ -1,0 +1,39 @@
+"""How much of the host's work to launch a model stays when it is compiled, without CUDA graphs?
+
+torch.compile fuses chains of pointwise operators and reductions; matrix products, convolutions and attention stay calls
+of their own (Ansel et al., PyTorch 2, ASPLOS 2024), so what is left follows from how many of these the step has.
+"""
+
+from __future__ import annotations
+
+from llmprof.analyzers.facts.kernels import KernelFacts
+
+__all__ = ["launches_left"]
+
+EXTERN = ("gemm", "attention", "convolution", "communication")
+"""Kernels that are not generated: the compiled code calls the library as the uncompiled did."""
+FUSED_EACH = (3.0, 2.0, 1.0)
+"""Generated kernels for each of those, at worst, expected, at best: at least one lies between two of them, and sums
+over another dimension (gradients of biases and norms) need their own (an assumption)."""
+DEARER = (2.0, 1.5, 1.0)
+"""Host time of a launch from the compiled module over that of an operator now: eager backward passes launch from C++
+without Python, compiled ones call every kernel from a Python wrapper, with guards before and a prologue around them
+(an assumption; 1 where eager Python costs as much)."""
+LEAST = 0.25
+"""Guards, optimizer and the code outside of the compiled module stay, however much is fused (an assumption)."""
+
+
+def launches_left(kernels: KernelFacts | None) -> tuple[float, float, float] | None:
+    """The share of the model's launch time that stays: at worst, expected, at best; None without kernels by class."""
+    if kernels is None or not kernels.count_by_class:
+        return None
+    counts = kernels.count_by_class
+    model = sum(counts.values()) - sum(counts.get(name, 0.0) for name in ("optimizer", "memcpy", "memset"))
+    extern = sum(counts.get(name, 0.0) for name in EXTERN)
+    if model <= 0 or extern <= 0:
+        return None
+    worst, expected, best = (
+        min(1.0, max(LEAST, dearer * extern * (1 + fused) / model))
+        for fused, dearer in zip(FUSED_EACH, DEARER, strict=True)
+    )
+    return worst, expected, best

@@ -1,0 +1,172 @@
+"""What did the unprofiled steps show of host and device? Evidence that the mean step does not hold.
+
+A step tells its length, and that alone fits a late host as well as a late device. The recorder measures two things
+beside it: whether the device had run dry when the next batch was there, and how long the host took for its phases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from llmprof.analyzers.replay.graph import Graph, Int64, NodeKind, Region
+from llmprof.timeline.steps import StepPhase
+from llmprof.timeline.timeline import RankTimeline
+
+__all__ = ["Seen", "evened", "seen_of", "with_optimizer"]
+
+IDLE_SHARE = 0.5
+"""Of the time in which the host fetches a batch: a device that is idle for more than this had no work left."""
+_BUSY_SHARE = 0.1
+_HALVINGS = 12
+_PARTS = ("forward", "backward", "optimizer")
+_SAME_EVENTS = 0.02
+_SAME_PHASES = 0.05
+"""Ranks of which the recording holds as many events, and whose host took as long without the profiler, run the same
+program: closer than means of some tens of steps are to each other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the unprofiled steps showed.
+
+    idle_share       of the host's time in fetches, how much the device was idle; None where it was not measured
+    least_cost_ns    what the profiler cost an event at least, as far as the length of the host's phases tells
+    """
+
+    idle_share: float | None = None
+    least_cost_ns: float = 0.0
+
+    @property
+    def host_late(self) -> bool:
+        """Whether the device ran dry, so that the step waits for its host."""
+        return self.idle_share is not None and self.idle_share > IDLE_SHARE
+
+    @property
+    def device_busy(self) -> bool:
+        """Whether the device still had work when the next step began."""
+        return self.idle_share is not None and self.idle_share < _BUSY_SHARE
+
+
+def seen_of(
+    ranks: Sequence[RankTimeline], graph: Graph, relieve: Callable[[float], Graph], most_cost_ns: float
+) -> Seen:
+    """Look at the unprofiled steps of these ranks; the one that is least sure counts.
+
+    relieve    the graph without so many ns a recorded event
+    """
+    shares, costs = [], []
+    for place, rank in enumerate(ranks):
+        share = _idle_share(rank)
+        if share is not None:
+            shares.append(share)
+        costs.append(_least_cost(rank, graph, place, relieve, most_cost_ns))
+    return Seen(idle_share=max(shares, default=None), least_cost_ns=min(costs, default=0.0))
+
+
+def evened(ranks: Sequence[RankTimeline], graph: Graph, relieve: Callable[[float], Graph]) -> Graph:
+    """The graph in which ranks that run the same program have hosts of the same length.
+
+    A profiler does not burden all ranks alike, and all wait for the one that it burdens most. Where the unprofiled
+    phases of the ranks are the same, what a host is longer than the quickest one is the profiler's.
+    """
+    host = graph.on_host
+    phases = np.array([sum(known) for rank in ranks if (known := _phases(rank, StepPhase.BASELINE)) is not None])
+    if len(ranks) < 2 or phases.size < len(ranks):
+        return graph
+    work = np.bincount(graph.rank[host], (graph.before_lag + graph.dur)[host], len(ranks))
+    events = np.bincount(graph.rank[host], (graph.lead_events + graph.own_events + 3 * graph.launched)[host])
+    alike = np.ptp(events) <= _SAME_EVENTS * events.max() and np.ptp(phases) <= _SAME_PHASES * phases.max()
+    if not alike or events.min() <= 0:
+        return graph
+    lag, dur = graph.before_lag.copy(), graph.dur.copy()
+    for place in np.flatnonzero(work > work.min()).tolist():
+        relieved = relieve(float((work[place] - work.min()) / events[place]))
+        mine = host & (graph.rank == place)
+        lag[mine], dur[mine] = relieved.before_lag[mine], relieved.dur[mine]
+    return replace(graph, before_lag=lag, dur=dur)
+
+
+MOST_OFF = 1.5
+"""A phase that differs more from its recording than this was not the same phase."""
+
+
+def with_optimizer(ranks: Sequence[RankTimeline], graph: Graph, relieved: Graph) -> Graph:
+    """The graph in which the host's work in the optimizer is as long as it was without the profiler.
+
+    For a step that waits for its host: there the phase holds no waiting. What is as measured holds nothing any more of
+    the profiler's.
+    """
+    lag, dur = graph.before_lag.copy(), graph.dur.copy()
+    events = {name: getattr(graph, name).copy() for name in ("lead_events", "own_events", "launched")}
+    for place, rank in enumerate(ranks):
+        nodes = graph.within(Region.OPTIMIZER) & (graph.rank == place)
+        work = float((relieved.before_lag[nodes] + relieved.dur[nodes]).sum()) / graph.steps
+        times = rank.times
+        plain = times.mean_part_ns("optimizer", times.select(StepPhase.BASELINE)) if times is not None else None
+        if plain is None or work <= 0 or (relieved.kind[nodes] == NodeKind.WAIT).any():
+            continue
+        factor = min(max(plain / work, 1 / MOST_OFF), MOST_OFF)
+        lag[nodes], dur[nodes] = relieved.before_lag[nodes] * factor, relieved.dur[nodes] * factor
+        for column in events.values():
+            column[nodes] = 0
+    return replace(graph, before_lag=lag, dur=dur, **events)
+
+
+def _phases(rank: RankTimeline, phase: StepPhase) -> list[float] | None:
+    """Mean host time of forward, backward and optimizer in the steps of a phase; None where one was not measured."""
+    if rank.times is None:
+        return None
+    rows = rank.times.select(phase)
+    known = [part for name in _PARTS if (part := rank.times.mean_part_ns(name, rows))]
+    return known if len(known) == len(_PARTS) else None
+
+
+def _idle_share(rank: RankTimeline) -> float | None:
+    times = rank.times
+    if times is None or not {"data_wait", "data_wait_exposed"} <= times.parts.keys():
+        return None
+    rows = times.select(StepPhase.BASELINE)
+    wait, idle = (times.parts[name][rows] for name in ("data_wait", "data_wait_exposed"))
+    both = (wait > 0) & (idle >= 0)
+    return float(np.median(idle[both] / wait[both])) if both.any() else None
+
+
+def _least_cost(
+    rank: RankTimeline, graph: Graph, place: int, relieve: Callable[[float], Graph], most_cost_ns: float
+) -> float:
+    """The cost with which the host's work shrinks as much as its phases did without the profiler: forward, and all.
+
+    A phase that waits for a full queue is longer than the host's work: the true cost may be higher, never lower.
+    """
+    mine = graph.on_host & (graph.rank == place)
+    calls = np.flatnonzero(mine & (graph.kind == NodeKind.CALL))
+    plain, traced = (_phases(rank, phase) for phase in (StepPhase.BASELINE, StepPhase.TRACED))
+    if rank.events is None or not calls.size or plain is None or traced is None:
+        return 0.0
+    lanes, region = rank.events.lane[graph.row[calls]], graph.region[calls]
+    optimizing = lanes[region == Region.OPTIMIZER]
+    found = [_shrunk(np.flatnonzero(mine), sum(plain) / sum(traced), relieve, most_cost_ns)]
+    if optimizing.size:
+        forward = calls[(lanes == np.bincount(optimizing).argmax()) & (region == Region.OTHER)]
+        found.append(_shrunk(forward, plain[0] / traced[0], relieve, most_cost_ns))
+    return max(found)
+
+
+def _shrunk(nodes: Int64, share: float, relieve: Callable[[float], Graph], most_cost_ns: float) -> float:
+    """The cost an event with which the work of `nodes` shrinks to `share`; 0 where none does."""
+
+    def work(cost_ns: float) -> float:
+        relieved = relieve(cost_ns)
+        return float((relieved.before_lag[nodes] + relieved.dur[nodes]).sum())
+
+    target = work(0.0) * share
+    if share >= 1 or work(most_cost_ns) > target:
+        return 0.0
+    low, high = 0.0, most_cost_ns
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if work(middle) > target else (low, middle)
+    return low

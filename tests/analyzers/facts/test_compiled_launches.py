@@ -1,0 +1,30 @@
+"""Does what a compiled model still launches follow from its matrix products?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from llmprof.analyzers.facts.compiled_launches import launches_left
+from tests.analyzers.rules.facts_builder import make_kernels
+
+
+def left(**counts: float) -> tuple[float, float, float] | None:
+    return launches_left(replace(make_kernels(), count_by_class=counts))
+
+
+def test_each_product_stays_with_some_generated_kernels_beside_it() -> None:
+    """1200 kernels of which 100 are products: 200 launches stay at best, 300 dearer ones are expected."""
+    found = left(gemm=100, elementwise=800, reduction=300, optimizer=500)
+    assert found == pytest.approx((800 / 1200, 450 / 1200, 0.25))
+
+
+def test_a_model_of_products_alone_gains_nothing() -> None:
+    assert left(gemm=90, attention=10, elementwise=100) == (1.0, 1.0, 1.0)
+
+
+def test_without_classes_or_products_nothing_is_said() -> None:
+    assert left() is None
+    assert left(elementwise=100) is None
+    assert launches_left(None) is None
