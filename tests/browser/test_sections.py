@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from llmprof.analyzers.diagnosis import RankSummary
 from llmprof.reports import write_report
 from tests.browser.recorded import RECORDINGS, recorded
 
@@ -140,3 +142,29 @@ def test_the_redacted_page_names_no_folder_machine_or_argument(open_file: Open, 
     for secret in ("node0", "--layers", str(Path(diagnosis.source.paths[0]).parent)):
         assert secret not in text, secret
     assert "train_gpt.py" in open_file(path).locator("#run").inner_text()
+
+
+def test_a_card_can_be_taken_along_as_markdown(open_file: Open, tmp_path: Path) -> None:
+    diagnosis, _ = recorded("bandwidth-ddp")
+    path = tmp_path / "page.html"
+    write_report(diagnosis, path)
+    page = open_file(path, permissions=["clipboard-read", "clipboard-write"])
+    page.locator("#fix-1 .markdown").click()
+    page.wait_for_selector("#fix-1 .markdown >> text=Copied")
+    text = page.evaluate("navigator.clipboard.readText()")
+    first = diagnosis.recommendations[0]
+    assert text.startswith(f"### {first.action}\n")
+    assert f"```\n{first.how}\n```" in text
+
+
+def test_one_of_many_ranks_is_found_by_its_number(open_file: Open, tmp_path: Path) -> None:
+    diagnosis, _ = recorded("bandwidth-ddp")
+    ranks = tuple(RankSummary(rank=n, step_ms=10.0 + n, partition={"compute": 10.0 + n}) for n in range(200))
+    path = tmp_path / "page.html"
+    write_report(dataclasses.replace(diagnosis, ranks=ranks), path)
+    page = open_file(path)
+    page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    page.locator(".filter").fill("173")
+    assert page.locator(".every tbody tr:visible").count() == 1
+    page.locator(".filter").fill("")
+    assert page.locator(".every tbody tr:visible").count() == 200

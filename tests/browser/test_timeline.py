@@ -125,6 +125,14 @@ def test_a_link_of_the_evidence_lands_in_its_window(open_file: Open, real_page: 
     assert page.locator("#tl-rank").input_value() == str(diagnosis.partition_rank)
 
 
+def test_every_window_of_the_evidence_is_a_link(open_file: Open, real_page: Path) -> None:
+    page = open_file(real_page)
+    diagnosis, _ = recorded("bandwidth-ddp")
+    windows = [item.window_ns for one in diagnosis.findings for item in one.evidence if item.window_ns is not None]
+    assert windows
+    assert page.locator("#checks a.at").count() == len(windows)
+
+
 def test_a_deep_link_opens_at_its_window(open_file: Open, real_page: Path) -> None:
     page = open_file(real_page, at="#t=r1,60.000000-70.000000ms")
     shown(page)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.cli.conftest import Llmprof, assert_one_sentence
+from tests.conftest import ROOT
 
 
 def test_the_report_of_a_finished_analysis_is_one_file(llmprof: Llmprof, finished: Path, tmp_path: Path) -> None:
@@ -37,3 +38,14 @@ def test_a_place_that_cannot_be_written_is_named(llmprof: Llmprof, finished: Pat
     assert done.returncode == 2
     assert_one_sentence(done.stderr)
     assert "/proc/no/report.html" in done.stderr
+
+
+def test_a_page_of_a_recording_shows_its_events_and_hides_folders(llmprof: Llmprof, tmp_path: Path) -> None:
+    """`--no-redact` keeps the arguments of the command, which the page leaves out otherwise."""
+    for name, options in (("hidden", ()), ("plain", ("--no-redact",))):
+        done = llmprof("report", ROOT / "sample_traces" / "data-in-process", "-o", f"{name}.html", *options)
+        assert done.returncode == 0, done.stderr
+    hidden, plain = ((tmp_path / f"{name}.html").read_text(encoding="utf-8") for name in ("hidden", "plain"))
+    assert all('id="tl-canvas"' in page for page in (hidden, plain))
+    assert "--sample-ms" in plain and str(ROOT) in plain
+    assert "--sample-ms" not in hidden and str(ROOT) not in hidden

@@ -13,7 +13,19 @@ from llmprof.reports.html.markup import details, esc, figure, prose, table
 from llmprof.reports.view import View
 from llmprof.units import NS_PER_MS, format_ms, format_ns
 
-__all__ = ["Content", "Page", "at_link", "cell", "grid", "ms_cell", "section", "section_of", "short_ms", "text_cell"]
+__all__ = [
+    "Content",
+    "Page",
+    "at_link",
+    "cell",
+    "grid",
+    "ms_cell",
+    "proved",
+    "section",
+    "section_of",
+    "short_ms",
+    "text_cell",
+]
 
 _SECTION_OF = {
     "anatomy": "step-outliers step-drift checkpoint-stall evaluation-stall long-warm-up epoch-boundary-stall "
@@ -42,6 +54,11 @@ class Page:
     view: View
     diagnosis: Diagnosis
     timeline: bool = False
+
+    @property
+    def without_gpu(self) -> bool:
+        """Whether operators on the host stand for kernels."""
+        return "cpu-only" in self.diagnosis.verdict.flags
 
     def figures(self, name: str) -> Mapping[str, Any]:
         """The figures of one section; empty where there are none."""
@@ -93,7 +110,7 @@ def section(page: Page, name: str, title: str, content: Content) -> str:
 def _evidence(page: Page, fired: Sequence[Check]) -> str:
     items = []
     for check in fired:
-        proofs = "".join(f"<li>{_proof(page, proof)}</li>" for proof in check.proofs)
+        proofs = "".join(f"<li>{proved(page, proof)}</li>" for proof in check.proofs)
         cost = f' <span class="cost">{esc(check.cost)}</span>' if check.cost else ""
         items.append(
             f'<li class="{esc(check.severity)}"><h3><a href="#rule={esc(check.rule)}">{esc(check.title)}</a>{cost}</h3>'
@@ -102,7 +119,8 @@ def _evidence(page: Page, fired: Sequence[Check]) -> str:
     return f'<ul class="evidence">{"".join(items)}</ul>' if items else ""
 
 
-def _proof(page: Page, proof: Proof) -> str:
+def proved(page: Page, proof: Proof) -> str:
+    """One figure of evidence, with its threshold and its place on the timeline."""
     limit = f" <i>threshold {esc(proof.threshold)}</i>" if proof.threshold else ""
     return f"{esc(proof.label)} <b>{esc(proof.value)}</b>{limit}{at_link(page, proof.rank, proof.window_ns)}"
 

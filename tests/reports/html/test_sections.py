@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from typing import Any
 
 import pytest
@@ -73,6 +74,14 @@ def test_hostile_names_in_figures_open_no_tag() -> None:
     assert [tag for tag, _ in tags].count("script") == honest.count("script")
     assert [key for _, attributes in tags for key in attributes if key.startswith("on")] == []
     assert all("\u202e" not in str(value) for _, attributes in tags for value in attributes.values())
+
+
+def test_a_run_without_a_gpu_is_not_told_about_one() -> None:
+    verdict = dataclasses.replace(input_starved().verdict, flags=("cpu-only",))
+    details = {"input": {"wait_ms": 5.0, "exposed_wait_ms": 5.0}, "host": {"late": {"all_ms": 3.0}}}
+    diagnosis = dataclasses.replace(input_starved(), verdict=verdict, details=details, findings=())
+    text = sections(page_of(diagnosis)).split('id="run"')[0]
+    assert set(re.findall(r"[^.<>]*\bGPU\b[^.<>]*", text)) <= {"GPU idle", "This run used no GPU"}
 
 
 def test_rules_stand_in_the_section_of_what_they_explain() -> None:

@@ -180,7 +180,7 @@
       c.fillRect(from, y, till - from - (end - x > 3 ? 0.5 : 0), tall);
       if (end - x > 34 && height > 10) {
         c.fillStyle = light(data.tones[tone[at]]) ? "#14171a" : "#ffffff";
-        const room = Math.floor((till - from - 6) / 6.1), text = nameAt(one, at);
+        const room = Math.floor((till - from - 6) / 6.9), text = short(nameAt(one, at));
         if (room > 2) c.fillText(text.length > room ? `${text.slice(0, room - 1)}…` : text, from + 3, y + tall / 2 + 0.5);
         last = -1;
       }
@@ -189,6 +189,7 @@
     }
     c.globalAlpha = 1;
   };
+  const short = (name) => name.replace(/^void |\(anonymous namespace\)::|\bat::native::/g, "");
   const light = (tone) => (tone.light ??= (() => {
     const [r, g, b] = [1, 3, 5].map((i) => parseInt(tone.colour.slice(i, i + 2), 16));
     return 0.3 * r + 0.59 * g + 0.11 * b > 140;
@@ -410,7 +411,19 @@
   document.querySelectorAll("a.at").forEach((link) => { link.href = `#t=${link.dataset.at}`; });
   addEventListener("hashchange", () => go(location.hash));
   addEventListener("resize", () => data && size());
-  addEventListener("beforeprint", () => data && draw());
+  // Paper is light, whatever the screen is; the canvas is printed as it was drawn last.
+  let theme;
+  addEventListener("beforeprint", () => {
+    if (!data) return;
+    theme = root.dataset.theme;
+    root.dataset.theme = "light";
+    draw();
+  });
+  addEventListener("afterprint", () => {
+    if (!data) return;
+    if (theme === undefined) delete root.dataset.theme; else root.dataset.theme = theme;
+    later();
+  });
   new MutationObserver(later).observe(root, { attributes: true, attributeFilter: ["data-theme"] });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", later);
   if (!go(location.hash)) {

@@ -35,7 +35,7 @@ TITLES = {name: title for name, (title, _) in _SECTIONS.items()}
 def sections(page: Page) -> str:
     """All sections, then the checks and the run."""
     found = [section(page, name, title, _content(page, build)) for name, (title, build) in _SECTIONS.items()]
-    return "".join((*found, checks(page.view), run(page.view)))
+    return "".join((*found, checks(page), run(page.view)))
 
 
 def _content(page: Page, build: Callable[[Page], Content | None]) -> Content:

@@ -69,7 +69,8 @@ def _answer(page: Page, found: Mapping[str, Any], steps: list[Mapping[str, Any]]
             f"The median step takes {format_ms(step.median_ms)}, one in twenty {format_ms(step.p95_ms)} or more."
         )
     if steps:
-        told.append(f"{len(steps)} traced step{'' if len(steps) == 1 else 's'}, as recorded under the profiler:")
+        was = "step was" if len(steps) == 1 else "steps were"
+        told.append(f"{len(steps)} {was} traced, which the profiler makes longer.")
     return " ".join(told) or "Step times as recorded."
 
 
@@ -161,7 +162,7 @@ def idle(page: Page) -> Content | None:
     found = page.figures("idle")
     causes: Mapping[str, float] = found.get("causes", {})
     if not found:
-        if "cpu-only" in page.diagnosis.verdict.flags:
+        if page.without_gpu:
             return Content("This run used no GPU.")
         return Content("The recording does not tell when the GPU works: trace it with CUDA activities.")
     if not causes:

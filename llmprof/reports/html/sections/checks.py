@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from llmprof.reports.checks import Check, count_states
+from llmprof.reports.html.frame import Page, proved
 from llmprof.reports.html.markup import details, esc, prose, table
 from llmprof.reports.view import View
 
 __all__ = ["checks", "run"]
 
 
-def checks(view: View) -> str:
+def checks(page: Page) -> str:
     """Every rule with its state."""
+    view = page.view
     if not view.checks:
         return ""
     loud = [check for check in view.checks if check.status in ("fired", "error")]
     missing = [check for check in view.checks if check.status == "no_data"]
     quiet = [check for check in view.checks if check.status in ("passed", "not_applicable")]
-    body = _table("Checks that found something", loud) if loud else ""
+    body = _table(page, "Checks that found something", loud) if loud else ""
     for title, some in (("Checks without the data that they need", missing), ("Checks without a finding", quiet)):
         if some:
-            body += details(count_states(tuple(some)).capitalize(), _table(title, some))
+            body += details(count_states(tuple(some)).capitalize(), _table(page, title, some))
     answer = f"{esc(count_states(view.checks))}."
     return _section("checks", "Everything that was checked", answer, body)
 
@@ -31,14 +33,10 @@ def _section(name: str, title: str, answer: str, body: str) -> str:
     )
 
 
-def _table(caption: str, some: list[Check]) -> str:
+def _table(page: Page, caption: str, some: list[Check]) -> str:
     rows = []
     for check in some:
-        proofs = "".join(
-            f"<li><span>{esc(proof.label)}</span> <b>{esc(proof.value)}</b>"
-            f"{f' <i>threshold {esc(proof.threshold)}</i>' if proof.threshold else ''}</li>"
-            for proof in check.proofs
-        )
+        proofs = "".join(f"<li>{proved(page, proof)}</li>" for proof in check.proofs)
         rows.append(
             f'<tr id="rule={esc(check.rule)}"><td><span class="state {esc(check.status)} {esc(check.severity)}">'
             f'{esc(check.state)}</span></td><th scope="row">{esc(check.title)}<code>{esc(check.rule)}</code></th>'

@@ -76,6 +76,8 @@ def devices(page: Page) -> Content | None:
     found = page.figures("devices")
     rows = found.get("ranks") or ()
     if not rows and not found.get("series"):
+        if page.without_gpu:
+            return Content("This run used no GPU.")
         return Content("The device was not sampled: record with llmprof run on a machine with NVML.")
     slowed = [one for one in rows if (one.get("slowed_share") or 0.0) > 0]
     told = []

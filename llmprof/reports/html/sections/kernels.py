@@ -23,7 +23,7 @@ def kernels(page: Page) -> Content | None:
     """GPU time by class, by kernel and by operator."""
     found = page.figures("kernels")
     if not found:
-        return Content("No kernel was recorded.")
+        return Content("This run used no GPU." if page.without_gpu else "No kernel was recorded.")
     total, classes = found.get("summed_ms") or 0.0, found.get("classes") or {}
     top = found.get("top") or ()
     answer = f"{format_count(found.get('count'))} kernels per step, without collectives"
@@ -119,7 +119,7 @@ def precision(page: Page) -> Content | None:
     """Matrix products by number format, and operators under the roofs of the device."""
     found = page.figures("precision")
     if not found:
-        return Content("No kernel was recorded.")
+        return Content("This run used no GPU." if page.without_gpu else "No kernel was recorded.")
     formats: Mapping[str, float] = found.get("gemm_ms_by_format") or {}
     blocks = [_formats(formats), _roofline(page, found), _rates(found)]
     return Content(esc(_distance(found, formats), 500), blocks)

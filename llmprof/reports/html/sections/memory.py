@@ -34,9 +34,9 @@ def memory(page: Page) -> Content | None:
     if not found or all(
         found.get(key) is None for key in ("peak_allocated_bytes", "peak_reserved_bytes", "composition")
     ):
-        return Content(
-            "The allocator was not read: record with `llmprof run`, a trace alone does not tell.".replace("`", "")
-        )
+        if page.without_gpu:
+            return Content("This run used no GPU.")
+        return Content("The allocator was not read: record with llmprof run, a trace alone does not tell.")
     blocks = [_composition(found), _plans(found), _course(found), _figures(found), _live(found)]
     return Content(esc(_answer(page, found), 500), blocks)
 

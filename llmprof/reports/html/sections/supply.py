@@ -15,7 +15,9 @@ __all__ = ["host", "input_pipeline"]
 
 def input_pipeline(page: Page) -> Content | None:
     """Waits, batch times and the queue of the loader."""
-    found = page.figures("input")
+    found = dict(page.figures("input"))
+    if page.without_gpu:
+        found.pop("exposed_wait_ms", None)  # nothing that could be idle meanwhile
     if not found:
         return Content("No DataLoader was seen, and no wait for a batch was measured.")
     return Content(esc(_supply(found), 500), [_waits(found), _curves(found), _stages(page, found)])
@@ -27,7 +29,7 @@ def _supply(found: Mapping[str, Any]) -> str:
     told = []
     if wait is not None:
         told.append(f"The loop waits {format_ms(wait)} for its batch in every step")
-        around = "of that" if exposed is not None and exposed <= wait else "around it"
+        around = "of that" if exposed is not None and exposed <= 1.001 * wait else "around it"
         told[-1] += "." if exposed is None else f"; the GPU has nothing to do for {short_ms(exposed)} {around}."
     if found.get("in_process"):
         told.append("Batches are made in the training process, between steps.")
@@ -124,6 +126,8 @@ def _launches(page: Page, found: Mapping[str, Any], late: Mapping[str, Any]) -> 
             short = found.get("short_share")
             told[-1] += f" ({format_percent(short)} below 10 µs)" if short is not None else ""
         told[-1] += "."
+    if page.without_gpu:
+        return f"Python between operators takes {format_ms(late.get('all_ms'))} of a traced step."
     if late.get("all_ms"):
         told.append(f"In a traced step the GPU waits {format_ms(late['all_ms'])} for the host.")
     return " ".join(told) or "What the host did in the traced steps:"
@@ -145,7 +149,8 @@ def _late(page: Page, late: Mapping[str, Any]) -> str:
     rows = [Row(name, (Piece(value, "p-host"),), format_ms(value)) for name, value in known.items()]
     link = at_link(page, page.diagnosis.partition_rank, late.get("longest_ns"))
     where = f'<p class="aside">The longest wait{link}.</p>' if link else ""
-    return "<h3>What the host does while the GPU waits for it</h3>" + bars("Waits for the host", rows) + where
+    title = "Between operators" if page.without_gpu else "What the host does while the GPU waits for it"
+    return f"<h3>{title}</h3>" + bars("Waits for the host", rows) + where
 
 
 def _blocking(found: Mapping[str, Any]) -> str:
