@@ -56,7 +56,7 @@ LIBRARIES: dict[str, set[str]] = {
     "llmprof.analyzers.rules": {"numpy"},
     "llmprof.analyzers": {"numpy"},
     "llmprof.analyzers.many_ranks": {"distributed"},
-    "llmprof.reports": {"numpy", "plotly", "pyarrow", "rich"},
+    "llmprof.reports": {"numpy", "pyarrow", "rich"},
     "llmprof.reports.exporters": {"numpy", "tensorboard", "wandb", "mlflow"},
     "llmprof.cli": {"typer", "rich", "tomli"},
     "llmprof": set(),

@@ -221,7 +221,7 @@ _RANKS = (
           "512 tokens a rank", "fp32-gradients exposed-collectives",
           "compress-gradients accumulate-gradients larger-batch", {"compress-gradients": "--compress"}),
     _case("comm-buckets", "gpt", f"--layers 12 --width 640 --heads 10 --seq 256 --batch 4 --vocab 8192 --bucket-mb 0.5 "
-          f"{_SLOW}", "communication host", "DDP buckets of 0.5 MB", "small-ddp-buckets small-messages",
+          f"{_SLOW}", "communication host", "DDP buckets of 0.5 MB", "small-ddp-buckets",
           "ddp-bucket-size enable-p2p", {"ddp-bucket-size": "--bucket-mb {bucket_cap_mb:25}"}),
 )
 _MORE = (  # each for one rule that no case above is about
@@ -234,7 +234,7 @@ _MORE = (  # each for one rule that no case above is about
     _case("data-many-workers", "convnet", f"{_IMAGES} --views 2 --workers 16 ACCURACY_CORES=0,1,2,3", "data",
           "16 workers on 4 cores", "worker-count-over-cores", "dataloader-workers offline-preprocessing"),
     _case("host-shapes", "gpt", f"{_GPT} --batch 8 --seq 512 --select", "compute host",
-          "rows chosen by their values after every block", "data-dependent-shapes host-sync", "static-shapes"),
+          "rows chosen by their values after every block", "host-sync", "remove-sync"),
     _case("host-logging", "gpt", f"{_GPT} --batch 4 --seq 512 --log-norms 40", "host compute",
           "40 norms of gradients read in every step", "per-step-logging", "log-less-often"),
     _case("host-churn", "gpt", f"{_GPT} --batch 8 --seq 512 --ragged growing", "host compute",
@@ -263,9 +263,6 @@ _MORE = (  # each for one rule that no case above is about
     _case("comm-buffers", "convnet", "--batch 24 --channels-last --views 0 --workers 4 --broadcast",
           "communication host", "buffers of 52 BatchNorms broadcast in every step", "tiny-collectives",
           "skip-buffer-broadcast torch-compile cuda-graphs", {"skip-buffer-broadcast": "--no-broadcast"}, ranks=2),
-    _case("fsdp-layers", "fsdp", "--layers 12 --width 512 --heads 8 --seq 512 --batch 4 --vocab 8192 --units linear",
-          "host communication", "every linear layer gathered by itself", "small-messages", "fsdp-larger-units",
-          {"fsdp-larger-units": "--units block"}, ranks=2, steps=90),
     _case("fsdp-fp32-reduce", "fsdp", f"{_GPT} --seq 512 --batch 2 --vocab 8192 --no-reshard {_SLOW}",
           "communication", "gradients reduced in fp32 without peer access", "fp32-gradients",
           "reduce-in-bf16 enable-p2p", {"reduce-in-bf16": "--reduce-dtype bf16"}, ranks=2, steps=90),

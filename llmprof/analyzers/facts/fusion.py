@@ -49,6 +49,9 @@ class FusionFacts:
     """Time of kernels that a compiler generated."""
     chain_ns: float = 0.0
     """Pointwise kernels in chains, without the longest of each chain."""
+    between_ns: float = 0.0
+    """Between two kernels that cannot be fused all but the longest, of whatever size: no compiler saves more, since
+    one kernel with the largest tensor at least stays."""
 
 
 def fusion_facts(events: EventTable, calls: KernelCalls) -> FusionFacts | None:
@@ -69,17 +72,21 @@ def fusion_facts(events: EventTable, calls: KernelCalls) -> FusionFacts | None:
         float(dur[fusable].sum()), total[several], largest[several], count[several], compiled_ns, calls.steps
     )
     pointwise = np.isin(calls.classes, _POINTWISE) & fusable
-    return replace(found, chain_ns=_chains(run[pointwise], dur[pointwise]) / calls.steps)
+    return replace(
+        found,
+        chain_ns=_beyond_longest(run[pointwise], dur[pointwise], CHAIN) / calls.steps,
+        between_ns=_beyond_longest(_stretches(events, calls, fusable)[fusable], dur[fusable], 2) / calls.steps,
+    )
 
 
-def _chains(run: npt.NDArray[np.intp], dur: npt.NDArray[np.float64]) -> float:
-    """Of the runs with CHAIN of these kernels and more: all but their longest, ns."""
+def _beyond_longest(run: npt.NDArray[np.intp], dur: npt.NDArray[np.float64], least: int) -> float:
+    """Of the runs with `least` of these kernels and more: all but their longest, ns."""
     if not run.size:
         return 0.0
     count, total = np.bincount(run), np.bincount(run, weights=dur)
     largest = np.zeros(count.size)
     np.maximum.at(largest, run, dur)
-    return float((total - largest)[count >= CHAIN].sum())
+    return float((total - largest)[count >= least].sum())
 
 
 def _facts(
@@ -111,4 +118,13 @@ def _runs(events: EventTable, calls: KernelCalls, fusable: npt.NDArray[np.bool_]
     begins |= (np.arange(order.size) - first) % LONGEST_RUN == 0
     result = np.empty(order.size, dtype=np.intp)
     result[order] = np.cumsum(begins) - 1
+    return result
+
+
+def _stretches(events: EventTable, calls: KernelCalls, fusable: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """A number for each kernel's stretch between two that cannot be fused, shape (kernels,)."""
+    order = np.lexsort((calls.rows, events.lane[calls.rows]))
+    lane, kept = events.lane[calls.rows][order], fusable[order]
+    result = np.empty(order.size, dtype=np.intp)
+    result[order] = np.cumsum(np.append(True, (lane[1:] != lane[:-1]) | ~kept[1:] | ~kept[:-1]))
     return result

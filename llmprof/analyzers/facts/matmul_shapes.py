@@ -1,4 +1,4 @@
-"""Do matrix products have shapes that suit the device? Alignment of their dimensions, and tiles that fill its cores."""
+"""Do matrix products have shapes that suit the device? Alignment of their dimensions."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from llmprof.analyzers.facts.op_bytes import operands_of, result_elements
 from llmprof.analyzers.facts.operators import OperatorWork
 
-__all__ = ["Product", "fills", "misaligned", "odd_dimensions", "product_of", "tile_of"]
+__all__ = ["Product", "misaligned", "odd_dimensions", "product_of"]
 
 ALIGNED = {"bf16": 8, "fp16": 8, "tf32": 4, "fp8": 16}
 """Elements to which every dimension must be a multiple for tensor cores to load 16 bytes at once (NVIDIA's guide to
 matrix multiplication performance)."""
 
 _ALIGN = re.compile(r"_align(\d+)\b")
-_TILE = re.compile(r"(?:nvjet_(?:sm\d+[af]?_)?[a-z]+_|tilesize|gemm_(?:[a-z0-9]+_)*?)(\d{2,3})x(\d{2,3})(?:x\d+|_)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,24 +70,3 @@ def _is_aligned(one: OperatorWork, tokens: Collection[int]) -> bool | None:
     if named is not None:
         return int(named[1]) >= needed
     return not odd_dimensions(one, tokens if one.backward else ())
-
-
-def tile_of(kernel: str) -> tuple[int, int] | None:
-    """Rows and columns of the result that one block of threads computes, from the kernel's name."""
-    found = _TILE.search(kernel)
-    return None if found is None else (int(found[1]), int(found[2]))
-
-
-def fills(one: OperatorWork, cores: int) -> float | None:
-    """The share of the device's cores that work on average over a product's waves of tiles, 0 to 1.
-
-    None where the tile is not in the name. Which side of the tile lies along the rows is not known: the better fit
-    counts. Kernels that split along K keep more cores busy than this says.
-    """
-    product, tile = product_of(one), tile_of(one.kernel)
-    if product is None or tile is None or cores <= 0:
-        return None
-    tiles = product.batch * min(
-        math.ceil(product.m / rows) * math.ceil(product.n / columns) for rows, columns in (tile, tile[::-1])
-    )
-    return tiles / (math.ceil(tiles / cores) * cores)

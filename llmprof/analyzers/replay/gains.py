@@ -16,9 +16,10 @@ from llmprof.analyzers.replay.model import FAITHFUL, model_of
 from llmprof.analyzers.replay.transforms.base import KernelScale
 from llmprof.analyzers.replay.transforms.loader import FIXES as LOADER_FIXES
 from llmprof.analyzers.replay.transforms.registry import transforms_by_fix
+from llmprof.analyzers.replay.transforms.transfers import FIXES as TRANSFER_FIXES
 from llmprof.analyzers.replay.what_if import Prediction, WhatIf
 from llmprof.timeline.timeline import Timeline
-from llmprof.units import NS_PER_MS, format_percent
+from llmprof.units import NS_PER_MS, format_ms, format_percent
 
 __all__ = ["Replays", "alternatives", "replays_of"]
 
@@ -45,7 +46,7 @@ _WAITS_FOR = {
     "data": "batches",
     "host": "the host, which launches as before",
     "gap": "the launches' own latency",
-    "stalls": "checkpoints and evaluations",
+    "stalls": "checkpoints, evaluations and garbage collections",
 }
 
 
@@ -108,7 +109,7 @@ class Replays:
             return one
         step = self.what_if.model.step_ns
         if step - found.step_ns > NOTHING_SHARE * step:
-            return replace(one, gain=_gain(one.gain, found, step, self._chance_ns(one.id)))
+            return _agreed(one, replace(one, gain=_gain(one.gain, found, step, self._chance_ns(one.id))))
         waits = self.what_if.path(self.what_if.outcome(found.fixes))
         slowest = max(waits, key=lambda name: waits[name])
         why = f"{one.why} No gain: replayed with it, the step still waits for {_WAITS_FOR[slowest]}.".strip()
@@ -122,7 +123,20 @@ class Replays:
             speedup=1.0,
             basis="replay",
         )
-        return replace(one, gain=nothing, why=why)
+        return _agreed(one, replace(one, gain=nothing, why=why))
+
+
+def _agreed(one: Recommendation, replayed: Recommendation) -> Recommendation:
+    """The replayed recommendation, unless what was measured speaks against it.
+
+    A rule on transfers takes its low bound from the measured time in which nothing but collectives ran. A replay that
+    stays below it all the same has lost what the step waits for: then nothing decides, and the interval spans both.
+    """
+    rule, other = one.gain, replayed.gain
+    if one.id not in TRANSFER_FIXES or rule.low_ms <= other.high_ms:
+        return replayed
+    why = f"{one.why} A replay of the traced steps saves less, {format_ms(other.expected_ms)}.".strip()
+    return replace(one, gain=replace(rule, low_ms=min(rule.low_ms, other.low_ms), basis="bound"), why=why)
 
 
 def replays_of(timeline: Timeline, facts: Facts, scales: KernelScale | None = None) -> Replays:

@@ -45,7 +45,8 @@ class Model:
                       collectives that are slower than recorded instead of a host that is late
     waited_ns         of the unprofiled step, what was measured as waiting for worker processes: the graph, which holds
                       none of it, has to come to the rest; 0 where that is little, or several ranks are replayed
-    step_ns           the measured mean step; stalls_ns of it are checkpoints and evaluations, which no traced step has
+    step_ns           the measured mean step; stalls_ns of it are checkpoints, evaluations and garbage collections that
+                      no traced step has
     """
 
     ranks: tuple[RankTimeline, ...]
@@ -185,7 +186,7 @@ def _stalls(rank: RankFacts) -> float:
     """Ns per step of the stalls that were measured around the counted steps and are not in the traced ones."""
     if rank.partition is None or rank.traced is None:
         return 0.0
-    between = ("checkpoint", "evaluation")
+    between = ("checkpoint", "evaluation", "gc")
     return sum(rank.partition.stall_classes.get(n, 0.0) - rank.traced.stall_classes.get(n, 0.0) for n in between)
 
 

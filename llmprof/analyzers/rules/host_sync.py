@@ -1,8 +1,9 @@
 """Does the host wait for the device and then launch late?
 
 Detects:
-    Values read from the device (`.item()`, `float(tensor)`, `if tensor:`) and synchronisations that the script asks
-    for (`torch.cuda.synchronize()`), after which the device is idle.
+    Values read from the device (`.item()`, `float(tensor)`, `if tensor:`), results whose size the host has to learn
+    (`nonzero`, boolean indexing, `masked_select`, `unique`), and synchronisations that the script asks for
+    (`torch.cuda.synchronize()`), after which the device is idle.
 
 Why it costs time:
     While it waits the host launches nothing. When it goes on the device has run out of work, and every kernel is
@@ -19,9 +20,9 @@ Does not apply when:
     Training runs on the CPU, or the host never waits.
 
 Fix:
-    Keep values on the device (`torch.where` instead of `if`, sums on the device), read them every k-th step, or
-    copy them with `non_blocking=True` and read them a step later. In a launch-bound step it pays only together with
-    CUDA graphs, which such a wait would break.
+    Keep values on the device (`torch.where` instead of `if` and of boolean indexing, sums on the device), read them
+    every k-th step, or copy them with `non_blocking=True` and read them a step later. In a launch-bound step it pays
+    only together with CUDA graphs, which such a wait would break.
 
 Verify:
     Record again: syncs per step fall, and the sync and host parts of the step with them.
@@ -56,7 +57,7 @@ def evaluate(facts: Facts) -> Judgement:
     partition = facts.critical.partition
     if partition is not None and partition.cpu_only:
         return RULE.not_applicable("Training runs on the CPU: there is no device to wait for.")
-    lost = loss(facts, "read", "explicit")
+    lost = loss(facts, "read", "shapes", "explicit")
     if lost is None or partition is None:
         return RULE.no_data(MISSING)
     if not lost.calls:
@@ -110,6 +111,8 @@ def _remove(facts: Facts, lost: Loss, *, late: bool) -> Recommendation:
 
 def _how(facts: Facts, lost: Loss) -> str:
     first = lost.calls[0]
+    if first.group == "shapes":
+        return "x[mask].sum() -> (x * mask).sum(); torch.where(mask, a, b); repeat_interleave(..., output_size=n)"
     if first.group == "explicit":
         if first.operator.startswith("aten::"):
             return f"{first.operator} waits for the device; run it every k steps, or replace it"

@@ -251,12 +251,13 @@ def _why_workers(found: InputNeed, wanted: int | None) -> str:
 
 
 def _less_work(facts: Facts, found: InputNeed) -> list[Recommendation]:
+    most = found.wait_ns + _hidden_ns(facts, found) + chance_ns(found)
     estimate = gain(
         facts,
         expected_ns=thresholds.PREPROCESSING_SHARE.value * found.wait_ns,
         low_ns=0.0,
-        high_ns=found.wait_ns,
-        at_most_ns=found.wait_ns,
+        high_ns=most,
+        at_most_ns=most,
     )
     cores = f"{found.cores} cores per rank" if found.cores else "the cores of this machine"
     why = f"More workers do not help beyond {cores}; the work per batch has to become smaller."

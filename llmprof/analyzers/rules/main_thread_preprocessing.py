@@ -79,11 +79,12 @@ def evaluate(facts: Facts) -> Judgement:
         cost_ns=cost,
         confidence=confidence_of(facts, "host", strength=0.9),
         evidence=figures,
-        recommendations=_fixes(facts, cost),
+        recommendations=_fixes(facts, cost, max(cost, min(work.preparing_ns, part_ns(facts, "host")) - released)),
     )
 
 
-def _fixes(facts: Facts, cost_ns: float) -> list[Recommendation]:
+def _fixes(facts: Facts, cost_ns: float, most_ns: float) -> list[Recommendation]:
+    """most_ns: the cost if the profiler slowed only the launches, and not the decoding, of which it sees little."""
     loader = facts.critical.loader
     found = input_need(facts, 0.0, loader, "") if loader is not None else None
     workers = found.workers if found is not None else None
@@ -91,7 +92,7 @@ def _fixes(facts: Facts, cost_ns: float) -> list[Recommendation]:
     weight, late = data_late_weight(facts)
     # In the workers it takes as long, but beside the step; copies and the first operators stay.
     expected = 0.9 * cost_ns * weight
-    estimate = gain(facts, expected_ns=expected, low_ns=0.5 * expected, high_ns=cost_ns, at_most_ns=cost_ns)
+    estimate = gain(facts, expected_ns=expected, low_ns=0.5 * expected, high_ns=most_ns, at_most_ns=most_ns)
     offline = recommend(
         "offline-preprocessing",
         rule=RULE.id,

@@ -104,8 +104,9 @@ def _fix(facts: Facts, fusion: FusionFacts, possible: float) -> Recommendation:
         facts,
         low_ns=expected * thresholds.FUSION_LOW.value,
         expected_ns=expected,
-        high_ns=possible,
-        at_most_ns=possible,
+        # Beyond runs of one size, where a compiler also fuses what changes its size or is cast.
+        high_ns=max(possible, fusion.between_ns),
+        at_most_ns=max(possible, fusion.between_ns),
         basis="bound",
     )
     part = "the rest of the model" if fusion.compiled_ns > 0 else "the model"

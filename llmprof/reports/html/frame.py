@@ -33,7 +33,7 @@ _SECTION_OF = {
     "idle": "hollow-utilization",
     "ranks": "gpu-spread input-imbalance rank-memory-imbalance",
     "precision": "fp32-matmul fp8-opportunity low-mfu misaligned-matmul",
-    "compile": "recompilation variable-shapes data-dependent-shapes",
+    "compile": "recompilation variable-shapes",
     "devices": "throttling power-cap ecc-errors foreign-processes pcie-downgrade numa-misaffinity",
 }
 _BY_RULE = {rule: section for section, rules in _SECTION_OF.items() for rule in rules.split()}

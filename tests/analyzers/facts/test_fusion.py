@@ -73,6 +73,12 @@ def test_four_pointwise_kernels_in_a_run_are_a_chain() -> None:
     assert (three.chain_ns, four.chain_ns) == (0.0, 30_000)
 
 
+def test_between_two_products_at_most_all_but_the_longest_kernel_goes() -> None:
+    """Whatever the sizes: a compiler fuses a change of size as well, but never away the largest tensor."""
+    found = runs("geenggeg", [100, 100, 50, 100, 100, 100, 100, 100])
+    assert found is not None and found.between_ns == 20_000
+
+
 def test_a_long_run_is_cut() -> None:
     found = runs("e" * (2 * LONGEST_RUN))
     assert found is not None and found.runs == 2

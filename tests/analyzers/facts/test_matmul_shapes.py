@@ -1,10 +1,10 @@
-"""Which products are misaligned, and how well do tiles fill a device?"""
+"""Which products are misaligned?"""
 
 from __future__ import annotations
 
 import pytest
 
-from llmprof.analyzers.facts.matmul_shapes import fills, misaligned, product_of, tile_of
+from llmprof.analyzers.facts.matmul_shapes import misaligned, product_of
 from llmprof.analyzers.facts.operators import OperatorWork
 
 
@@ -43,25 +43,5 @@ def test_the_gradient_of_an_odd_weight_is_misaligned() -> None:
     assert misaligned([forward, weights, inputs]) == (forward, weights, inputs)
 
 
-@pytest.mark.parametrize(
-    ("kernel", "tile"),
-    [
-        ("nvjet_sm90_tst_256x128_64x4_1x2_h_bz_coopA_NNT", (256, 128)),
-        ("nvjet_tst_64x16_64x16_2x4_2cta_h_bz_bias_TNT", (64, 16)),
-        ("sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize128x64x64_warpgroupsize1x1x1", (128, 64)),
-        ("void cutlass::Kernel2<cutlass_80_simt_sgemm_256x128_8x4_nn_align1>", (256, 128)),
-        ("void cutlass::Kernel2<cutlass_80_tensorop_bf16_s16816gemm_relu_bf16_64x256_32x4_tn_align8>", (64, 256)),
-        ("Cijk_Ailk_Bljk_BBS_BH", None),
-    ],
-)
-def test_tiles_are_read_from_names(kernel: str, tile: tuple[int, int] | None) -> None:
-    assert tile_of(kernel) == tile
-
-
-def test_filling() -> None:
-    """133 tiles on 132 multiprocessors take two rounds; whole rounds are full."""
-    kernel = "nvjet_sm90_tst_128x128_64x4_1x2_h_bz_TNT"
-    assert fills(product("[128,64];[64,17024]", kernel=kernel), 132) == pytest.approx(133 / 264)
-    assert fills(product("[128,64];[64,16896]", kernel=kernel), 132) == 1.0
-    assert fills(product("[128,64];[64,16896]", kernel="unknown"), 132) is None
+def test_a_product_needs_two_operands() -> None:
     assert product_of(product("[128,64]")) is None

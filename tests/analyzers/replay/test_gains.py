@@ -109,3 +109,22 @@ def test_of_pinned_memory_the_rule_knows_more_than_the_replay() -> None:
     assert found.what_if.predict(["pin-memory"]).step_ns < 0.9 * found.what_if.model.step_ns
     one = recommended("pin-memory")
     assert found.improved([one]) == [one]
+
+
+def test_a_faster_link_is_promised_as_measured_where_the_replay_has_lost_the_transfers() -> None:
+    """The replay knows of 0.1 ms of transfers, and the rule measured that more than a millisecond is exposed."""
+    one = recommended("enable-p2p", gain=Gain(expected_ms=2.0, low_ms=1.5, high_ms=2.5))
+    builder = TraceBuilder()
+    for step in range(4):
+        begin = step * 3_210_000
+        builder.kernel("gemm_bf16", begin + 20_000, 3_070_000, launch_ns=begin + 1_000)
+        builder.kernel("ncclDevKernel_AllReduce_Sum_f32", begin + 3_100_000, 100_000, launch_ns=begin + 10_000)
+        builder.runtime("cudaDeviceSynchronize", begin + 20_000, 3_182_000)
+        builder.step(step, begin, begin + 3_210_000)
+    found = replays(builder.rank())
+    (told,) = found.improved([one])
+    assert told.gain.basis == "bound" and told.gain.expected_ms == 2.0
+    assert told.gain.low_ms < 0.1 and told.gain.high_ms == 2.5
+    assert "replay of the traced steps saves less" in told.why
+    modest = recommended("enable-p2p", gain=Gain(expected_ms=0.1, low_ms=0.0, high_ms=0.1))
+    assert found.improved([modest])[0].gain.basis == "replay"

@@ -46,6 +46,5 @@ def test_a_recommendation_of_a_recorded_run_is_checked_with_one_command() -> Non
         gain=gain(facts, expected_ns=saved, low_ns=saved / 2, high_ns=saved, at_most_ns=saved),
         watch="the host part",
     )
-    assert "llmprof try --fix cuda-graphs RUN" in advice.verify
-    assert "70.0-85.0 ms" in advice.verify
+    assert advice.verify == "llmprof try --fix cuda-graphs RUN"
     assert (advice.effort, advice.risk) == (FIXES["cuda-graphs"].effort, FIXES["cuda-graphs"].risk)

@@ -55,6 +55,11 @@ def test_no_gain_while_the_input_is_late() -> None:
     assert fix(evaluate(facts), "remove-sync").gain.expected_ms == 0
 
 
+def test_a_size_that_depends_on_the_data_is_a_wait_too() -> None:
+    facts = with_causes(make_facts(100, sync=10.0), blocking=waits("shapes", 8.0))
+    assert "torch.where" in fix(evaluate(facts), "remove-sync").how
+
+
 def test_not_applicable_without_waits_and_on_the_cpu() -> None:
     assert status(evaluate(with_causes(make_facts(100), blocking=Blocking()))) == "not_applicable"
     assert status(evaluate(make_facts(100, cpu_only=True))) == "not_applicable"

@@ -18,7 +18,6 @@ from llmprof.analyzers.rules import (
     misaligned_matmul,
     recompute_overuse,
     slow_attention_backend,
-    small_matmuls,
     unfused_attention,
     unfused_cross_entropy,
     unfused_elementwise,
@@ -30,7 +29,7 @@ RULES = {
     module.RULE.id: module.evaluate
     for module in (
         bandwidth_bound, conv_layout, layout_copies, low_bandwidth_kernels, low_mfu, misaligned_matmul,
-        recompute_overuse, slow_attention_backend, small_matmuls, unfused_attention, unfused_cross_entropy,
+        recompute_overuse, slow_attention_backend, unfused_attention, unfused_cross_entropy,
         unfused_elementwise, unfused_norm,
     )
 }  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from llmprof.analyzers.facts.data_loading import LoaderFacts
@@ -10,7 +12,7 @@ from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.main_thread_preprocessing import evaluate
 from llmprof.timeline.environment import LoaderSettings
 from llmprof.units import NS_PER_MS
-from tests.analyzers.rules.causes_builder import with_causes
+from tests.analyzers.rules.causes_builder import with_causes, with_rank
 from tests.analyzers.rules.facts_builder import assert_consistent, assert_contains, fix, make_facts, status
 
 
@@ -34,6 +36,22 @@ def test_fires_and_promises_that_work() -> None:
     for advice in found.recommendations:
         assert_consistent(advice, facts)
         assert_contains(advice, 22.0)
+
+
+def test_at_most_all_of_it_goes_if_the_profiler_slowed_only_the_launches() -> None:
+    """Of 30 ms before the first kernel 20 ms are expected to be left without the profiler: nobody knows which."""
+    facts = make_facts(100, host=40.0, loader=facts_of(1.0).critical.loader)
+    partition = facts.critical.partition
+    assert partition is not None
+    facts = with_rank(
+        facts,
+        traced=replace(partition, detail={"launch": 60.0 * NS_PER_MS}),
+        partition=replace(partition, detail={"launch": 40.0 * NS_PER_MS}),
+    )
+    work = HostWork(waiting_ns=60 * NS_PER_MS, preparing_ns=30 * NS_PER_MS)
+    advice = evaluate(with_causes(facts, work=work)).recommendations[0]
+    assert advice.gain.expected_ms == pytest.approx(0.9 * 20)
+    assert advice.gain.high_ms == pytest.approx(30)
 
 
 def test_without_a_core_left_it_is_not_sent_to_the_workers() -> None:

@@ -13,7 +13,7 @@ from tests.analyzers.rules.facts_builder import make_facts, status
 from tests.analyzers.rules.operators_builder import make_operators, product, put, with_operators
 
 SHAPED = (
-    "unfused_attention", "misaligned_matmul", "unfused_elementwise", "unfused_cross_entropy", "small_matmuls",
+    "unfused_attention", "misaligned_matmul", "unfused_elementwise", "unfused_cross_entropy",
     "layout_copies", "low_bandwidth_kernels", "bandwidth_bound", "fp8_opportunity", "low_mfu", "unfused_norm",
 )  # fmt: skip
 ALL = (*SHAPED, "slow_attention_backend", "recompute_overuse", "conv_layout", "cudnn_benchmark")

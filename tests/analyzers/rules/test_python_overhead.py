@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from llmprof.analyzers.facts.host_causes import Collections
 from llmprof.analyzers.facts.host_work import HostWork
 from llmprof.analyzers.rules.python_overhead import evaluate
 from llmprof.units import NS_PER_MS
-from tests.analyzers.rules.causes_builder import with_causes
+from tests.analyzers.rules.causes_builder import with_causes, with_rank
 from tests.analyzers.rules.facts_builder import assert_consistent, assert_contains, fix, make_facts, status
 
 
@@ -27,6 +29,16 @@ def test_fires_and_promises_the_long_stretches() -> None:
     advice = fix(found, "hoist-python")
     assert_consistent(advice, facts)
     assert_contains(advice, 20.0)
+
+
+def test_what_only_the_steps_without_the_profiler_took_may_be_python_too() -> None:
+    found = with_causes(make_facts(100, host=30.0), work=work(waiting_ms=30, long_ms=20, short_ms=4))
+    partition = found.critical.partition
+    assert partition is not None
+    found = with_rank(found, partition=replace(partition, detail={"untraced": 10.0 * NS_PER_MS}))
+    gain = fix(evaluate(found), "hoist-python").gain
+    assert gain.high_ms == pytest.approx(34)
+    assert gain.expected_ms == pytest.approx(20)
 
 
 def test_passes_just_below_five_percent() -> None:

@@ -59,8 +59,8 @@ def _traffic(subject: Subject) -> tuple[float, float, float]:
     if fusion is None or fusion.ns <= 0:
         return COMPILE_TRAFFIC
     chains = (1 - CHAIN_REST) * fusion.chain_ns / fusion.ns
-    runs = (1 - CHAIN_REST) * (fusion.run_ns - fusion.largest_ns) / fusion.ns
-    return worst, min(expected, 1 - chains), min(best, 1 - runs)
+    most = fusion.between_ns / fusion.ns
+    return worst, min(expected, 1 - chains), min(best, 1 - most)
 
 
 BREAKING_SYNCS = 2

@@ -10,7 +10,7 @@ import numpy as np
 from llmprof.analyzers.replay.graph import NO_REF, Float64, Graph, Int64, NodeKind
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, host_of
-from llmprof.analyzers.replay.transforms.transfers import transfers
+from llmprof.analyzers.replay.transforms.transfers import latency_of, transfers
 from llmprof.timeline.events import NONE
 
 __all__ = ["FIXES", "apply"]
@@ -63,7 +63,7 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     )
     done = graph.meeting if graph.meeting.size else np.full(len(graph), NONE, np.int64)
     ends = np.where(done == NONE, np.arange(len(graph)), done)
-    latency = float(graph.dur[moved].min())
+    latency = latency_of(graph.dur[moved])
     for place in range(len(subject.ranks)):
         for step in range(graph.steps):
             mine = (graph.rank == place) & (graph.step == step)

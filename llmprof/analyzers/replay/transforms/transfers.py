@@ -12,7 +12,7 @@ from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject
 from llmprof.timeline.events import NONE
 
-__all__ = ["FIXES", "apply", "transfers"]
+__all__ = ["FIXES", "apply", "latency_of", "transfers"]
 
 FIXES = (
     "compress-gradients",
@@ -30,6 +30,9 @@ FASTER_LINK = (0.8, 0.5, 0.1)
 two copies instead of one, and NVLink is faster still."""
 OF_EXPECTED = (1.5, 1.0, 0.8)
 """Time against what the expected rate of the link allows: a link that is found may still be slower than the usual."""
+MOST_LATENCY_NS = 50_000.0
+"""An empty message takes some 10 µs inside a node and some tens of µs between nodes (nccl-tests, all_reduce_perf): a
+shortest transfer that lasts longer is one of bytes, as where all buckets have the same size."""
 BUCKETS = (1.0, 0.5, 0.25)
 """Messages left, against now; each saves the latency of one."""
 
@@ -40,7 +43,7 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     if not found.any():
         return "no collectives were recorded"
     graph = scenario.graph
-    latency = float(graph.dur[found].min())
+    latency = latency_of(graph.dur[found])
     volume = np.maximum(graph.dur - latency, 0.0)
     if fix in ("compress-gradients", "reduce-in-bf16"):
         wide = found & _fp32(subject)
@@ -57,6 +60,11 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     share = _share_of_link(subject)
     factor = level.pick(*FASTER_LINK) if share is None else min(1.0, share * level.pick(*OF_EXPECTED))
     return _lasting(scenario, found, latency + volume * factor)
+
+
+def latency_of(ns: Float64) -> float:
+    """What each of these transfers takes beside its bytes: the shortest one, or less where all of them are long."""
+    return min(float(ns.min()), MOST_LATENCY_NS)
 
 
 def transfers(subject: Subject) -> Mask:

@@ -64,7 +64,7 @@ ACCUMULATION_STEPS = Threshold(
     reason="The smallest accumulation that saves anything; the gain is per micro-step.",
 )
 
-# small-ddp-buckets, fp32-gradients, fsdp-reshard, fsdp-prefetch, small-messages, slow-interconnect, tiny-collectives
+# small-ddp-buckets, fp32-gradients, fsdp-reshard, fsdp-prefetch, slow-interconnect, tiny-collectives
 
 COMMUNICATION_COST = share(
     "communication-cost", 0.03, XPROF, "XProf's lower mark for collectives: less is not worth a change."
@@ -92,16 +92,6 @@ CAST_BYTES = Threshold(
     source="PyTorch, torch.distributed.algorithms.ddp_comm_hooks.default_hooks",
     reason="bf16_compress_hook reads 4 and writes 2 bytes, divides in place (2 and 2), and copies back (2 and 4); the "
     "division is counted with the casts where it is fused with them.",
-)
-
-# small-messages
-
-LATENCY_SHARE = Threshold(
-    name="latency-share",
-    value=0.3,
-    unit="share of the transfer time",
-    source=OWN,
-    reason="Latency of messages beside their bytes: from about a third on their number matters, not their volume.",
 )
 
 # slow-interconnect

@@ -134,12 +134,6 @@ RECOMPUTE_PIECE = factor(
     "recompute-piece", 0.2, OWN, "Room for less than a fifth of the activations is not worth a change."
 )
 
-# small-matmuls
-
-WAVE_FILL = factor("wave-fill", 0.8, OWN, "The time-weighted share of busy cores below which products are too small.")
-WAVE_LOST = share("wave-lost", 0.05, OWN, "Kernels that split along K hide part of what is counted here.")
-WAVE_REGAINED = factor("wave-regained", 0.5, OWN, "An assumption: a larger batch fills half of what is empty.")
-
 # layout-copies
 
 COPY_SHARE = share("copies", 0.05, OWN, "Some casts and copies are part of every mixed-precision step.")

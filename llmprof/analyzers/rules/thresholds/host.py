@@ -75,7 +75,7 @@ FOREACH_HOST_REST = factor(
 )
 
 
-# host-sync, per-step-logging, data-dependent-shapes
+# host-sync, per-step-logging
 
 SYNC_COST = share(
     "sync-cost", 0.03, XPROF, "XProf's lower mark for time lost to kernel launch: after a sync launches are late too."

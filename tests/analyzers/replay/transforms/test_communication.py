@@ -62,6 +62,12 @@ def test_half_the_bytes_save_about_half_the_exposed_transfer_and_none_of_the_wai
     assert "no parameters are gathered" in found.predict(["fsdp-prefetch"]).left_out["fsdp-prefetch"]
 
 
+def test_of_messages_of_one_size_all_but_a_short_latency_is_transfer() -> None:
+    ranks = [reducing(n, compute_ns=10 * MS, lengths=(2 * MS,) * 5, slowest_ns=10 * MS) for n in range(2)]
+    # The shortest of equal messages is as long as the others, and yet no latency.
+    assert saved(asked(*ranks), "compress-gradients") == pytest.approx(0.45 * 5 * 2 * MS, rel=0.05)
+
+
 def test_buckets_next_to_backward_hide_what_a_loop_exposes() -> None:
     ranks = [reducing(n, compute_ns=20 * MS, lengths=(MS,) * 12, slowest_ns=20 * MS) for n in range(2)]
     found = asked(*ranks)
