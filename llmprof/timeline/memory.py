@@ -63,7 +63,7 @@ class OutOfMemory:
 
     requested_bytes: int
     free_bytes: int | None = None
-    """Free on the device after the allocator had given back what it could."""
+    """Free to this allocator on the device, after it had given back what it could."""
     limit_bytes: int | None = None
     """What the allocator may use: the device, or the fraction that the script has set."""
     step: int | None = None

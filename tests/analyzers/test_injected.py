@@ -187,6 +187,20 @@ PLANTED: dict[str, tuple[str, Change]] = {
     "long-warm-up": ("host-small-model", steps(lambda line: longer(line, first=True))),
     "memory-creep": ("host-small-model", allocator(allocated=lambda n: 2 * GIB + n * (4 << 20))),
     "allocator-retries": ("host-small-model", allocator(retries=lambda n: n // 100)),
+    "memory-near-limit": (
+        "host-small-model",
+        allocator(peak_allocated=lambda n: 130 * GIB, peak_reserved=lambda n: 137 * GIB, retries=lambda n: 0),
+    ),
+    "fragmentation": (
+        "host-small-model",
+        allocator(
+            peak_allocated=lambda n: 50 * GIB,
+            peak_reserved=lambda n: 130 * GIB,
+            reserved=lambda n: 130 * GIB,
+            inactive_split=lambda n: 75 * GIB,
+            retries=lambda n: n // 100,
+        ),
+    ),
     "activations-dominate": ("host-small-model", both(setting(**SMALL), FULL)),
     "states-dominate": ("host-ddp", both(setting(**STATES), FULL)),
     "rank-memory-imbalance": (

@@ -122,6 +122,38 @@ def small_reductions(events: Events) -> list[tuple[float, Events]]:
     return places
 
 
+PIECES, LATENCY_US = 256, 40.0
+
+
+def cut_reductions(events: Events) -> list[tuple[float, Events]]:
+    """The last gradient bucket of each step, 268 MB, reduced in pieces of about a megabyte that cost a latency each."""
+    steps = [one for one in events if one["name"].startswith("ProfilerStep") and one.get("cat") == "user_annotation"]
+    reductions = [one for one in events if one.get("cat") == "kernel" and "AllReduce" in one["name"]]
+    launches = {one["args"]["correlation"]: one for one in events if one["name"] == "cuLaunchKernelEx"}
+    free, places = max(launches) + 10_000_000, []
+    for step in steps:
+        last = max((one for one in reductions if one["ts"] < step["ts"] + step["dur"]), key=lambda one: one["ts"])
+        end, each = last["ts"] + last["dur"], last["dur"] / PIECES
+        launch, elements = launches[last["args"]["correlation"]], last["args"]["In msg nelems"] // PIECES
+        last["dur"] = each
+        last["args"].update({"In msg nelems": elements, "Out msg nelems": elements})
+        added = []
+        for number in range(1, PIECES):
+            free += 1
+            # The first piece has its latency in front of it: what is put in begins where it ends.
+            begin = last["ts"] + number * (each + LATENCY_US)
+            about = {**last["args"], "correlation": free}
+            added.append({**last, "ts": begin, "dur": each + LATENCY_US, "args": about})
+            called = {"ts": launch["ts"] + number * 0.01, "args": {**launch["args"], "correlation": free}}
+            added.append({**launch, "dur": 0.01, **called})
+        places.append((end, added))
+    return places
+
+
+def one_by_one(rank: int) -> Callable[[Path], None]:
+    return trace(cut_reductions, by=PIECES * LATENCY_US, rank=rank)
+
+
 CROWDED = both(
     setting(cpu_count=32, cpu_affinity="0-3", cpu_threads=16),
     column("host.csv", "cpu_percent", lambda row: 390.0),
@@ -133,6 +165,7 @@ PLANTED: dict[str, tuple[str, Callable[[Path], None], float | None]] = {
     "slow-copies": (RUN, both(node(), trace(pinned(10.0))), LOST_US * (1 - 10.0 / (0.87 * 16 * 3.938))),
     "allocator-churn": (RUN, both(asked, trace(driver_calls)), LOST_US),
     "tiny-collectives": ("host-ddp", both(trace(small_reductions), trace(small_reductions, rank=1)), LOST_US),
+    "small-ddp-buckets": ("communication-ddp", both(one_by_one(0), one_by_one(1)), PIECES * LATENCY_US),
     "cpu-oversubscription": ("data-in-process", CROWDED, None),
 }
 

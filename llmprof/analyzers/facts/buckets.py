@@ -46,6 +46,11 @@ class Buckets:
         """Buckets per step."""
         return sum(map(len, self.sizes)) / self.steps
 
+    def count_with(self, at_least: int) -> float:
+        """Buckets per step if neighbours are joined until each holds so many bytes."""
+        passes = zip(self.sizes, self.ready_ns, strict=True)
+        return sum(len(_joined(sizes, ready, at_least)[0]) for sizes, ready in passes) / self.steps
+
     @property
     def mean_bytes(self) -> float:
         """Bytes of a bucket."""

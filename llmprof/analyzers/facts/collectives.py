@@ -29,6 +29,8 @@ MOST_WAITED_FOR = 16
 """Ranks that are named among those that a rank waits for, the longest first."""
 MOST_SLIM = 1024
 """Calls of about 50 kB."""
+_ISSUE = "c10d::"
+"""Operators of torch.distributed, which none of their own kind encloses."""
 _COPY_BACK = "torch.distributed.ddp.reducer::copy_bucket_to_grad"
 
 
@@ -66,6 +68,8 @@ class CollectiveFacts:
     not recorded, 0 when it makes none."""
     exposed_bucket_copies_ns: float | None = None
     """What of them neither kernels nor collectives hide."""
+    issue_ns: float | None = None
+    """What the traced host takes per step to issue collectives, profiler included; None where that was not recorded."""
 
     @property
     def overlap(self) -> float | None:
@@ -113,6 +117,7 @@ def own_collectives(rank: RankTimeline, windows: Windows) -> CollectiveFacts | N
         calls=calls,
         microbatches=_microbatches(rank),
         gradients=_gradients(rank, windows),
+        issue_ns=_issue_ns(rank, events, windows),
         bucket_copies_ns=None if copies is None else _inside(copies, windows),
         exposed_bucket_copies_ns=None
         if copies is None
@@ -198,6 +203,14 @@ def _fit(calls: CallTimes) -> TransferFit | None:
     moved = {kind.op: int(calls.sizes[known & calls.of(kind.op)].sum()) for kind in calls.kinds}
     chosen = known & calls.of(max(sorted(moved), key=lambda op: moved[op]))
     return fit_transfers(calls.sizes[chosen], calls.transfer_ns[chosen])
+
+
+def _issue_ns(rank: RankTimeline, events: EventTable, windows: Windows) -> float | None:
+    names = np.fromiter((name.startswith(_ISSUE) for name in events.strings.names), bool, len(events.strings))
+    calls = events.rows_named((Kind.CPU_OP,), names)
+    start, end = host_steps(rank, windows)
+    mine = calls[step_of(start, end, events.ts[calls]) != NONE]
+    return float(events.dur[mine].sum()) / start.size if mine.size else None
 
 
 def _bucket_copies(events: EventTable) -> Intervals | None:

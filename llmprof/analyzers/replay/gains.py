@@ -25,6 +25,7 @@ __all__ = ["Replays", "alternatives", "replays_of"]
 
 NOTHING_SHARE = 0.005
 """A step that gets shorter by less than this has not got shorter."""
+MOST_OF_STEP = 0.5
 _RULE_KNOWS = {"larger-batch", "ddp-bucket-size", "pin-memory"}
 """One changes what a step is; for the second the rule fills buckets anew, gradient by gradient, which is more exact; of
 the last the rule knows the copy's rate and the thread that pins, and the replay only the wait in the call."""
@@ -109,7 +110,7 @@ class Replays:
             return one
         step = self.what_if.model.step_ns
         if step - found.step_ns > NOTHING_SHARE * step:
-            return _agreed(one, replace(one, gain=_gain(one.gain, found, step, self._chance_ns(one.id))))
+            return self._agreed(one, replace(one, gain=_gain(one.gain, found, step, self._chance_ns(one.id))))
         waits = self.what_if.path(self.what_if.outcome(found.fixes))
         slowest = max(waits, key=lambda name: waits[name])
         why = f"{one.why} No gain: replayed with it, the step still waits for {_WAITS_FOR[slowest]}.".strip()
@@ -123,20 +124,24 @@ class Replays:
             speedup=1.0,
             basis="replay",
         )
-        return _agreed(one, replace(one, gain=nothing, why=why))
+        return self._agreed(one, replace(one, gain=nothing, why=why))
 
+    def _agreed(self, one: Recommendation, replayed: Recommendation) -> Recommendation:
+        """The replayed recommendation, unless what was measured speaks against it.
 
-def _agreed(one: Recommendation, replayed: Recommendation) -> Recommendation:
-    """The replayed recommendation, unless what was measured speaks against it.
-
-    A rule on transfers takes its low bound from the measured time in which nothing but collectives ran. A replay that
-    stays below it all the same has lost what the step waits for: then nothing decides, and the interval spans both.
-    """
-    rule, other = one.gain, replayed.gain
-    if one.id not in TRANSFER_FIXES or rule.low_ms <= other.high_ms:
-        return replayed
-    why = f"{one.why} A replay of the traced steps saves less, {format_ms(other.expected_ms)}.".strip()
-    return replace(one, gain=replace(rule, low_ms=min(rule.low_ms, other.low_ms), basis="bound"), why=why)
+        A rule on transfers takes its low bound from the time in which nothing but collectives ran. Where that is most
+        of the step, a replay that stays below it has lost what the step waits for: nothing decides, and the interval
+        spans both.
+        """
+        assert self.what_if is not None
+        rule, other = one.gain, replayed.gain
+        partition = self.what_if.subject.facts.critical.partition
+        exposed = 0.0 if partition is None else partition.parts.get("communication", 0.0)
+        bound = exposed > MOST_OF_STEP * self.what_if.model.step_ns
+        if one.id not in TRANSFER_FIXES or not bound or rule.low_ms <= other.high_ms:
+            return replayed
+        why = f"{one.why} A replay of the traced steps saves less, {format_ms(other.expected_ms)}.".strip()
+        return replace(one, gain=replace(rule, low_ms=min(rule.low_ms, other.low_ms), basis="bound"), why=why)
 
 
 def replays_of(timeline: Timeline, facts: Facts, scales: KernelScale | None = None) -> Replays:

@@ -30,7 +30,7 @@ from llmprof.analyzers.rules import thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import gain
-from llmprof.analyzers.rules.stalls import costs, figures, told
+from llmprof.analyzers.rules.stalls import judge
 from llmprof.units import format_ns
 
 __all__ = ["RULE", "evaluate"]
@@ -47,23 +47,8 @@ RULE = Rule(
 
 def evaluate(facts: Facts) -> Judgement:
     """Judge the checkpoints of the critical rank."""
-    table = facts.critical.table
-    if table is None:
-        return RULE.no_data("Single steps were not timed; `llmprof run` times all of them, and what saves in them.")
-    stall = table.stalls.get("checkpoint")
-    if stall is None:
-        return RULE.not_applicable("No checkpoint was written in the measured steps.")
-    shown = figures(facts, stall, "checkpoint")
-    text = told(stall, "checkpoint", "checkpoints")
-    if not costs(facts, stall):
-        return RULE.passed(text, evidence=shown)
-    return RULE.fired(
-        facts,
-        text,
-        cost_ns=max(stall.counted_ns, stall.per_step_ns),
-        confidence=0.95,
-        evidence=shown,
-        recommendations=[_in_background(facts, stall)],
+    return judge(
+        RULE, facts, "checkpoint", absent="No checkpoint was written in the measured steps.", fix=_in_background
     )
 
 

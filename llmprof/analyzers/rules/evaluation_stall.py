@@ -29,7 +29,7 @@ from llmprof.analyzers.rules import thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import gain
-from llmprof.analyzers.rules.stalls import costs, figures, told
+from llmprof.analyzers.rules.stalls import judge
 
 __all__ = ["RULE", "evaluate"]
 
@@ -45,24 +45,7 @@ RULE = Rule(
 
 def evaluate(facts: Facts) -> Judgement:
     """Judge the evaluations of the critical rank."""
-    table = facts.critical.table
-    if table is None:
-        return RULE.no_data("Single steps were not timed; `llmprof run` times all of them, and evaluations.")
-    stall = table.stalls.get("evaluation")
-    if stall is None:
-        return RULE.not_applicable("Nothing was evaluated in the measured steps.")
-    shown = figures(facts, stall, "evaluation")
-    text = told(stall, "evaluation", "evaluations")
-    if not costs(facts, stall):
-        return RULE.passed(text, evidence=shown)
-    return RULE.fired(
-        facts,
-        text,
-        cost_ns=max(stall.counted_ns, stall.per_step_ns),
-        confidence=0.95,
-        evidence=shown,
-        recommendations=[_less_often(facts, stall)],
-    )
+    return judge(RULE, facts, "evaluation", absent="Nothing was evaluated in the measured steps.", fix=_less_often)
 
 
 def _less_often(facts: Facts, stall: Stall) -> Recommendation:

@@ -251,7 +251,9 @@ def _why_workers(found: InputNeed, wanted: int | None) -> str:
 
 
 def _less_work(facts: Facts, found: InputNeed) -> list[Recommendation]:
-    most = found.wait_ns + _hidden_ns(facts, found) + chance_ns(found)
+    # The device's own work stays in any case.
+    rest = facts.step.mean_ns - part_ns(facts, "compute", "communication")
+    most = min(found.wait_ns + _hidden_ns(facts, found) + chance_ns(found), max(rest, found.wait_ns))
     estimate = gain(
         facts,
         expected_ns=thresholds.PREPROCESSING_SHARE.value * found.wait_ns,

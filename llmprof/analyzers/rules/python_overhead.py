@@ -107,8 +107,6 @@ def _hoist(facts: Facts, work: HostWork, long_ns: float, cost_ns: float) -> Reco
         action="Move Python work out of the training step",
         why=f"The next kernel is launched as soon as the operators before it are. {late}".rstrip(),
         how="do it every k steps, before the loop, or in another process; `llmprof trigger --stacks RUN` names lines",
-        gain=gain(
-            facts, expected_ns=weight * expected, low_ns=0.5 * weight * long_ns, high_ns=most, at_most_ns=most
-        ),
+        gain=gain(facts, expected_ns=weight * expected, low_ns=0.5 * weight * long_ns, high_ns=most, at_most_ns=most),
         watch="the host part",
     )

@@ -79,7 +79,7 @@ def out_of_memory(record: Record, *, completed: int | None, ended_well: bool) ->
     went_on = completed is not None and completed >= (0 if step is None else step)
     return OutOfMemory(
         requested_bytes=requested or 0,
-        free_bytes=integer(record.get("free")),
+        free_bytes=_usable(integer(record.get("free")), record),
         limit_bytes=integer(record.get("limit")),
         step=step,
         phase=phase if isinstance(phase, str) else None,
@@ -95,6 +95,14 @@ def out_of_memory(record: Record, *, completed: int | None, ended_well: bool) ->
         stack=_texts(stack),
         segments=_segments(record.get("segments")),
     )
+
+
+def _usable(free: int | None, record: Record) -> int | None:
+    """Of the device's free memory what the script's own limit leaves to this allocator."""
+    limit, reserved = integer(record.get("limit")), integer(record.get("reserved"))
+    if free is None or limit is None or reserved is None:
+        return free
+    return min(free, max(0, limit - reserved))
 
 
 def snapshot_in(folder: Path, warnings: list[str]) -> SnapshotFile | None:

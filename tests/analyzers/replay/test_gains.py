@@ -111,20 +111,31 @@ def test_of_pinned_memory_the_rule_knows_more_than_the_replay() -> None:
     assert found.improved([one]) == [one]
 
 
-def test_a_faster_link_is_promised_as_measured_where_the_replay_has_lost_the_transfers() -> None:
-    """The replay knows of 0.1 ms of transfers, and the rule measured that more than a millisecond is exposed."""
-    one = recommended("enable-p2p", gain=Gain(expected_ms=2.0, low_ms=1.5, high_ms=2.5))
+def exchanging(compute_ns: int, reduce_ns: int) -> Replays:
+    """Steps of a product and an all-reduce of fp32 after it, the host ahead of both."""
     builder = TraceBuilder()
+    step_ns = compute_ns + reduce_ns + 40_000
     for step in range(4):
-        begin = step * 3_210_000
-        builder.kernel("gemm_bf16", begin + 20_000, 3_070_000, launch_ns=begin + 1_000)
-        builder.kernel("ncclDevKernel_AllReduce_Sum_f32", begin + 3_100_000, 100_000, launch_ns=begin + 10_000)
-        builder.runtime("cudaDeviceSynchronize", begin + 20_000, 3_182_000)
-        builder.step(step, begin, begin + 3_210_000)
-    found = replays(builder.rank())
-    (told,) = found.improved([one])
-    assert told.gain.basis == "bound" and told.gain.expected_ms == 2.0
-    assert told.gain.low_ms < 0.1 and told.gain.high_ms == 2.5
-    assert "replay of the traced steps saves less" in told.why
-    modest = recommended("enable-p2p", gain=Gain(expected_ms=0.1, low_ms=0.0, high_ms=0.1))
-    assert found.improved([modest])[0].gain.basis == "replay"
+        begin = step * step_ns
+        builder.kernel("gemm_bf16", begin + 20_000, compute_ns, launch_ns=begin + 1_000)
+        at = begin + compute_ns + 25_000
+        builder.kernel("ncclDevKernel_AllReduce_Sum_f32", at, reduce_ns, launch_ns=begin + 10_000)
+        builder.runtime("cudaDeviceSynchronize", begin + 20_000, compute_ns + reduce_ns + 10_000)
+        builder.step(step, begin, begin + step_ns)
+    return replays(builder.rank())
+
+
+def test_where_collectives_are_the_step_a_replay_below_the_measured_bound_does_not_replace_it() -> None:
+    one = recommended("compress-gradients", gain=Gain(expected_ms=2.8, low_ms=2.6, high_ms=3.0))
+    (told,) = exchanging(400_000, 2_700_000).improved([one])
+    # Half the bytes save about half of 2.7 ms, as replayed.
+    assert (told.gain.basis, told.gain.expected_ms, told.gain.high_ms) == ("bound", 2.8, 3.0)
+    assert 0.5 < told.gain.low_ms < 1.3
+    assert "A replay of the traced steps saves less, 1.19 ms." in told.why
+
+
+def test_where_the_step_waits_for_something_else_the_replay_of_a_faster_link_counts() -> None:
+    one = recommended("compress-gradients", gain=Gain(expected_ms=2.8, low_ms=2.6, high_ms=3.0))
+    (told,) = exchanging(3_000_000, 100_000).improved([one])
+    assert told.gain.basis == "replay"
+    assert told.gain.expected_ms < 0.1

@@ -71,6 +71,13 @@ def test_the_failed_allocation(tmp_path: Path) -> None:
     assert rank.died == "out of memory: 3.0 GiB could not be allocated"
 
 
+def test_what_is_free_ends_at_the_limit_that_the_script_has_set(tmp_path: Path) -> None:
+    limited = {**FAILED, "limit": 10 * GIB, "reserved": 8 * GIB, "free": 130 * GIB}
+    memory = rank_of(run_of(tmp_path, failed=limited)).memory
+    assert memory is not None and memory.out_of_memory is not None
+    assert memory.out_of_memory.free_bytes == 2 * GIB
+
+
 def test_a_run_without_a_single_step_is_a_recording_all_the_same(tmp_path: Path) -> None:
     rank = rank_of(run_of(tmp_path, steps=0, failed={**FAILED, "step": 0}))
     assert rank.times is None and rank.memory is not None

@@ -94,7 +94,9 @@ def _rebucket(
     work.dur[late] = 0.0
     gone = np.isin(graph.before, ends[nodes]) | np.isin(graph.before, nodes)
     last = int(compute[-1])
-    after = np.flatnonzero(gone & ~np.isin(np.arange(len(graph)), nodes) & (graph.kind == NodeKind.DEVICE))
+    # The meetings are those of the other ranks too, which have their turn.
+    mine = (graph.rank == place) & (graph.kind == NodeKind.DEVICE)
+    after = np.flatnonzero(gone & mine & ~np.isin(np.arange(len(graph)), nodes))
     for k, node in enumerate(nodes.tolist()):
         end = int(ends[node])
         work.before_lag[node] = work.cause_lag[node] = 0.0
