@@ -3,7 +3,8 @@
     python -m tests.collectors.live.slowing_run FOLDER DEVICE
 
 StepWatch looks at windows of 12 steps and 0.2 s here, instead of 32 and 10 s, so that all of it takes some seconds, and
-is content with one spread, because the usual steps of a busy machine differ.
+is content with one spread, because the usual steps of a busy machine differ; for the same reason a step has to take four
+times as long as usual, where the loader makes it take over ten times as long.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Rows(Dataset[torch.Tensor]):
 def main() -> None:
     folder, device = Path(sys.argv[1]), sys.argv[2]
     regression.WINDOW_STEPS, regression.WINDOW_NS, regression.SPREADS = 12, 200_000_000, 1.0
+    regression.SLOWER = 4.0
     session.FLUSH_S = 0.2
     recording = injection.record(lambda: folder, {"baseline_steps": 20})
     model = torch.nn.Linear(64, 64).to(device)
