@@ -112,9 +112,12 @@ def test_a_launcher_that_numbers_its_tasks_as_slurm_does(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_a_wrapper_in_every_task_makes_one_run(tmp_path: Path) -> None:
-    """`srun llmprof run -o RUN -- python train.py`: as many wrappers as tasks, one folder, one diagnosis."""
+    """`srun llmprof run -o RUN -- python train.py`: as many wrappers as tasks, one folder, one diagnosis.
+
+    It lasts a few seconds: a run over in a tenth of one may end before its node is sampled.
+    """
     (tmp_path / "srun.py").write_text(SRUN)
-    (tmp_path / "train.py").write_text(LOOP + "\ntrain(12)\n")
+    (tmp_path / "train.py").write_text(LOOP + "\ntrain(30, pause=0.1)\n")
     done = start([PYTHON, "srun.py", "2", *under_llmprof([PYTHON, "train.py"])], tmp_path)
     assert done.returncode == 0, done.stderr
     assert ranks_of(tmp_path) == ["r00000", "r00001"]
