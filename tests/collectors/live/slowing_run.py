@@ -3,8 +3,8 @@
     python -m tests.collectors.live.slowing_run FOLDER DEVICE
 
 StepWatch looks at windows of 12 steps and 0.2 s here, instead of 32 and 10 s, so that all of it takes some seconds, and
-is content with one spread, because the usual steps of a busy machine differ; for the same reason a step has to take four
-times as long as usual, where the loader makes it take over ten times as long.
+is content with one spread, because the usual steps of a busy machine differ; for the same reason a step has to take
+four times as long as usual, where the loader makes it take over ten times as long.
 """
 
 from __future__ import annotations
