@@ -85,3 +85,4 @@ def test_the_timeline_opens_in_perfettos_viewer(browser: Any, viewer: str) -> No
     page.locator("text=rank 1: llmprof").last.click(force=True)
     for title in ("steps (device)", "device busy", "device idle: why", "findings"):
         page.locator(f"text={title}").last.wait_for(timeout=20_000)
+        assert page.locator(f"text={title}").last.is_visible(), title

@@ -23,8 +23,7 @@ def main(argv: list[str] | None = None) -> None:
         param_dtype=torch.bfloat16 if args.precision == "bf16" else None,
         reduce_dtype=torch.bfloat16 if args.reduce_dtype == "bf16" else torch.float32,
     )
-    linear = [module for module in model.blocks.modules() if isinstance(module, torch.nn.Linear)]
-    for block in linear if args.units == "linear" else model.blocks:
+    for block in model.blocks:
         fully_shard(block, mesh=mesh, reshard_after_forward=args.reshard, mp_policy=policy)
     fully_shard(model, mesh=mesh, reshard_after_forward=args.reshard, mp_policy=policy)
     optimizer = optimizer_for(args, model.parameters())
@@ -48,7 +47,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = options(__doc__)
     model_options(parser)
     parser.add_argument("--reshard", action=argparse.BooleanOptionalAction, default=True, help="after the forward")
-    parser.add_argument("--units", choices=["block", "linear"], default="block", help="what is gathered as one")
     parser.add_argument("--reduce-dtype", choices=["fp32", "bf16"], default="fp32")
     args = parser.parse_args(argv)
     if TINY:

@@ -37,11 +37,6 @@ class HostWork:
     longest: tuple[int, int] | None = None
     """The longest of these stretches, preparing included: where to look on the timeline."""
 
-    @property
-    def python_ns(self) -> float:
-        """Outside of operators and runtime calls, without what prepares the batch."""
-        return self.long_ns + self.short_ns
-
 
 def host_work(rank: RankTimeline, windows: Windows, traced: Partition | None) -> HostWork | None:
     """None without operators or without spans of the partition (a compact reduction)."""

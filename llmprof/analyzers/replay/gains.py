@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from llmprof.analyzers.diagnosis import Combined, Gain, Recommendation
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.replay.model import FAITHFUL, model_of
-from llmprof.analyzers.replay.transforms.base import KernelScale
 from llmprof.analyzers.replay.transforms.loader import FIXES as LOADER_FIXES
 from llmprof.analyzers.replay.transforms.registry import transforms_by_fix
 from llmprof.analyzers.replay.transforms.transfers import FIXES as TRANSFER_FIXES
@@ -144,10 +143,8 @@ class Replays:
         return replace(one, gain=replace(rule, low_ms=min(rule.low_ms, other.low_ms), basis="bound"), why=why)
 
 
-def replays_of(timeline: Timeline, facts: Facts, scales: KernelScale | None = None) -> Replays:
+def replays_of(timeline: Timeline, facts: Facts) -> Replays:
     """Build the model of a run, if it can be replayed.
-
-    scales    by fix and kernel name the factor on its duration, as the roofline gives it
 
     Never raises: a diagnosis stands without its replay.
     """
@@ -165,7 +162,7 @@ def replays_of(timeline: Timeline, facts: Facts, scales: KernelScale | None = No
             note=f"gains are bounds, not replayed: the replay misses the step by {format_percent(model.error)} "
             f"(more than {format_percent(FAITHFUL)})",
         )
-    return Replays(what_if=WhatIf.of(model, facts, scales), error=model.error)
+    return Replays(what_if=WhatIf.of(model, facts), error=model.error)
 
 
 def alternatives(fix: str) -> set[str]:

@@ -11,7 +11,7 @@ from llmprof.analyzers.replay.model import Model
 from llmprof.analyzers.replay.outcome import parts_after
 from llmprof.analyzers.replay.path import critical_path
 from llmprof.analyzers.replay.scenario import Outcome, Scenario, run
-from llmprof.analyzers.replay.transforms.base import KernelScale, Level, Subject
+from llmprof.analyzers.replay.transforms.base import Level, Subject
 from llmprof.analyzers.replay.transforms.registry import transforms_by_fix
 
 __all__ = ["Prediction", "WhatIf"]
@@ -43,13 +43,9 @@ class WhatIf:
     _variants: list[Scenario] = field(default_factory=list)
 
     @classmethod
-    def of(cls, model: Model, facts: Facts, scales: KernelScale | None = None) -> WhatIf:
-        """Ask about this model.
-
-        scales    by fix and kernel name the factor on its duration that the roofline gives
-        """
-        subject = Subject(ranks=model.ranks, facts=facts, graph=model.traced, scales=scales or {})
-        return cls(model=model, subject=subject)
+    def of(cls, model: Model, facts: Facts) -> WhatIf:
+        """Ask about this model."""
+        return cls(model=model, subject=Subject(ranks=model.ranks, facts=facts, graph=model.traced))
 
     def applied(
         self, fixes: Sequence[str], level: Level = Level.EXPECTED, scenario: Scenario | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 
@@ -21,7 +21,6 @@ from llmprof.timeline.timeline import RankTimeline
 
 __all__ = [
     "Apply",
-    "KernelScale",
     "Level",
     "Mask",
     "Subject",
@@ -33,8 +32,6 @@ __all__ = [
 ]
 
 Mask = npt.NDArray[np.bool_]
-KernelScale = Mapping[str, Mapping[str, float]]
-"""By fix and kernel name the factor on its duration, as the roofline tells it."""
 
 
 class Level(IntEnum):
@@ -57,7 +54,6 @@ class Subject:
     facts: Facts
     graph: Graph
     """The graph before any fix; all scenarios have the same nodes."""
-    scales: KernelScale = field(default_factory=dict)
 
     def of(self, place: int) -> RankFacts:
         """The facts of the rank at this place of the graph."""
@@ -100,16 +96,6 @@ class Subject:
             mine = (self.graph.rank == place) & (self.graph.row != NONE)
             found[mine] = passes[rank.events.name[self.graph.row[mine]]]
         return found
-
-    def scale_of(self, fix: str) -> Float64 | None:
-        """The factor on each node's duration that the roofline gives for a fix; None when nothing was given."""
-        given = self.scales.get(fix)
-        if given is None:
-            return None
-        factor = np.ones(len(self.graph))
-        for name, value in given.items():
-            factor[self.names_where(name.__eq__) & self.device] = value
-        return factor
 
     def launched_in(self, place: int, spans: Mapping[int, Intervals]) -> Mask:
         """The nodes of one rank whose call lies in spans of its host lane; device work counts with its launch."""

@@ -35,7 +35,6 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     """The scenario with fp32 (and for bf16 also TF32) products in the faster format."""
     fast = "tf32" if fix == "tf32" else "bf16"
     slow = ("fp32",) if fast == "tf32" else ("fp32", "tf32")
-    given = subject.scale_of(fix)
     factor = np.ones(len(scenario.graph))
     products = np.zeros(len(scenario.graph), dtype=bool)
     for name in slow:
@@ -49,7 +48,7 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
         return f"no matrix product runs in {' or '.join(slow)}"
     if fast == "bf16":
         factor[subject.kind(*_MEMORY_CLASSES)] = level.pick(*TRAFFIC)
-    changed = scaled(scenario, subject.device, dur=factor if given is None else given)
+    changed = scaled(scenario, subject.device, dur=factor)
     return _with_casts(changed, subject, products, level.pick(*CASTS)) if fast == "bf16" else changed
 
 

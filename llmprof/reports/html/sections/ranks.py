@@ -35,7 +35,8 @@ def ranks(page: Page) -> Content | None:
         blocks.append(_matrix(page, sorted(known, key=lambda rank: rank.rank), "Parts of the step by rank"))
     else:
         chosen = [rank for place, rank in enumerate(by_work) if place < WORST or rank.rank == critical]
-        every = _matrix(page, sorted(known, key=lambda rank: rank.rank), "All ranks that were written down")
+        in_order = sorted(known, key=lambda rank: rank.rank)
+        every = _matrix(page, in_order, "All ranks that were written down", exact=False)
         blocks += [_histogram(by_work), _matrix(page, chosen, f"The {WORST} with most work of their own")]
         blocks.append(details(f"All {len(known)} ranks", _SEARCH + every, name="every"))
     return Content(_answer(page, by_work), blocks, quiet=False)
@@ -119,7 +120,12 @@ def _histogram(by_work: Sequence[RankSummary]) -> str:
     return "<h3>Step without waiting for others</h3>" + bars("Ranks by their own work per step", rows)
 
 
-def _matrix(page: Page, shown: Sequence[RankSummary], caption: str) -> str:
+def _matrix(page: Page, shown: Sequence[RankSummary], caption: str, *, exact: bool = True) -> str:
+    """A table of ranks by parts.
+
+    exact    with every value as in analysis.json and the colour of its share; of hundreds of ranks that alone would be
+             a third of the page
+    """
     about = page.figures("ranks")
     hosts, waited = about.get("hosts", {}), about.get("waited_for_ms", {})
     parts = [part for part in PARTS if any((rank.partition.get(part) or 0.0) > 0 for rank in shown)]
@@ -128,16 +134,21 @@ def _matrix(page: Page, shown: Sequence[RankSummary], caption: str) -> str:
     rows = []
     for rank in shown:
         cells = [f"<td>{esc(hosts.get(str(rank.rank), ''), 40)}</td>"] if hosts else []
-        cells.append(f'<td class="number">{figure(rank.step_ms, format_ms(rank.step_ms))}</td>')
+        cells.append(_cell(rank.step_ms, exact))
         for part in parts:
             value = rank.partition.get(part)
             share = value / rank.step_ms if value is not None and rank.step_ms else 0.0
             level = min(max(round(share * 10), 0), 10)
-            cells.append(f'<td class="number p-{part} h{level}">{figure(value, format_ms(value))}</td>')
+            cells.append(_cell(value, exact, f" p-{part} h{level}"))
         cells.append(f"<td>{'nobody' if rank.waits_for is None else f'rank {esc(rank.waits_for)}'}</td>")
         if waited:
-            wait = waited.get(str(rank.rank), 0.0)
-            cells.append(f'<td class="number">{figure(wait, format_ms(wait))}</td>')
+            cells.append(_cell(waited.get(str(rank.rank), 0.0), exact))
         mark = ' <b class="mark">critical</b>' if rank.rank == page.diagnosis.partition_rank else ""
         rows.append(f'<tr><th scope="row">{esc(rank.rank)}{mark}</th>{"".join(cells)}</tr>')
     return table(caption, head, rows, name="ranks")
+
+
+def _cell(value: float | None, exact: bool, colour: str = "") -> str:
+    if exact:
+        return f'<td class="number{colour}">{figure(value, format_ms(value))}</td>'
+    return f'<td class="number">{esc(format_ms(value))}</td>'
