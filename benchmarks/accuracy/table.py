@@ -270,6 +270,16 @@ _MORE = (  # each for one rule that no case above is about
     _case("pipeline-stages", "pipeline", "--layers 12 --width 2048 --heads 16 --seq 1024 --batch 16 "
           "--microbatches 8 --tilt 3", "imbalance compute communication", "three of twelve layers on the first stage",
           "stage-imbalance", "balance-stages", {"balance-stages": "--tilt 0"}, ranks=2, steps=90),
+    _case("comm-manual-nvlink", "gpt", "--layers 12 --width 1024 --heads 16 --seq 512 --batch 2 --reduce manual",
+          "communication host", "one all-reduce for every parameter after the backward, over NVLink",
+          "grad-sync-per-parameter", "wrap-ddp cuda-graphs",
+          {"wrap-ddp": "--reduce ddp", "cuda-graphs": "--compile reduce-overhead"}, ranks=2, steps=90),
+    _case("pipeline-more", "pipeline", "--layers 8 --width 2048 --heads 16 --seq 2048 --batch 16 --microbatches 4",
+          "imbalance communication compute", "two stages and four micro-batches", "pipeline-bubble",
+          "more-microbatches", {"more-microbatches": "--microbatches {n_microbatches:8}"}, ranks=2, steps=90),
+    _case("memory-logits", "gpt", "--layers 2 --width 768 --heads 12 --seq 1024 --batch 12 --vocab 131072 --tight 1.04",
+          "compute memory", "logits of 131072 words fill the memory", "logits-spike memory-near-limit",
+          "fused-cross-entropy expandable-segments", {"fused-cross-entropy": "--loss fused"}),
 )
 # fmt: on
 
