@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from table import Case
+from case import Case
 
 __all__ = ["ROOT", "Lane", "Process", "command", "split"]
 

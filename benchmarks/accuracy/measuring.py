@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from case import Case, words_of
 from lanes import Lane, Process, command
-from table import Case, words_of
 
 __all__ = ["Sides"]
 
@@ -18,6 +18,8 @@ START_S, BLOCK_S = 100.0, 60.0
 TIMED_S = 0.5
 """What a block should take; the first one of a side tells how many steps that is."""
 FEW, MANY = 6, 60
+EXACT, MOST = 0.01, 12
+"""Blocks are added until the standard error of every side's mean is below this share of it, at most so many a side."""
 
 
 class Sides:
@@ -67,14 +69,21 @@ class Sides:
             self._launch(side, plain=True)
             self._block(side, 0, START_S)
 
-    def measure(self, blocks: int) -> None:
-        """`blocks` blocks of every side, in turns."""
-        for block in range(1, blocks + 1):
-            for side, name in self._names.items():
-                if side not in self.errors:
-                    steps = math.ceil(TIMED_S * 1000 / self.answers[side][0]["ms"])
-                    self._order(name, block, self._rounded(min(MANY, max(FEW, steps))))
-                    self._block(side, block, BLOCK_S)
+    def measure(self, least: int, limit_s: float) -> None:
+        """Blocks of every side, in turns: `least` of them, then more until all are exact or the time is over."""
+        until = time.monotonic() + limit_s
+        for block in range(1, max(least, MOST) + 1):
+            if block > least and (time.monotonic() > until or self._exact()):
+                return
+            sides = [side for side in self._names if side not in self.errors]
+            for side in sides if block % 2 else reversed(sides):  # what drifts meets no side more than another
+                steps = math.ceil(TIMED_S * 1000 / self.answers[side][0]["ms"])
+                self._order(self._names[side], block, self._rounded(min(MANY, max(FEW, steps))))
+                self._block(side, block, BLOCK_S)
+
+    def _exact(self) -> bool:
+        counted = [[one["ms"] for one in self.answers[side][1:]] for side in self._names if side not in self.errors]
+        return all(_error_of(times) < EXACT * statistics.fmean(times) for times in counted)
 
     def stop(self) -> None:
         """End all processes."""
@@ -109,6 +118,11 @@ class Sides:
                 return
             time.sleep(0.005)
         self.answers[side].append(json.loads(answer.read_text()))
+
+
+def _error_of(times: list[float]) -> float:
+    """Standard error of the mean; infinite when one value says nothing about it."""
+    return statistics.stdev(times) / math.sqrt(len(times)) if len(times) > 1 else math.inf
 
 
 def _summed(blocks: list[dict[str, Any]], error: str | None) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """How good were the predictions? Tables in markdown from results.jsonl.
 
-python benchmarks/accuracy/report.py results.jsonl [more.jsonl]
+python benchmarks/accuracy/report.py results.jsonl [more.jsonl] [--round 1 2] [--tried tried.jsonl]
 python benchmarks/accuracy/report.py results.jsonl --reanalyze a.tar b.tar   # today's code; not frozen
+python benchmarks/accuracy/report.py results.jsonl --reanalyze a.tar b.tar --ablate [launches loader ...]
 """
 
 from __future__ import annotations
@@ -16,27 +17,42 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[2])]
+sys.path[:0] = [str(Path(__file__).resolve().parents[up]) for up in range(3)]
 
 from scoring import Score, first_is_right, healthy_alarms, scores, skill  # noqa: E402
-from table import CASES, MORE  # noqa: E402
+from table import CASES, EVERY, HELD_OUT  # noqa: E402
 
+STEP = "median 5 %, worst 15 %"
 COLUMNS = ("data", "host", "compute", "memory", "communication", "imbalance", "none", "abstained")
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path, nargs="+")
+    parser.add_argument("--round", type=int, nargs="+", help="only lines of these rounds")
     parser.add_argument("--reanalyze", type=Path, nargs="+", help="archives of run directories, or a folder of them")
+    parser.add_argument(
+        "--ablate", nargs="*", help="only what the replay is worth without these kinds of edges, or any"
+    )
+    parser.add_argument("--tried", type=Path, nargs="+", default=[], help="what tried.py has appended")
     args = parser.parse_args(argv)
     lines = [json.loads(row) for path in args.results for row in path.read_text().splitlines() if row]
+    lines = [line for line in lines if args.round is None or line.get("round") in args.round]
     if args.reanalyze:
-        from reanalyzing import reanalyzed
+        from reanalyzing import reanalyzed, runs_of
 
         with tempfile.TemporaryDirectory() as folder:
-            lines = reanalyzed(lines, args.reanalyze, Path(folder))
+            runs = runs_of(lines, args.reanalyze, Path(folder))
+            if args.ablate is not None:
+                from ablating import KINDS, ablated
+
+                print(ablated(lines, runs, args.ablate or KINDS))
+                return
+            lines = reanalyzed(lines, runs)
         print("NOT FROZEN: predicted by today's code from the recordings, after the fixes were measured.\n")
     print(report(lines))
+    if args.tried:
+        print(trials([json.loads(row) for path in args.tried for row in path.read_text().splitlines() if row]))
 
 
 def report(lines: list[dict[str, Any]]) -> str:
@@ -52,7 +68,7 @@ def overview(lines: list[dict[str, Any]]) -> str:
     for line in lines:
         found = line.get("prediction") or {}
         first = (found.get("fixes") or [{"id": "nothing"}])[0]["id"]
-        case = {**CASES, **MORE}.get(line["case"])
+        case = EVERY.get(line["case"])
         right = first_is_right(line, case.first) if case else None
         bound = found.get("bound")
         alarms = healthy_alarms(line) if case and not case.first else []
@@ -75,7 +91,7 @@ def confusion(lines: list[dict[str, Any]]) -> str:
         found = (line.get("prediction") or {}).get("bound") or "abstained"
         counts[line["bounds"][0], found] += 1
         right += found in line["bounds"]
-        case = {**CASES, **MORE}.get(line["case"])
+        case = EVERY.get(line["case"])
         if case is None:
             continue
         hit = first_is_right(line, case.first)
@@ -97,13 +113,14 @@ def promises(all_scores: list[Score]) -> str:
     """Fix by fix: predicted against measured."""
     rows = [
         [one.case, one.fix, f"{one.recorded_ms:.2f}", f"{one.before_ms:.2f}", f"{one.predicted_ms:.2f}",
-         f"{one.after_ms:.2f}", _percent(one.step_error), f"{_percent(one.low)} to {_percent(one.high)}",
+         f"{one.after_ms:.2f}", _percent(one.step_error), _percent(one.paired_error),
+         f"{_percent(one.low)} to {_percent(one.high)}",
          _percent(one.expected), f"{_percent(one.measured)} ± {_percent(one.noise)}", _mark(one.covered),
          _percent(one.headroom), _percent(one.ceiling), one.basis]
         for one in all_scores
     ]  # fmt: skip
-    head = ["case", "fix", "recorded ms", "before ms", "predicted ms", "after ms", "error", "promised", "expected",
-            "measured", "covered", "share × headroom", "ceiling", "basis"]  # fmt: skip
+    head = ["case", "fix", "recorded ms", "before ms", "predicted ms", "after ms", "error", "paired", "promised",
+            "expected", "measured", "covered", "share × headroom", "ceiling", "basis"]  # fmt: skip
     return "## Promised and measured\n\n" + table(head, rows) if rows else ""
 
 
@@ -121,8 +138,10 @@ def quality(all_scores: list[Score], lines: list[dict[str, Any]]) -> str:
     rows = [
         _spread("recorded step against the unrecorded one", baselines, ""),
         _spread("replay of the traced step against the unprofiled one", replays, "median 3 %, 90th percentile 5 %"),
-        _spread("step after the fix, all fixes", [one.step_error for one in all_scores], "median 5 %, worst 15 %"),
-        _spread("step after the fix, recommended fixes", [one.step_error for one in offered], "median 5 %, worst 15 %"),
+        _spread("step after the fix, off the recorded step, all fixes", [one.step_error for one in all_scores], STEP),
+        _spread("the same, recommended fixes", [one.step_error for one in offered], STEP),
+        _spread("step after the fix, off the measured step, all fixes", [one.paired_error for one in all_scores], STEP),
+        _spread("the same, recommended fixes", [one.paired_error for one in offered], STEP),
         _spread("gain, in shares of the step", [one.gain_error for one in all_scores], ""),
     ]
     text = "## Errors\n\n" + table(["what", "n", "median", "90th percentile", "worst", "target"], rows)
@@ -145,10 +164,38 @@ def quality(all_scores: list[Score], lines: list[dict[str, Any]]) -> str:
     )  # fmt: skip
 
 
+def trials(lines: list[dict[str, Any]]) -> str:
+    """What `llmprof try` measured, fix by fix, in ms a step."""
+    rows = []
+    for line in lines:
+        if line.get("came_true") is None:
+            rows.append([line["case"], line["fix"], *[""] * 5, f"not measured: {line['error']}", ""])
+            continue
+        losses = line["losses"] or {}
+        rows.append(
+            [line["case"], line["fix"], f"{line['plain_ms']:.2f}", _ms(line["predicted_ms"]),
+             " to ".join(filter(None, map(_ms, line["interval_ms"]))), f"{line['measured_ms']:.2f}",
+             " to ".join(map(_ms, line["measured_interval_ms"])), line["came_true"],
+             " / ".join(filter(None, map(_percent, (losses.get("difference"), losses.get("plain_difference")))))]
+        )  # fmt: skip
+    told = [line for line in lines if line.get("predicted_ms") is not None]
+    errors = [abs(line["predicted_ms"] / line["measured_ms"] - 1) for line in told]
+    said = "Error of the step after the fix, off the plain step of the trial: "
+    head = ["case", "fix", "plain ms", "predicted ms", "interval", "measured ms", "interval", "outcome",
+            "losses differ by / two plain runs"]  # fmt: skip
+    text = "## Tried with `llmprof try`\n\n" + table(head, rows)
+    return text + (
+        f"\n\n{said}median {_percent(statistics.median(errors))}, worst {_percent(max(errors))} of {len(errors)}.\n"
+        if errors
+        else "\n"
+    )
+
+
 def failures(lines: list[dict[str, Any]]) -> str:
     """What did not work, and rules that broke."""
     said = [f"- {line['case']}: {line['error']}" for line in lines if line.get("error")]
-    missing = [name for name in CASES if name not in {line["case"] for line in lines}]
+    run = {line["case"] for line in lines}
+    missing = [name for group in (CASES, HELD_OUT) if run & set(group) for name in group if name not in run]
     said += [f"- not run yet: {', '.join(missing)}"] if missing else []
     for line in lines:
         said += [
@@ -175,6 +222,10 @@ def _spread(name: str, values: list[float], target: str) -> list[str]:
 
     ninth: Callable[[list[float]], float] = lambda found: sorted(found)[min(len(found) - 1, int(0.9 * len(found)))]  # noqa: E731
     return [name, str(len(values)), shown(statistics.median), shown(ninth), shown(max), target]
+
+
+def _ms(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 def _percent(share: float | None) -> str:

@@ -27,13 +27,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from case import Case, filled, words_of
 from lanes import ROOT, Lane, Process, command, split
 from measuring import Sides
 from packing import compress, pack
-from table import CASES, MORE, Case, filled, words_of
+from table import CASES, EVERY, HELD_OUT, MORE
 
 RECORD_S, ANALYZE_S = 120.0, 60.0
-CASE_S = 25.0
+CASE_S = 35.0
 """What one case takes: none is begun when the budget ends sooner."""
 KEPT = ("id", "rule", "requires")
 LOCK = threading.Lock()
@@ -55,7 +56,7 @@ class Recording:
             folder.mkdir(parents=True, exist_ok=True)
         variables, options = words_of(case.args)
         words = [sys.executable, "-m", "llmprof", "run", "--no-report", "-o", str(self.run), "--"]
-        words += command(case, [*options, "--steps", str(min(case.steps, 40) if tiny else case.steps)])
+        words += command(case, [*options, "--steps", str(min(case.steps, 40) if tiny else case.recorded_steps)])
         gate = {"ACCURACY_GATE": str(self._gate), "ACCURACY_CORES": ",".join(map(str, lane.training))}
         self._process: Process = lane.start(words, lane.environment({**gate, **variables}), self.log)
 
@@ -81,10 +82,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.tiny:
         os.environ["ACCURACY_TINY"] = "1"
     done = {line["case"] for path in [args.out / "results.jsonl", *args.done] for line in read_lines(path)}
-    every = {**CASES, **MORE}
-    wanted = (
-        [every[name] for name in args.cases.split(",")] if args.cases else list((MORE if args.more else CASES).values())
-    )
+    group = HELD_OUT if args.held_out else MORE if args.more else CASES
+    wanted = [EVERY[name] for name in args.cases.split(",")] if args.cases else list(group.values())
     wanted = [case for case in wanted if case.id not in done and (not args.ranks or case.ranks == args.ranks)]
     deadline = time.monotonic() + args.budget_s
     if not wanted:
@@ -194,7 +193,7 @@ def measured(line: dict[str, Any], sides: Sides, args: argparse.Namespace) -> No
         for fix in line["sides_args"]:
             sides.warmed(fix)
         line["warm_s"] = round(time.monotonic() - begin, 1)
-        sides.measure(args.blocks)
+        sides.measure(args.blocks, args.measure_s)
     except Exception as error:
         line["error"] = f"{line['error'] or ''} {type(error).__name__}: {error}"[-1500:]
     line["sides"] = sides.summary()
@@ -265,9 +264,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder for runs, frozen predictions and results.jsonl")
     parser.add_argument("--cases", help="ids, separated by commas (default: all)")
     parser.add_argument("--more", action="store_true", help="the cases that are there for one rule each")
+    parser.add_argument("--held-out", action="store_true", help="the cases that nothing was developed with")
     parser.add_argument("--ranks", type=int, help="only cases with so many ranks")
     parser.add_argument("--lanes", type=int, default=1, help="cases with one rank at a time, a GPU each")
-    parser.add_argument("--blocks", type=int, default=4, help="counted blocks a side")
+    parser.add_argument("--blocks", type=int, default=4, help="counted blocks that a side has at least")
+    parser.add_argument("--measure-s", type=float, default=14.0, help="no blocks are added to a case after so long")
     parser.add_argument("--budget-s", type=float, default=1e9, help="no case is begun that might end later")
     parser.add_argument("--most-ranked", type=int, default=99, help="at most so many cases with several ranks")
     parser.add_argument("--done", type=Path, nargs="*", default=[], help="more results whose cases are left out")

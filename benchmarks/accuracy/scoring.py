@@ -44,6 +44,19 @@ class Score:
         return abs(self.predicted_ms - self.after_ms) / self.after_ms
 
     @property
+    def paired_ms(self) -> float:
+        """The predicted step when the promised share is taken off the plain step that was measured beside the fix.
+
+        Recording and measurement are two processes, whose steps differ without any fix; `llmprof try` compares so.
+        """
+        return self.before_ms * (1 - self.expected)
+
+    @property
+    def paired_error(self) -> float:
+        """Of that step, as a share of the measured one."""
+        return abs(self.paired_ms - self.after_ms) / self.after_ms
+
+    @property
     def gain_error(self) -> float:
         """In shares of the step."""
         return abs(self.expected - self.measured)

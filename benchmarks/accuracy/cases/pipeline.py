@@ -80,7 +80,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if TINY:
         shrink(args)
-        args.layers, args.batch, args.microbatches = 4, 8, min(args.microbatches, 8)
+        args.layers, args.batch, args.microbatches = 4, 24, min(args.microbatches, 8)
     return args
 
 

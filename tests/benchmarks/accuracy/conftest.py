@@ -6,4 +6,4 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[3] / "benchmarks" / "accuracy"
-sys.path += [str(FOLDER), str(FOLDER / "cases")]
+sys.path += [str(FOLDER), str(FOLDER / "cases"), str(FOLDER.parent)]

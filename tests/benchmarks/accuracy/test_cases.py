@@ -14,14 +14,15 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the cases train with torch")
 
+from case import Case, filled, words_of  # noqa: E402
+from case import case as case_of  # noqa: E402
 from lanes import Lane, split  # noqa: E402
 from measuring import Sides  # noqa: E402
-from table import CASES, MORE, Case, filled, words_of  # noqa: E402
+from table import CASES, EVERY, HELD_OUT  # noqa: E402
 
 from llmprof.analyzers.rules.fixes import FIXES  # noqa: E402
 from llmprof.analyzers.rules.registry import all_rules  # noqa: E402
 
-EVERY = {**CASES, **MORE}
 SIDES = [(case, side) for case in EVERY.values() for side in ("planted", *case.sides)]
 ALONE = [pair for pair in SIDES if pair[0].ranks == 1]
 
@@ -45,6 +46,21 @@ def test_the_table_holds_what_it_has_to() -> None:
     assert sum(name.startswith("healthy") for name in CASES) >= 4
     assert all(planted.count(bound) >= 2 for bound in ("data", "host", "compute", "memory", "communication"))
     assert any("imbalance" in case.bounds for case in CASES.values())
+
+
+def test_the_held_out_cases_are_enough_and_other_ones() -> None:
+    others = {(case.script, case.args) for name, case in EVERY.items() if name not in HELD_OUT}
+    assert not others & {(case.script, case.args) for case in HELD_OUT.values()}
+    assert sum(bool(case.first) for case in HELD_OUT.values()) >= 24
+    assert sum(bool(case.first) and case.ranks == 2 for case in HELD_OUT.values()) >= 8
+    assert sum(name.startswith("healthy") for name in HELD_OUT) >= 3
+
+
+def test_a_recorded_run_is_long_enough_and_whole_periods() -> None:
+    short = case_of("a", "gpt", "", "host", "", step_ms=20.0, period=15)
+    assert short.recorded_steps == 255
+    assert case_of("b", "gpt", "", "host", "", step_ms=1000.0, steps=60).recorded_steps == 60
+    assert case_of("c", "gpt", "", "host", "").recorded_steps == 70
 
 
 @pytest.mark.parametrize("case", EVERY.values(), ids=name_of)
@@ -95,7 +111,7 @@ def test_a_fix_of_the_loader_is_measured_as_one(lane: Lane, tmp_path: Path) -> N
         for side, more in (("planted", ""), ("dataloader-workers", "--workers 4")):
             sides.start(side, more)
             sides.warmed(side)
-        sides.measure(2)
+        sides.measure(2, 0)
     finally:
         sides.stop()
     found = sides.summary()
@@ -132,3 +148,32 @@ def train_here(case: Case, side: str) -> list[float]:
     with mock.patch.object(script, "train", watched):
         script.main([*options, "--steps", "2", "--workers", "0", "--no-persistent"])
     return losses
+
+
+def test_blocks_are_added_until_every_side_is_exact(tmp_path: Path) -> None:
+    case = case_of("a", "gpt", "", "host", "")
+    sides = Sides(case, Lane("", [0]), tmp_path)
+    noise = {"steady": [10.0] * 20, "noisy": [10.8, 11.2] + [11.0] * 20}
+    for side in noise:
+        sides._names[side] = side
+        sides.answers[side] = [{"ms": 10.0}]
+
+    def answered(side: str, block: int, limit_s: float) -> None:
+        sides.answers[side].append({"ms": noise[side][block - 1]})
+
+    with mock.patch.object(sides, "_block", answered):
+        sides.measure(2, 60)
+    blocks = {len(sides.answers[side]) - 1 for side in noise}
+    assert blocks == {4}  # standard error of the noisy side: 1.8 % after two, 1.05 % after three, 0.7 % after four
+
+
+def test_no_block_is_added_when_the_time_is_over(tmp_path: Path) -> None:
+    sides = Sides(case_of("a", "gpt", "", "host", ""), Lane("", [0]), tmp_path)
+    sides._names["noisy"], sides.answers["noisy"] = "noisy", [{"ms": 10.0}]
+
+    def answered(side: str, block: int, limit_s: float) -> None:
+        sides.answers[side].append({"ms": 10.0 + block})
+
+    with mock.patch.object(sides, "_block", answered):
+        sides.measure(3, 0)
+    assert len(sides.answers["noisy"]) == 4

@@ -17,7 +17,7 @@ from run import main
 @pytest.mark.slow
 def test_a_case_is_recorded_frozen_and_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ACCURACY_TINY", raising=False)
-    words = ["--out", str(tmp_path), "--tiny", "--blocks", "2", "--cases", "data-decode"]
+    words = ["--out", str(tmp_path), "--tiny", "--blocks", "2", "--measure-s", "3", "--cases", "data-decode"]
     main(words)
     main(words)  # resumes: there is nothing left to do
     (row,) = (tmp_path / "results.jsonl").read_text().splitlines()
@@ -26,7 +26,9 @@ def test_a_case_is_recorded_frozen_and_measured_once(tmp_path: Path, monkeypatch
     frozen = (tmp_path / "frozen" / "data-decode.json").read_bytes()
     assert line["frozen"]["sha256"] == hashlib.sha256(frozen).hexdigest()
     assert line["prediction"]["step_ms"] == json.loads(frozen)["step"]["mean_ms"]
-    assert [len(side["blocks_ms"]) for side in line["sides"].values()] == [2, 2]
+    counted = {len(side["blocks_ms"]) for side in line["sides"].values()}
+    assert len(counted) == 1
+    assert 2 <= min(counted) <= 12
     assert [side["error"] for side in line["sides"].values()] == [None, None]
     assert [side["forked_error"] for side in line["sides"].values()] == [None, None]
     first_losses = {(side["done"][0], side["losses"][0]) for side in line["sides"].values()}

@@ -33,6 +33,8 @@ def test_a_promise_is_scored_by_the_share_of_the_step() -> None:
     assert one.measured == pytest.approx(0.3)
     assert one.gain_error == pytest.approx(0.1)
     assert one.step_error == pytest.approx(25 / 35)
+    assert one.paired_ms == pytest.approx(30.0)
+    assert one.paired_error == pytest.approx(5 / 35)
     assert one.covered
     assert not one.sign_wrong
     assert one.ceiling == pytest.approx(0.5)
@@ -85,7 +87,7 @@ def test_the_report_tells_a_case_that_failed() -> None:
     failed = {"case": "compute-tf32", "ranks": 1, "bounds": ["compute"], "error": "it died", "prediction": None}
     text = report([failed, line("compute-fp32", [fix("tf32", 20, 40, 50)], planted=side(50.0), tf32=side(35.0))])
     assert "- compute-tf32: it died" in text
-    assert "| compute-fp32 | tf32 | 100.00 | 50.00 | 60.00 | 35.00 | 71.4 %" in text
+    assert "| compute-fp32 | tf32 | 100.00 | 50.00 | 60.00 | 35.00 | 71.4 % | 14.3 %" in text
     assert "Bound right: 1 of 2. First recommendation right: 1 of 2." in text
 
 
