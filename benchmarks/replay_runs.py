@@ -1,4 +1,4 @@
-"""How true is the replay on recorded runs whose fixes were measured? With each kind of edge left out, too.
+"""How true is the replay on recorded runs whose fixes were measured? Run by run, with the profiler's cost as found.
 
     python benchmarks/replay_runs.py results.jsonl RUNS      # RUNS/<case>: the run directories
 
@@ -23,7 +23,6 @@ sys.path.insert(0, str(ROOT))
 
 from llmprof.analyzers.facts.measure import measure  # noqa: E402
 from llmprof.analyzers.facts.measured import Facts  # noqa: E402
-from llmprof.analyzers.replay.build import ALL_EDGES, Edges  # noqa: E402
 from llmprof.analyzers.replay.model import FAITHFUL, Model, model_of  # noqa: E402
 from llmprof.analyzers.replay.transforms.registry import transforms_by_fix  # noqa: E402
 from llmprof.analyzers.replay.what_if import WhatIf  # noqa: E402
@@ -80,20 +79,13 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("runs", type=Path)
     options = parser.parse_args()
-    runs = list(read(options.results, options.runs))
-    rows: Rows = []
-    variants: list[tuple[str, Edges, bool]] = [("nothing", ALL_EDGES, True)]
-    variants += [(f"{name} edges", ALL_EDGES - {name}, True) for name in sorted(ALL_EDGES)]
-    variants.append(("correction of the host", ALL_EDGES, False))
-    for name, edges, undistort in variants:
-        cases, models, scores = replayed(runs, edges, undistort)
-        if name == "nothing":
-            print(table(["run", "step ms", "traced ms", "identity", "unprofiled", "cost µs", "host ×", "device ×",
-                         "rival", "fix", "promised", "interval", "measured", "step error", "held"], cases))  # fmt: skip
-            print()
-        rows.append([name, *summary(models, scores)])
-    print(table(["left out", "identity, median / worst", "unprofiled, median / worst", "within 5 %",
-                 "step error, median", "worst", "gain error, median", "skill", "held", "sign"], rows))  # fmt: skip
+    cases, models, scores = replayed(list(read(options.results, options.runs)))
+    print(table(["run", "step ms", "traced ms", "identity", "unprofiled", "cost µs", "host ×", "device ×",
+                 "rival", "fix", "promised", "interval", "measured", "step error", "held"], cases))  # fmt: skip
+    print()
+    print(table(["identity, median / worst", "unprofiled, median / worst", "within 5 %",
+                 "step error, median", "worst", "gain error, median", "skill", "held", "sign"],
+                [summary(models, scores)]))  # fmt: skip
 
 
 def read(results: Path, folder: Path) -> Any:
@@ -128,12 +120,12 @@ def error(side: dict[str, Any]) -> float:
     return float(side["spread_ms"] or 0.0) / math.sqrt(count) if count else 0.0
 
 
-def replayed(runs: list[Run], edges: Edges, undistort: bool) -> tuple[Rows, list[Model], list[Score]]:
+def replayed(runs: list[Run]) -> tuple[Rows, list[Model], list[Score]]:
     """A row for each fix, the models, and the scores."""
     rows: Rows = []
     models, scores = [], []
     for run in runs:
-        model = model_of(run.timeline, run.facts, edges=edges, undistort=undistort)
+        model = model_of(run.timeline, run.facts)
         if not isinstance(model, Model):
             rows.append([run.name, *[""] * 8, f"not replayed: {model}", *[""] * 5])
             continue
@@ -160,7 +152,7 @@ def replayed(runs: list[Run], edges: Edges, undistort: bool) -> tuple[Rows, list
 
 
 def summary(models: list[Model], scores: list[Score]) -> list[str]:
-    """The cells of one variant."""
+    """What the figures are over all runs."""
     identity = [abs(model.identity_error) for model in models]
     unprofiled = [abs(model.distortion.error or 0.0) for model in models]
     errors = [score.step_error for score in scores]
