@@ -20,7 +20,10 @@ __all__ = ["analyze", "numbers"]
 
 def analyze(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="A run directory, or the traces of all ranks of one run.")
+        list[str],
+        typer.Argument(
+            metavar="PATH...", help="A run directory, the traces of all ranks of one run, or a table of operations."
+        ),
     ],
     step_ms: Annotated[
         float | None,

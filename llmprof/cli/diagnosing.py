@@ -39,7 +39,7 @@ def diagnose_paths(
     burst: int | None = None,
     keep: Callable[[Timeline], None] | None = None,
 ) -> Diagnosis:
-    """The diagnosis of a run directory, of traces (all ranks of one run), or the one that an analysis.json holds.
+    """The diagnosis of a run directory, of traces, of a table of pipeline operations, or that in an analysis.json.
 
     `step_ms` is the mean of the unprofiled step, for traces that come without one; `ranks` says which rank each trace
     is, where they do not; `scheduler` is the address of a Dask scheduler, `burst` the number of the burst of a run that
@@ -51,6 +51,11 @@ def diagnose_paths(
     if scheduler is not None and engine is not EngineChoice.DASK:
         raise InputError("--scheduler is the address of a Dask scheduler; give it with --engine dask.")
     finished = [path for path in paths if is_analysis(path)]
+    from llmprof.collectors.files.operation_table import is_parquet
+
+    tables = [] if finished else [path for path in paths if is_parquet(path)]
+    if tables:
+        return _diagnose_table(paths, tables[0], step_ms, ranks, burst)
     if not finished and burst is not None:
         from llmprof.analyzers.diagnose import diagnose
         from llmprof.collectors.files import load
@@ -74,6 +79,22 @@ def diagnose_paths(
     except UnicodeDecodeError:
         raise UnreadableError(f"{finished[0]} is not valid UTF-8; write it again with `llmprof analyze`.") from None
     return Diagnosis.from_json(text, where=finished[0])
+
+
+def _diagnose_table(
+    paths: Sequence[str], table: str, step_ms: float | None, ranks: Sequence[int], burst: int | None
+) -> Diagnosis:
+    """The diagnosis of a table of pipeline operations, which stands alone and knows its steps and ranks."""
+    from llmprof.analyzers.operations import diagnose_operations
+    from llmprof.collectors.files.operation_table import read_operations
+
+    if len(paths) > 1:
+        raise InputError(f"{table} is a Parquet table and cannot be joined with others; give it alone.")
+    if step_ms is not None or ranks or burst is not None:
+        raise InputError(
+            f"{table} is a Parquet table that knows its steps and ranks; leave the options for traces out."
+        )
+    return diagnose_operations(read_operations(Path(table)), table)
 
 
 def _diagnose_recorded(

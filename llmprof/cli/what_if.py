@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -66,7 +67,10 @@ def _model(paths: list[str], step_ms: float | None) -> WhatIf:
 
 
 def _predicted(found: WhatIf, fixes: list[str]) -> dict[str, Any]:
+    from llmprof.analyzers.replay.model import sharing_of
+
     model = found.model
+    sharing = sharing_of(model)
     prediction = found.predict(fixes)
     after = found.outcome(fixes)
     return {
@@ -75,6 +79,7 @@ def _predicted(found: WhatIf, fixes: list[str]) -> dict[str, Any]:
         "left_out": dict(prediction.left_out),
         "replay_error": round(model.error, 4),
         "faithful": model.faithful,
+        "sharing": None if sharing is None else asdict(sharing),
         "basis": found.subject.facts.step.basis,
         "rank": found.subject.facts.critical.rank,
         "step_ms": _ms(model.step_ns),
@@ -97,6 +102,9 @@ def _table(parts: Mapping[str, float] | None) -> dict[str, float]:
 
 def _text(document: Mapping[str, Any]) -> str:
     """The document for a reader."""
+    from llmprof.analyzers.diagnosis import Sharing
+    from llmprof.reports.trust import sharing_texts
+
     before, after = document["step_ms"], document["step_ms_after"]
     some = " + ".join(document["fixes"]) or "nothing that can be replayed"
     lines = [
@@ -120,6 +128,8 @@ def _text(document: Mapping[str, Any]) -> str:
         "",
         f"The replay of the step as it is misses the measured one by {format_percent(document['replay_error'])}.",
     ]
+    if document["sharing"] is not None:
+        lines.append(f"In it, {'; '.join(sharing_texts(Sharing(**document['sharing'])))}.")
     return "\n".join(lines)
 
 

@@ -7,9 +7,10 @@ import re
 from llmprof.analyzers.diagnosis import Diagnosis
 from llmprof.reports.checks import count_states
 from llmprof.reports.fixes import Fix
+from llmprof.reports.stragglers import LEGEND, straggling_of
 from llmprof.reports.text import clip
 from llmprof.reports.view import View, build_view
-from llmprof.units import format_ms, format_percent
+from llmprof.units import UNKNOWN, format_ms, format_percent
 
 __all__ = ["escaped", "render_markdown", "table_of"]
 
@@ -26,6 +27,7 @@ def render_markdown(diagnosis: Diagnosis) -> str:
         escaped(view.reason),
         _figures(view),
         _parts(view),
+        _stragglers(diagnosis),
         _fixes(view),
         _trust(view),
         _checks(view),
@@ -63,6 +65,25 @@ def _parts(view: View) -> str:
     rows = [[escaped(row.name), format_ms(row.ms), format_percent(row.share)] for row in view.rows]
     rows.append(["**the whole step**", f"**{format_ms(view.sum_ms)}**", "**100 %**"])
     return f"## Where each millisecond goes\n\n{table_of(['Part', 'Per step', 'Share'], rows)}"
+
+
+def _stragglers(diagnosis: Diagnosis) -> str:
+    found = straggling_of(diagnosis)
+    if found is None:
+        return ""
+    head = ["Cause", "S of it", "Removed by a repair", "Added by it alone", "Step after a repair"]
+    rows = [
+        [
+            escaped(one.name),
+            UNKNOWN if one.slowdown is None else f"{one.slowdown:.3f}",
+            format_percent(one.removed),
+            format_percent(one.added),
+            format_ms(one.after_ms),
+        ]
+        for one in found.causes
+    ]
+    table = f"\n\n{table_of(head, rows)}\n\n{escaped(LEGEND)}" if rows else ""
+    return f"## Ranks against each other\n\n{escaped(found.sentence)}{table}"
 
 
 def _fixes(view: View) -> str:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from llmprof.analyzers.diagnosis import Diagnosis
 from llmprof.reports.fixes import Fix
+from llmprof.reports.stragglers import straggling_of
 from llmprof.reports.text import clip, visible
 from llmprof.reports.view import View, build_view
 from llmprof.units import format_ms
@@ -38,14 +39,20 @@ def render_terminal(diagnosis: Diagnosis, *, width: int = 100, color: bool, repo
     text = ""
     for tight in (False, True):
         painter = _Painter(max(width, 40), color, tight)
-        _compose(painter, view, report_path)
+        _compose(painter, view, report_path, _ranks(diagnosis, view))
         text = painter.text()
         if text.count("\n") <= LINES:
             break
     return text
 
 
-def _compose(painter: _Painter, view: View, report_path: str | None) -> None:
+def _ranks(diagnosis: Diagnosis, view: View) -> str:
+    """What ranks that are not alike cost, unless the verdict says it already."""
+    found = straggling_of(diagnosis)
+    return found.sentence if found is not None and found.told and found.sentence[1:] not in view.sentence else ""
+
+
+def _compose(painter: _Painter, view: View, report_path: str | None, ranks: str) -> None:
     painter.add(_headline(view), 2)
     painter.add(Text(clip(view.sentence, 3 * painter.width)), 3, indent=2)
     if view.reason not in view.sentence:
@@ -55,6 +62,8 @@ def _compose(painter: _Painter, view: View, report_path: str | None) -> None:
     _add_parts(painter, view)
     _add_fixes(painter, view.top_fixes)
     _add_together(painter, view)
+    if ranks:
+        painter.add(_labelled("ranks", ranks), 2)
     if view.why:
         painter.add(_labelled("why", ", ".join(proof.text for proof in view.why[:4])), 2)
     weak = [item.text for item in view.trust if item.weak]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llmprof.analyzers.diagnosis import Diagnosis, Recording
+from llmprof.analyzers.diagnosis import Diagnosis, Recording, Sharing
 from llmprof.reports.labels import confidence_word
 from llmprof.reports.text import visible
 from llmprof.units import format_count, format_ms, format_ns, format_percent
 
-__all__ = ["Trust", "trust_of"]
+__all__ = ["Trust", "sharing_texts", "trust_of"]
 
 FEWEST_STEPS = 20
 """Below this number of steps a spread says little; the capture asks for as many before its burst."""
@@ -43,6 +43,19 @@ def trust_of(diagnosis: Diagnosis) -> tuple[Trust, ...]:
         *_confidence(diagnosis),
         *_warnings(diagnosis),
     )
+
+
+def sharing_texts(found: Sharing) -> list[str]:
+    """What sharing the device costs, as the recording tells."""
+    known = (
+        ("kernels beside collectives", found.kernels, found.kernel_pairs),
+        ("collectives beside kernels", found.collectives, found.collective_pairs),
+    )
+    return [
+        f"{what} run {factor:.2f} times as long ({format_count(pairs)} pairs)"
+        for what, factor, pairs in known
+        if factor is not None
+    ]
 
 
 def _steps(diagnosis: Diagnosis) -> list[Trust]:
@@ -82,6 +95,8 @@ def _quality(diagnosis: Diagnosis) -> list[Trust]:
     if capture.replay_error is not None:
         text = f"replay within {format_percent(abs(capture.replay_error))}"
         items.append(Trust(text, abs(capture.replay_error) > LARGEST_REPLAY_ERROR))
+    if capture.sharing is not None:
+        items += [Trust(text) for text in sharing_texts(capture.sharing)]
     if capture.unlinked_kernel_share:
         text = f"{format_percent(capture.unlinked_kernel_share)} of kernels without a launch"
         items.append(Trust(text, capture.unlinked_kernel_share > LARGEST_UNLINKED))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.analyzers.replay.programs import Call, simulate
+from tests.analyzers.replay.sharing import Program, built
 from tests.cli.conftest import Llmprof, assert_one_sentence
 from tests.scenarios.builder import TraceBuilder
 
@@ -52,3 +53,15 @@ def test_a_recording_without_device_work_is_not_enough(llmprof: Llmprof, tmp_pat
     done = llmprof("what-if", str(builder.write_kineto(tmp_path / "cpu.json")), "--fix", "tf32")
     assert done.returncode == 4
     assert_one_sentence(done.stderr)
+
+
+def test_what_sharing_the_device_costs_is_told_with_the_fidelity(llmprof: Llmprof, tmp_path: Path) -> None:
+    paths = [str(tmp_path / f"rank{number}.json.gz") for number in range(2)]
+    program = Program(scale=(1.0, 1.6), kernels=1.5, transfer=500_000.0)
+    for number, builder in enumerate(built(program, 12)):
+        builder.write_kineto(Path(paths[number]), rank=number, world_size=2)
+    done = llmprof("what-if", *paths, "--fix", "repair-straggler")
+    assert "In it, kernels beside collectives run 1.50 times as long (" in done.stdout
+    found = json.loads(llmprof("what-if", *paths, "--fix", "repair-straggler", "--json").stdout)["sharing"]
+    assert found["kernels"] == pytest.approx(1.5, rel=0.001) and found["kernel_pairs"] >= 10
+    assert (found["collectives"], found["collective_pairs"]) == (None, 0)

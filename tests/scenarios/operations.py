@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 
 from llmprof.timeline.operations import OperationTable
 
-__all__ = ["pipeline_table"]
+__all__ = ["pipeline_table", "write_operations"]
 
 MS = 1_000_000
 STAGES, REPLICAS, STEPS, BATCHES = 2, 2, 3, 4
 FORWARD, BACKWARD, TRANSFER, TAIL = 10 * MS, 20 * MS, MS // 2, MS
 
 
-def pipeline_table(*, slow: tuple[int | None, int | None] | None = None, factor: float = 1.0) -> OperationTable:
-    """One forward, one backward; the compute of `slow` (replica, stage; None for all of them) takes `factor` longer."""
+def pipeline_table(
+    *,
+    slow: tuple[int | None, int | None] | None = None,
+    factor: float = 1.0,
+    sizes: Callable[[int, int, int], float] = lambda step, replica, batch: 1.0,
+) -> OperationTable:
+    """One forward, one backward; the compute of `slow` (replica, stage; None for all of them) takes `factor` longer.
+
+    sizes    how many times as long as usual the passes of a micro-batch take, from step, replica and its number
+    """
     rows: list[tuple[str, int, int, int, int, int]] = []
     for step in range(STEPS):
         for replica in range(REPLICAS):
@@ -22,18 +33,19 @@ def pipeline_table(*, slow: tuple[int | None, int | None] | None = None, factor:
                 stage: factor if slow and slow[0] in (None, replica) and slow[1] in (None, stage) else 1.0
                 for stage in range(STAGES)
             }
-            rows += [(kind, n, stage, replica, step, *span) for kind, n, stage, *span in _one_replica(took)]
+            large = [sizes(step, replica, batch) for batch in range(BATCHES)]
+            rows += [(kind, n, stage, replica, step, *span) for kind, n, stage, *span in _one_replica(took, large)]
     return _table(rows)
 
 
-def _one_replica(took: dict[int, float]) -> list[tuple[str, int, int, int, int]]:
+def _one_replica(took: dict[int, float], large: list[float]) -> list[tuple[str, int, int, int, int]]:
     """(kind, place, stage, start, duration): stage 1 goes F0 B0 F1 B1 ..., stage 0 F0 F1 B0 F2 B1 F3 B2 B3."""
     rows: list[tuple[str, int, int, int, int]] = []
     free = [0, 0]
     arrived: dict[tuple[str, int], int] = {}
 
     def run(kind: str, n: int, stage: int, after: int) -> None:
-        length = int((FORWARD if kind == "forward" else BACKWARD) * took[stage])
+        length = int((FORWARD if kind == "forward" else BACKWARD) * took[stage] * large[n])
         begin = max(free[stage], after)
         rows.append((f"{kind}-compute", n, stage, begin, length))
         free[stage] = begin + length
@@ -80,3 +92,23 @@ def _table(rows: list[tuple[str, int, int, int, int, int]]) -> OperationTable:
         start_ns=start + step * 10**9,
         dur_ns=dur,
     )
+
+
+def write_operations(path: Path, table: OperationTable) -> Path:
+    """The table as a Parquet file, as frameworks log it. Needs pyarrow."""
+    import pyarrow
+    import pyarrow.parquet
+
+    columns = {
+        "dp_rank": table.replica,
+        "stage": table.stage,
+        "rank": table.rank,
+        "step": table.step,
+        "seq_id": table.sequence,
+        "mc": table.chunk,
+        "optype": [table.kinds[kind] for kind in table.kind],
+        "start_ts": table.start_ns / 1e9,
+        "duration": table.dur_ns / 1e9,
+    }
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    return path

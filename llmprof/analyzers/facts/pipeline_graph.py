@@ -19,12 +19,22 @@ from llmprof.errors import InputError
 from llmprof.timeline.intervals import Int64
 from llmprof.timeline.operations import OperationTable
 
-__all__ = ["BETWEEN_STAGES", "PipelineGraph", "Times", "graph_of", "replay", "rows_of", "starts_of"]
+__all__ = [
+    "BETWEEN_STAGES",
+    "COMPUTE",
+    "PipelineGraph",
+    "Times",
+    "graph_of",
+    "replay",
+    "rows_of",
+    "starts_of",
+    "whole_steps",
+]
 
 BETWEEN_STAGES = ("forward-send", "forward-recv", "backward-send", "backward-recv")
 _PEER = {"forward-send": ("forward-recv", 1), "backward-send": ("backward-recv", -1)}
 """With whom a send meets: the receive of the same place on the stage that lies so many further."""
-_COMPUTE = ("forward-compute", "backward-compute")
+COMPUTE = ("forward-compute", "backward-compute")
 _REPLICAS = ("params-all-gather", "grads-reduce-scatter", "separate-grads-all-reduce")
 _EMBEDDING, _CLIP = "embedding-grads-all-reduce", "optimizer-clip-main-grad"
 _TAIL = ("gc", "layernorm-grads-all-reduce", _EMBEDDING, "grads-reduce-scatter", _CLIP, "optimizer")
@@ -73,12 +83,29 @@ def rows_of(table: OperationTable) -> tuple[tuple[Key, ...], npt.NDArray[np.intp
     names = np.stack([table.kind, table.sequence, table.stage], axis=1)
     unique, node = np.unique(names, axis=0, return_inverse=True)
     node = node.reshape(-1)
+    uneven = InputError("the steps do not all have the same operations on all replicas; give whole steps only.")
+    if len(unique) * replicas.size * steps.size != len(table):
+        raise uneven
     rows = np.full((len(unique), replicas.size, steps.size), -1, dtype=np.intp)
     rows[node, replica, step] = np.arange(len(table))
-    if (rows < 0).any() or rows.size != len(table):
-        raise InputError("the steps do not all have the same operations on all replicas; give whole steps only.")
+    if (rows < 0).any():
+        raise uneven
     nodes = tuple((table.kinds[int(kind)], int(place), int(stage)) for kind, place, stage in unique)
     return nodes, rows
+
+
+def whole_steps(table: OperationTable) -> tuple[OperationTable, int]:
+    """The table without the steps that have other operations than most, and how many those are."""
+    steps, step = np.unique(table.step, return_inverse=True)
+    names = np.stack([table.kind, table.sequence, table.stage, table.replica], axis=1)
+    _, name = np.unique(names, axis=0, return_inverse=True)
+    order = np.lexsort((name.reshape(-1), step))
+    held = [part.tobytes() for part in np.split(name.reshape(-1)[order], np.cumsum(np.bincount(step))[:-1])]
+    usual = max(held, key=held.count, default=b"")
+    kept = np.array([one == usual for one in held], dtype=bool)
+    if kept.all():
+        return table, 0
+    return table.where(kept[step]), int(steps.size - kept.sum())
 
 
 def graph_of(table: OperationTable, nodes: tuple[Key, ...], rows: npt.NDArray[np.intp]) -> PipelineGraph:
@@ -126,7 +153,7 @@ def _stage_edges(edges: dict[Key, set[Key]], own: list[Key], *, replicated: bool
     kinds: dict[str, list[Key]] = {}
     for node in own:
         kinds.setdefault(node[0], []).append(node)
-    compute = [node for node in own if node[0] in _COMPUTE]
+    compute = [node for node in own if node[0] in COMPUTE]
     if not compute:
         raise InputError(f"stage {own[0][2] if own else 0} has no forward-compute or backward-compute operations.")
     _chain(edges, compute)

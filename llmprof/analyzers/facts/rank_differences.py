@@ -1,8 +1,6 @@
 """Which rank sets the pace, and what does it do longer than the others?
 
-A rank's own work is its step without waiting for peers. The slowdown S is the longest own work over the mean one: what
-the run loses against ranks that are all alike ("Understanding Stragglers in Large Model Training Using What-if
-Analysis", OSDI 2025, with one synchronisation a step).
+A rank's own work is its step without waiting for peers.
 """
 
 from __future__ import annotations
@@ -29,8 +27,6 @@ class RankDifference:
     """Beyond the median of the others."""
     causes: Mapping[str, float] = field(default_factory=dict)
     """Of that, by detailed class of the partition (compute as a whole), the largest first; only what is longer."""
-    slowdown: float = 1.0
-    """S."""
     jitter_ns: float = 0.0
     """What even the rank that waits least waits for others: each is late at times."""
 
@@ -59,7 +55,6 @@ def rank_difference(ranks: Mapping[int, RankFacts]) -> RankDifference | None:
         over_next_ns=own[late] - max(own[number] for number in others),
         over_median_ns=own[late] - statistics.median(own[number] for number in others),
         causes={name: over[name] for name in sorted(over, key=lambda name: -over[name]) if over[name] > 0},
-        slowdown=own[late] / statistics.fmean(own.values()) if any(own.values()) else 1.0,
         jitter_ns=min(part.parts.get("skew", 0.0) for part in parts.values()),
     )
 

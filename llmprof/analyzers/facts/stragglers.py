@@ -10,6 +10,7 @@ Using What-if Analysis", OSDI 2025, equations 1 to 5).
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 from llmprof.analyzers.facts.pipeline_graph import (
     BETWEEN_STAGES,
+    COMPUTE,
     PipelineGraph,
     Times,
     graph_of,
@@ -25,15 +27,18 @@ from llmprof.analyzers.facts.pipeline_graph import (
     rows_of,
     starts_of,
 )
+from llmprof.errors import InputError
 from llmprof.timeline.operations import OperationTable
 
-__all__ = ["Blame", "StragglerFacts", "straggler_facts"]
+__all__ = ["TRANSFERRED", "Blame", "StragglerFacts", "straggler_facts", "work_of"]
 
+MOST_RANKS = 8
+"""Of so many of the worst ranks it is told what repairing each one alone would bring."""
 WORST_SHARE = 0.03
 """The share of workers that M_W repairs (the same publication, equation 5); at least one."""
 CLOCK_ERROR_NS = 10_000_000
 """A transfer or a delay that is this far below 0 comes from clocks that disagree, and counts as 0."""
-_TRANSFERRED = (
+TRANSFERRED = (
     *BETWEEN_STAGES,
     "params-all-gather",
     "grads-reduce-scatter",
@@ -73,6 +78,19 @@ class StragglerFacts:
     by_stage: Mapping[int, float] = field(default_factory=dict)
     by_rank: Mapping[int, float] = field(default_factory=dict)
     """The smaller one of its replica's and its stage's."""
+    places: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    """(replica, stage) of each rank, counted from 0."""
+    blame_by_kind: Mapping[str, Blame] = field(default_factory=dict)
+    blame_by_stage: Mapping[int, Blame] = field(default_factory=dict)
+    blame_by_rank: Mapping[int, Blame] = field(default_factory=dict)
+    """Of the MOST_RANKS worst."""
+    balanced_ns: float | None = None
+    """The step in which every stage computes for as long as the mean stage does; None with one stage."""
+    even_ns: float | None = None
+    """The step in which every pass of a worker takes what its passes take on average; None where passes do not pair."""
+    pass_correlation: float | None = None
+    """How far forward and backward passes of a micro-batch are long together: Pearson's, of what exceeds their worker's
+    usual; None where all passes are equally long."""
     worst_ranks: tuple[int, ...] = ()
     worst: Blame = field(default_factory=lambda: Blame(removed=None, added=None))
     """M_W is its `removed`."""
@@ -88,17 +106,20 @@ def straggler_facts(table: OperationTable) -> StragglerFacts:
     nodes, rows = rows_of(table)
     graph = graph_of(table, nodes, rows)
     start, end = starts_of(table, rows)
-    what_if = _WhatIf(graph, _work(graph, start, end))
+    what_if = _WhatIf(graph, work_of(graph, start, end))
+    if what_if.ideal_ns <= 0:
+        raise InputError("no operation of the table takes any time; give the recorded durations.")
     kinds = np.array([_direction(kind) for kind, _, _ in nodes])
     stages = np.array([stage for _, _, stage in nodes])
+    of_stage = {int(one): (stages == one)[:, None, None] for one in np.unique(stages)}
+    of_kind = {str(one): (kinds == one)[:, None, None] for one in np.unique(kinds)}
     by_replica = {one: what_if.slowdown(np.arange(rows.shape[1])[:, None] == one) for one in range(rows.shape[1])}
-    by_stage = {int(one): what_if.slowdown((stages == one)[:, None, None]) for one in np.unique(stages)}
+    by_stage = {one: what_if.slowdown(group) for one, group in of_stage.items()}
     ranks = table.rank[rows[:, :, 0]]
-    by_rank = {
-        int(ranks[node, replica]): min(by_replica[replica], by_stage[int(stages[node])])
-        for node, replica in np.ndindex(ranks.shape)
-    }
-    worst = sorted(by_rank, key=lambda rank: (-by_rank[rank], rank))[: math.ceil(len(by_rank) * WORST_SHARE)]
+    places = {int(ranks[node, replica]): (replica, int(stages[node])) for node, replica in np.ndindex(ranks.shape)}
+    by_rank = {rank: min(by_replica[replica], by_stage[stage]) for rank, (replica, stage) in places.items()}
+    order = sorted(by_rank, key=lambda rank: (-by_rank[rank], rank))
+    worst = order[: math.ceil(len(by_rank) * WORST_SHARE)]
     recorded = float((end.max(axis=(0, 1)) - start.min(axis=(0, 1))).mean())
     return StragglerFacts(
         recorded_ns=recorded,
@@ -106,13 +127,20 @@ def straggler_facts(table: OperationTable) -> StragglerFacts:
         ideal_ns=what_if.ideal_ns,
         slowdown=what_if.replayed_ns / what_if.ideal_ns,
         replay_error=recorded / what_if.replayed_ns - 1,
-        by_kind={str(one): what_if.slowdown((kinds == one)[:, None, None]) for one in np.unique(kinds)},
+        by_kind={one: what_if.slowdown(group) for one, group in of_kind.items()},
         by_replica=by_replica,
         by_stage=by_stage,
         by_rank=by_rank,
+        places=places,
+        blame_by_kind={one: what_if.blame(group) for one, group in of_kind.items()},
+        blame_by_stage={one: what_if.blame(group) for one, group in of_stage.items()},
+        blame_by_rank={one: what_if.blame((ranks == one)[:, :, None]) for one in order[:MOST_RANKS]},
+        balanced_ns=what_if.balanced_ns(stages) if len(of_stage) > 1 else None,
+        even_ns=what_if.even_ns(),
+        pass_correlation=what_if.pass_correlation(),
         worst_ranks=tuple(worst),
         worst=what_if.blame(np.isin(ranks, worst)[:, :, None]),
-        last_stage=what_if.blame((stages == stages.max())[:, None, None]),
+        last_stage=what_if.blame(of_stage[int(stages.max())]),
     )
 
 
@@ -136,12 +164,54 @@ class _WhatIf:
         removed = self.replayed_ns - self._mean(np.where(group, self._ideal, self._work))
         return Blame(removed=removed / loss, added=(self.slowdown(group) - 1) * self.ideal_ns / loss)
 
+    def balanced_ns(self, stages: npt.NDArray[np.int64]) -> float:
+        """The step when layers are moved until all stages compute equally long: what they have is spread, none goes.
+
+        What a stage takes is what its median worker takes, of two the faster one: a slow worker is no heavy stage.
+        """
+        work = self._work.copy()
+        kinds = np.array([kind for kind, _, _ in self._graph.nodes])
+        for kind in COMPUTE:
+            groups = [one for stage in np.unique(stages) if (one := (kinds == kind) & (stages == stage)).any()]
+            own = [statistics.median_low(work[group].mean(axis=(0, 2)).tolist()) for group in groups]
+            for group, usual in zip(groups, own, strict=True):
+                work[group] *= statistics.fmean(own) / usual if usual > 0 else 1.0
+        return self._mean(work)
+
+    def even_ns(self) -> float:
+        """The step when the micro-batches of a worker are equally large."""
+        work = self._work.copy()
+        for group in self._passes():
+            work[group] = work[group].mean(axis=(0, 2), keepdims=True)
+        return self._mean(work)
+
+    def pass_correlation(self) -> float | None:
+        """Pearson's correlation of forward and backward passes of the same micro-batch, over all workers and steps."""
+        passes: dict[str, list[Times]] = {kind: [] for kind in COMPUTE}
+        for group in self._passes():
+            own = self._work[group]  # in order of the micro-batches, as the nodes are sorted
+            usual = own.mean(axis=(0, 2), keepdims=True)
+            passes[self._graph.nodes[group[0]][0]].append(own / np.where(usual > 0, usual, 1.0) - 1)
+        forward, backward = (np.concatenate([one.ravel() for one in some] or [np.empty(0)]) for some in passes.values())
+        if forward.size != backward.size or forward.size < 2 or min(forward.std(), backward.std()) == 0:
+            return None
+        return float(np.corrcoef(forward, backward)[0, 1])
+
+    def _passes(self) -> list[npt.NDArray[np.intp]]:
+        """The nodes of each compute kind of each stage, in the order of their micro-batches."""
+        places: dict[tuple[str, int], list[int]] = {}
+        for place in sorted(range(len(self._graph.nodes)), key=lambda at: self._graph.nodes[at][1]):
+            kind, _, stage = self._graph.nodes[place]
+            if kind in COMPUTE:
+                places.setdefault((kind, stage), []).append(place)
+        return [np.array(some) for _, some in sorted(places.items())]
+
     def _mean(self, work: Times) -> float:
         """Mean step in ns."""
         return float(replay(self._graph, work).max(axis=(0, 1)).mean())
 
 
-def _work(graph: PipelineGraph, start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]) -> Times:
+def work_of(graph: PipelineGraph, start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]) -> Times:
     """What each operation takes by itself: its duration, of communication from the moment the last member arrived."""
     begin = start.copy()
     for meeting in graph.meetings:
@@ -162,7 +232,7 @@ def _ideal(graph: PipelineGraph, work: Times) -> Times:
     for kind in np.unique(kinds).tolist():
         chosen = kinds == kind
         values = work[chosen]
-        ideal[chosen] = np.median(values) if kind in _TRANSFERRED else values.mean()
+        ideal[chosen] = np.median(values) if kind in TRANSFERRED else values.mean()
     return ideal
 
 

@@ -82,7 +82,6 @@ def evaluate(facts: Facts) -> Judgement:
         return RULE.no_data("Who waits for whom needs the same collectives of several ranks; record all ranks.")
     share = found.over_next_ns / facts.step.mean_ns
     figures = [
-        evidence.number("slowdown S against ranks that are alike", found.slowdown, "times", source="partition"),
         evidence.time("own work beyond the second-longest", found.over_next_ns, source="partition", rank=found.late),
         *(
             evidence.time(f"of rank {found.late} beyond the others: {name}", ns, source="partition", rank=found.late)

@@ -6,6 +6,7 @@ optype, seq_id, mc, and start_ts and duration in seconds.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,13 @@ import numpy as np
 from llmprof.errors import InputError, UnreadableError
 from llmprof.timeline.intervals import Int64
 from llmprof.timeline.operations import OperationTable
-from llmprof.units import NS_PER_S
+from llmprof.units import NS_PER_S, format_count
 
-__all__ = ["read_operations"]
+__all__ = ["is_parquet", "read_operations"]
+
+_MAGIC = b"PAR1"
+MOST_ROWS = 20_000_000
+"""A few bytes can stand for any number of equal rows; 1,024 workers log some 200,000 operations a step."""
 
 _INTEGERS = {
     "replica": "dp_rank",
@@ -27,6 +32,17 @@ _INTEGERS = {
     "chunk": "mc",
 }
 _TIMES = {"start_ns": "start_ts", "dur_ns": "duration"}
+
+
+def is_parquet(path: str | Path) -> bool:
+    """Whether this is one Parquet file, by its first bytes: a table of operations, if anything that llmprof reads."""
+    if not os.path.isfile(path):  # a pipe would lose what is read here; a folder of tables is an Nsight export
+        return False
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError:
+        return False
 
 
 def read_operations(path: Path) -> OperationTable:
@@ -41,15 +57,12 @@ def read_operations(path: Path) -> OperationTable:
         raise InputError(f"{path} is a Parquet file and needs pyarrow to be read; `pip install pyarrow`.") from None
     wanted = [*_INTEGERS.values(), *_TIMES.values(), "optype"]
     try:
+        _refuse(path, parquet.read_metadata(path), wanted)
         table: Any = parquet.read_table(path, columns=wanted)
-        missing = [name for name in wanted if name not in table.column_names]
-        if missing:
-            raise UnreadableError(
-                f"{path} is no table of pipeline operations: it has no column {', '.join(missing)}; give a file with "
-                f"the columns {', '.join(wanted)}."
-            )
         numbers = {name: _integers(arrow, table.column(column)) for name, column in _INTEGERS.items()}
         times = {name: _nanoseconds(arrow, table.column(column)) for name, column in _TIMES.items()}
+        if (times["dur_ns"] < 0).any():
+            raise ValueError("a duration is below zero")
         words = table.column("optype").cast(arrow.string()).combine_chunks().dictionary_encode()
         if words.null_count:
             raise ValueError("an operation without a kind")
@@ -58,6 +71,22 @@ def read_operations(path: Path) -> OperationTable:
     except (arrow.ArrowException, OSError, TypeError, ValueError) as error:
         reason = str(error).split("\n", 1)[0]
         raise UnreadableError(f"{path} cannot be read as a table of operations ({reason}); copy it again.") from error
+
+
+def _refuse(path: Path, metadata: Any, wanted: list[str]) -> None:
+    """Raise UnreadableError for a table that has other columns, or more rows than are read."""
+    there = metadata.schema.to_arrow_schema().names
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        raise UnreadableError(
+            f"{path} is no table of pipeline operations: it has no column {', '.join(missing)}; give a file with the "
+            f"columns {', '.join(wanted)} (of an Nsight Systems export, give its folder)."
+        )
+    if metadata.num_rows > MOST_ROWS:
+        raise UnreadableError(
+            f"{path} holds {format_count(metadata.num_rows)} operations, more than are read "
+            f"({format_count(MOST_ROWS)}); give a table of fewer steps."
+        )
 
 
 def _integers(arrow: Any, column: Any) -> Int64:

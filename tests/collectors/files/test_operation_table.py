@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from llmprof.collectors.files.operation_table import read_operations
+from llmprof.collectors.files import operation_table
+from llmprof.collectors.files.operation_table import is_parquet, read_operations
 from llmprof.errors import UnreadableError
 
 arrow: Any = pytest.importorskip("pyarrow", reason="tables of operations are Parquet files")
@@ -57,3 +58,22 @@ def test_a_file_that_is_cut_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(UnreadableError, match="cannot be read"):
         read_operations(path)
+
+
+def test_a_table_is_known_by_its_first_bytes(tmp_path: Path) -> None:
+    assert is_parquet(write(tmp_path / "nameless", COLUMNS))
+    (tmp_path / "t.parquet").write_bytes(b"{}")
+    assert not is_parquet(tmp_path / "t.parquet")
+    assert not is_parquet(tmp_path)
+    assert not is_parquet(tmp_path / "missing")
+
+
+def test_a_duration_below_zero_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableError, match="cannot be read"):
+        read_operations(write(tmp_path / "t.parquet", COLUMNS | {"duration": [0.25, -1.0]}))
+
+
+def test_more_rows_than_are_read_are_refused_before_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operation_table, "MOST_ROWS", 1)
+    with pytest.raises(UnreadableError, match="fewer steps"):
+        read_operations(write(tmp_path / "t.parquet", COLUMNS))
