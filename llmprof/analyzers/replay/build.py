@@ -23,8 +23,8 @@ from llmprof.timeline.timeline import RankTimeline
 __all__ = ["ALL_EDGES", "Edges", "build"]
 
 Edges = frozenset[str]
-ALL_EDGES: Edges = frozenset({"events", "communicators", "syncs", "queue"})
-"""Kinds of edges that can be left out, to see what each is worth."""
+ALL_EDGES: Edges = frozenset({"events", "communicators", "syncs", "queue", "sharing"})
+"""Kinds of edges that can be left out, to see what each is worth; and `sharing`, by which work slows other work."""
 
 
 def build(rank: RankTimeline, *, edges: Edges = ALL_EDGES) -> Graph | None:
@@ -168,12 +168,12 @@ def _device(graph: Graph, draft: Draft, waited: npt.NDArray[np.int64]) -> Graph:
     launched = np.where(blocked & (graph.dur[launch] == 0), draft.ts[launch], draft.end[launch])
     before, freed = _stream_order(draft, work, n)
     lag, gap = draft.ts[work] - launched, draft.ts[work] - freed
-    late = freed <= draft.ts[launch]
+    explained = np.isin(work, waited[:, 1]) if waited.size else np.zeros(work.size, bool)
+    late = (freed <= draft.ts[launch]) & ~explained
     queued = launched <= freed
     short = queued & (gap <= LAUNCH_GAP_NS)
     usual_lag = float(np.median(lag[late])) if late.any() else 0.0
     usual_gap = float(np.median(gap[short])) if short.any() else 0.0
-    explained = np.isin(work, waited[:, 1]) if waited.size else np.zeros(work.size, bool)
     long = explained & (np.minimum(lag, gap) > LAUNCH_GAP_NS)
     lag_kept = np.where(queued | long, np.minimum(usual_lag, lag), lag)
     gap_kept = np.where((queued | (gap <= lag)) & ~long, gap, np.minimum(usual_gap, gap))

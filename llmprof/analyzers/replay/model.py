@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from llmprof.analyzers.diagnosis import Sharing
 from llmprof.analyzers.facts.correction import MAX_COST_NS
+from llmprof.analyzers.facts.interference import UNSEEN, Interference, assumed, interference_of
 from llmprof.analyzers.facts.measured import Facts, RankFacts
+from llmprof.analyzers.facts.steady import steady
 from llmprof.analyzers.facts.steps import Windows
+from llmprof.analyzers.replay.beside import epochs_ns_of, given_back_ns, stalls_ns_of
 from llmprof.analyzers.replay.build import ALL_EDGES, Edges, build
 from llmprof.analyzers.replay.distortion import USUAL_COST_NS, Distortion, fit, relieved, slower_device
+from llmprof.analyzers.replay.first_step import without_first_pauses
 from llmprof.analyzers.replay.graph import Graph, NodeKind
 from llmprof.analyzers.replay.join import join, meetings_of
 from llmprof.analyzers.replay.replay import Replayed, replay
-from llmprof.analyzers.replay.scenario import Feed, Outcome, Scenario, feed_of, run, without_waits
+from llmprof.analyzers.replay.scenario import Feed, Outcome, Scenario, contended, feed_of, run, without_waits
 from llmprof.analyzers.replay.seen import evened, seen_of, with_optimizer
 from llmprof.timeline.timeline import RankTimeline, Timeline
 from llmprof.units import format_count
 
-__all__ = ["FAITHFUL", "MOST_RANKS", "Model", "model_of"]
+__all__ = ["FAITHFUL", "MOST_RANKS", "Model", "model_of", "sharing_of"]
 
 FAITHFUL = 0.05
 """A replay that misses the step by more than this promises nothing (the published replays claim 1 to 6 %)."""
@@ -28,9 +33,14 @@ MOST_RANKS = 7
 MOST_NODES = 300_000
 """Ranks, and nodes of all of them, that are replayed together; beyond, the critical rank is replayed alone. A graph of
 this size takes a third of a second a replay, and a diagnosis makes some thirty of them."""
+FAST_BYTES_PER_S = 64e9
+"""What PCIe 5.0 moves in one direction with 16 lanes (PCI-SIG): a faster link is NVLink."""
 WAITED_SHARE = 0.05
 """A loader for which the device waits this share of the step sets its pace (TensorBoard's and XProf's mark for
 input-limited runs)."""
+SHORT = 0.01
+"""A replay that is shorter than the step by more than this, although its host is as slow as under the profiler, lacks
+something of the device, where the device was seen to be busy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,8 +55,10 @@ class Model:
                       collectives that are slower than recorded instead of a host that is late
     waited_ns         of the unprofiled step, what was measured as waiting for worker processes: the graph, which holds
                       none of it, has to come to the rest; 0 where that is little, or several ranks are replayed
-    step_ns           the measured mean step; stalls_ns of it are checkpoints, evaluations and garbage collections that
-                      no traced step has
+    step_ns           the measured mean step; stalls_ns of it are checkpoints, evaluations, garbage collections and (of
+                      it again: epochs_ns) starts of epochs that no traced step has
+    interference      what work costs beside other work, learned from all ranks that were recorded; where nothing shows
+                      it, it is assumed, and may be the other one
     """
 
     ranks: tuple[RankTimeline, ...]
@@ -58,8 +70,21 @@ class Model:
     identity_error: float
     step_ns: float
     stalls_ns: float = 0.0
+    epochs_ns: float = 0.0
     waited_ns: float = 0.0
     rival: Scenario | None = None
+    interference: Interference = field(default_factory=Interference)
+    other_interference: tuple[Interference, ...] = ()
+
+    def believing(self, distortion: Distortion) -> Scenario:
+        """The unprofiled step if the profiler cost this."""
+        found = Scenario(graph=relieved(self.fed, distortion), feeds=self.scenario.feeds)
+        return contended(found, self.ranks, self.interference)
+
+    def sharing_otherwise(self) -> list[Scenario]:
+        """The unprofiled step with what work may cost beside other work instead."""
+        alone = replace(self.scenario, contention=None)
+        return [contended(alone, self.ranks, other) for other in self.other_interference]
 
     def refit(self, launch_weight: float) -> Distortion:
         """What the profiler cost if a launch counts as so many events."""
@@ -90,7 +115,7 @@ def model_of(
     edges, undistort    what to leave out, to see what it is worth
     most_nodes          larger graphs are not replayed
     """
-    ranks = tuple(rank for rank in timeline.ranks if rank.events is not None and rank.rank in facts.ranks)
+    ranks = tuple(steady(rank) for rank in timeline.ranks if rank.events is not None and rank.rank in facts.ranks)
     critical = facts.critical
     if critical.traced is None or critical.windows is None:
         return "no step of the critical rank was traced"
@@ -101,28 +126,26 @@ def model_of(
     built = {rank.rank: graph for rank in ranks if (graph := build(rank, edges=edges)) is not None}
     if critical.rank not in built:
         return "the recording holds no launches that lead from the host to the device"
+    learned, *others = _interference(ranks, critical) if "sharing" in edges else [Interference()]
     ranks, traced = _graph(tuple(rank for rank in ranks if rank.rank in built), built, critical.rank, most_nodes)
     if len(traced) > most_nodes:
         return f"the traced steps hold {format_count(len(traced))} calls and kernels; `llmprof what-if` replays them"
     if not traced.on_device.any():
         return "no work on the device can be linked to its launch"
-    index = traced.ranks.index(critical.rank)
-    identity = _identity(replay(traced.opened(), rounds=1), critical.windows, index)
-    feeds = {
-        place: feed
-        for place, number in enumerate(traced.ranks)
-        if (feed := feed_of(facts.ranks[number].loader, traced, place)) is not None
-    }
-    stalls_ns = _stalls(critical)
+    identity = _identity(replay(traced.opened(), rounds=1), critical.windows, traced.ranks.index(critical.rank))
+    epochs_ns = epochs_ns_of(critical)
+    stalls_ns = stalls_ns_of(critical) + epochs_ns
     step_ns = facts.step.mean_ns - stalls_ns
-    feeds = {place: _paced(feed, facts.ranks[traced.ranks[place]], step_ns) for place, feed in feeds.items()}
-    fed = without_waits(traced, feeds)
+    feeds = _feeds(traced, facts, step_ns)
+    fed = without_waits(without_first_pauses(traced), feeds)
+    given_back = given_back_ns(fed, feeds, step_ns, stalls_ns - epochs_ns)
+    stalls_ns, step_ns = stalls_ns - given_back, step_ns + given_back
     distortion = Distortion(error=run(Scenario(graph=fed, feeds=feeds)).step_ns / step_ns - 1)
     rival = None
     waited_ns = _waited(critical, step_ns) if feeds and len(ranks) == 1 else 0.0
     if undistort and facts.step.basis == "unprofiled":
         fed, distortion, rival = _explained(ranks, evened(ranks, fed, _relief(fed)), step_ns, feeds, waited_ns)
-    scenario = Scenario(graph=relieved(fed, distortion), feeds=feeds)
+    scenario = contended(Scenario(graph=relieved(fed, distortion), feeds=feeds), ranks, learned)
     return Model(
         ranks=ranks,
         traced=traced,
@@ -133,8 +156,36 @@ def model_of(
         identity_error=identity,
         step_ns=facts.step.mean_ns,
         stalls_ns=stalls_ns,
+        epochs_ns=epochs_ns,
         waited_ns=waited_ns,
-        rival=None if rival is None else Scenario(graph=relieved(fed, rival), feeds=feeds),
+        rival=None if rival is None else contended(Scenario(graph=relieved(fed, rival), feeds=feeds), ranks, learned),
+        interference=learned,
+        other_interference=tuple(others),
+    )
+
+
+def _interference(ranks: Sequence[RankTimeline], critical: RankFacts) -> list[Interference]:
+    """What work costs beside other work, and what it may cost instead where nothing shows it."""
+    learned = interference_of(ranks)
+    collectives = critical.collectives
+    rates = [] if collectives is None else [one.best_bus_bytes_per_s or 0.0 for one in collectives.groups]
+    # Over a slow link few blocks suffice, and hold hardly anything of the device.
+    if not learned.unseen or max(rates, default=0.0) < FAST_BYTES_PER_S:
+        return [learned]
+    least, usual, most = (assumed(learned, ranks, factor) for factor in UNSEEN)
+    return [usual, least, most]
+
+
+def sharing_of(model: Model) -> Sharing | None:
+    """What the model knows of the cost of sharing the device, for a reader; None where it knows nothing."""
+    kernels, collectives = model.interference.kernels, model.interference.collectives
+    if kernels is None and collectives is None:
+        return None
+    return Sharing(
+        kernels=None if kernels is None else kernels.factor,
+        kernel_pairs=0 if kernels is None else kernels.pairs,
+        collectives=None if collectives is None else collectives.factor,
+        collective_pairs=0 if collectives is None else collectives.pairs,
     )
 
 
@@ -156,7 +207,7 @@ def _explained(
     # A step longer than its host and its device as recorded has no late host (without collectives it had pauses), nor
     # has one with a busy device whose host took less time than a late one would need.
     collectives = bool((fed.kind == NodeKind.MEETING).any())
-    longer = collectives and not found.fitted and (found.error or 0.0) < -FAITHFUL
+    longer = collectives and not found.fitted and (found.error or 0.0) < (-SHORT if seen.device_busy else -FAITHFUL)
     early = longer or (found.fitted and seen.device_busy and found.cost_ns < (1 - FAITHFUL) * seen.least_cost_ns)
     if early or (found.fitted and collectives):
         usual = USUAL_COST_NS if early else 2 * USUAL_COST_NS
@@ -174,20 +225,12 @@ def _target(feeds: Mapping[int, Feed], step_ns: float, waited_ns: float) -> tupl
 
 
 def _waited(rank: RankFacts, step_ns: float) -> float:
-    waited = rank.partition.detail.get("wait", 0.0) if rank.partition is not None else 0.0
+    waited = rank.partition.detail.get("wait", 0.0) - epochs_ns_of(rank) if rank.partition is not None else 0.0
     return waited if waited > WAITED_SHARE * step_ns else 0.0
 
 
 def _relief(graph: Graph) -> Callable[[float], Graph]:
     return lambda cost_ns: relieved(graph, Distortion(cost_ns=cost_ns))
-
-
-def _stalls(rank: RankFacts) -> float:
-    """Ns per step of the stalls that were measured around the counted steps and are not in the traced ones."""
-    if rank.partition is None or rank.traced is None:
-        return 0.0
-    between = ("checkpoint", "evaluation", "gc")
-    return sum(rank.partition.stall_classes.get(n, 0.0) - rank.traced.stall_classes.get(n, 0.0) for n in between)
 
 
 def _graph(
@@ -215,6 +258,15 @@ def _identity(replayed: Replayed, windows: Windows, rank: int) -> float:
     first = int(graph.recorded_start[graph.on_host & (graph.rank == rank)].min())
     late = graph.begin_ns[rank] - min(graph.begin_ns)
     return float(ends.max() - late) / float(windows.end_ns[-1] - first) - 1
+
+
+def _feeds(traced: Graph, facts: Facts, step_ns: float) -> dict[int, Feed]:
+    """The loaders with workers, by index of the rank."""
+    return {
+        place: _paced(feed, facts.ranks[number], step_ns)
+        for place, number in enumerate(traced.ranks)
+        if (feed := feed_of(facts.ranks[number].loader, traced, place)) is not None
+    }
 
 
 def _paced(feed: Feed, rank: RankFacts, step_ns: float) -> Feed:

@@ -7,17 +7,21 @@ replay of its queue (facts.loader_model) with the replayed step as the consumer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from llmprof.analyzers.facts.batch_times import BatchTimes
 from llmprof.analyzers.facts.data_loading import LoaderFacts
-from llmprof.analyzers.facts.loader_model import DEFAULT_PREFETCH, batch_interval_ns
-from llmprof.analyzers.replay.graph import Graph, Region
+from llmprof.analyzers.facts.interference import Interference
+from llmprof.analyzers.facts.loader_model import DEFAULT_PREFETCH, alone_ns, batch_interval_ns
+from llmprof.analyzers.replay.contention import Contention, contention_of, settled, told_by
+from llmprof.analyzers.replay.graph import Float64, Graph, Region
 from llmprof.analyzers.replay.replay import Replayed, replay
+from llmprof.timeline.timeline import RankTimeline
 
-__all__ = ["Feed", "Outcome", "Scenario", "feed_of", "run", "without_waits"]
+__all__ = ["Feed", "Outcome", "Scenario", "contended", "feed_of", "run", "without_waits"]
 
 HAND_OVER_NS = 200_000.0
 """Receiving a batch that is ready takes the main process some 0.1 to 0.3 ms (unpickling, mapping shared memory);
@@ -28,7 +32,8 @@ at most this much of a recorded fetch is taken for it where it was not measured.
 class Feed:
     """The loader of one rank that uses worker processes; ns a batch.
 
-    loads_ns       load times in their order; empty where nobody measured them
+    loads_ns       load times in their order, without waiting for cores; empty where nobody measured them
+    paces          how many times that each worker takes, where they differ
     limit_ns       the step that the loader allows, where it set the pace and its load times are not known
     """
 
@@ -40,6 +45,8 @@ class Feed:
     cores: float | None = None
     hand_over_ns: float = 0.0
     limit_ns: float | None = None
+    in_order: bool = True
+    paces: tuple[float, ...] = ()
 
     def step_ns(self, consumer_ns: float) -> float:
         """The step with a consumer that takes `consumer_ns` a step when it never waits."""
@@ -53,6 +60,8 @@ class Feed:
                 hand_over_ns=self.hand_over_ns,
                 cpu_ns=self.cpu_ns,
                 cores=self.cores,
+                in_order=self.in_order,
+                paces=self.paces,
             )
         return max(consumer_ns, self.limit_ns or 0.0)
 
@@ -65,6 +74,13 @@ class Scenario:
     feeds: Mapping[int, Feed] = field(default_factory=dict)
     samples: float = 1.0
     """Samples in a step, against now: the step is told for as many samples as now."""
+    contention: Contention | None = None
+    """What sharing the device costs, where it was learned; the graph's durations hold what it cost before any fix."""
+
+    @property
+    def work_ns(self) -> Float64:
+        """What each node takes with the device to itself."""
+        return self.graph.dur if self.contention is None else self.graph.dur * self.contention.alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -84,10 +100,21 @@ class Outcome:
 def run(scenario: Scenario) -> Outcome:
     """Replay a scenario."""
     found = replay(scenario.graph)
+    if scenario.contention is not None:
+        found = settled(scenario.contention, found)
     own = found.step_ns
     # The loaders of all ranks work at the same time: the slowest of them sets the pace.
     step = max([own, *(feed.step_ns(own) for feed in scenario.feeds.values())])
     return Outcome(replayed=found, step_ns=step / scenario.samples, samples=scenario.samples)
+
+
+def contended(scenario: Scenario, ranks: Sequence[RankTimeline], learned: Interference) -> Scenario:
+    """The scenario in which work that comes to share the device, or no longer does, gets longer or shorter.
+
+    Its own step stays as it is.
+    """
+    found = contention_of(ranks, scenario.graph, learned)
+    return scenario if found is None else replace(scenario, contention=told_by(found, replay(scenario.graph)))
 
 
 def feed_of(loader: LoaderFacts | None, graph: Graph, rank: int) -> Feed | None:
@@ -102,11 +129,19 @@ def feed_of(loader: LoaderFacts | None, graph: Graph, rank: int) -> Feed | None:
         fetches=loader.fetches_per_step or 1.0,
         workers=workers,
         prefetch=(settings.prefetch_factor if settings is not None else None) or DEFAULT_PREFETCH,
-        loads_ns=times.sequence_ns if times is not None and workers else (),
+        loads_ns=_alone(times, workers, loader.own_cores),
         cpu_ns=(times.cpu_ns if times is not None else None) or 0.0,
         cores=loader.own_cores,
         hand_over_ns=min(HAND_OVER_NS if loader.hand_over_ns is None else loader.hand_over_ns, each),
+        in_order=settings is None or settings.in_order is not False,
+        paces=times.paces if times is not None else (),
     )
+
+
+def _alone(times: BatchTimes | None, workers: int | None, cores: float | None) -> tuple[float, ...]:
+    if times is None or not workers:
+        return ()
+    return alone_ns(times.even_ns or times.sequence_ns, times.cpu_ns, workers, cores)
 
 
 def without_waits(graph: Graph, feeds: Mapping[int, Feed]) -> Graph:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.replay.distortion import USUAL_COST_NS, WEIGHTS, Distortion, relieved
+from llmprof.analyzers.replay.distortion import USUAL_COST_NS, WEIGHTS, Distortion
 from llmprof.analyzers.replay.model import Model
 from llmprof.analyzers.replay.outcome import parts_after
 from llmprof.analyzers.replay.path import critical_path
@@ -118,22 +118,29 @@ class WhatIf:
         number = self.subject.facts.critical.rank
         rank = next(rank for rank in self.model.ranks if rank.rank == number)
         found = parts_after(rank, outcome)
-        return None if found is None else {**found, "stalls": found["stalls"] + self.model.stalls_ns}
+        return None if found is None else self._with_stalls(found)
 
     def path(self, outcome: Outcome) -> dict[str, float]:
         """Ns per step on the critical path by class, waiting for workers included."""
         found = critical_path(outcome.replayed, self.subject)
         found = {name: value / outcome.samples for name, value in found.items()}
         found["data"] += outcome.input_wait_ns
-        return {**found, "stalls": self.model.stalls_ns}
+        return self._with_stalls({**found, "stalls": 0.0})
+
+    def _with_stalls(self, parts: dict[str, float]) -> dict[str, float]:
+        """With what no traced step holds: starts of epochs are waiting for batches."""
+        model = self.model
+        stalls, epochs = model.stalls_ns - model.epochs_ns, model.epochs_ns
+        return {**parts, "stalls": parts["stalls"] + stalls, "data": parts["data"] + epochs}
 
     def variants(self) -> list[Scenario]:
-        """The unprofiled step with other beliefs about what the profiler cost; empty where nothing was corrected."""
+        """The unprofiled step with other beliefs about what the profiler and sharing the device cost."""
         model = self.model
         cost = model.distortion
-        if not self._variants and (cost.cost_ns or cost.fitted) and len(model.traced) <= MOST_NODES_VARIED:
-            for other in self._beliefs():
-                self._variants.append(Scenario(graph=relieved(model.fed, other), feeds=model.scenario.feeds))
+        if not self._variants:
+            varied = (cost.cost_ns or cost.fitted) and len(model.traced) <= MOST_NODES_VARIED
+            self._variants.extend(model.believing(other) for other in (self._beliefs() if varied else ()))
+            self._variants.extend(model.sharing_otherwise())
         return self._variants
 
     def _beliefs(self) -> list[Distortion]:

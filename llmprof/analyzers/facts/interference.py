@@ -1,0 +1,337 @@
+"""How much longer do kernels take beside a collective, and collectives beside kernels? Learned from the recording.
+
+A collective holds some multiprocessors and memory bandwidth for as long as it runs, its waiting for other ranks
+included. A kernel whose blocks just filled the device then needs a second round of them. How much that costs differs
+from kernel to kernel, so it is read off calls of the same kernel that ran beside a collective and alone (the overlap
+factor of Proteus, arXiv 2306.02267, and of Echo, arXiv 2412.12487, learned from the run itself instead of a benchmark).
+A recording names no shapes for its kernels: calls count as the same work when the kernels around them are the same too,
+as in the repeated layers of a model, and when those that ran alone were equally long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from llmprof.analyzers.facts.alignment import match_collectives, transfers_of
+from llmprof.analyzers.facts.kernel_names import CLASSES
+from llmprof.analyzers.facts.kernels import row_classes
+from llmprof.analyzers.facts.rank_calls import RankCalls, collective_rows, rank_calls
+from llmprof.timeline.events import EventTable, Kind
+from llmprof.timeline.intervals import lengths_inside
+from llmprof.timeline.timeline import RankTimeline
+
+__all__ = ["UNSEEN", "Interference", "Slowdown", "assumed", "interference_of"]
+
+Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+
+BESIDE, ALONE = 0.8, 0.05
+"""A call counts as beside from this share of its time on, and as alone up to the other; what lies between is left."""
+AROUND = 4
+"""Kernels before and after on the same stream that have to be the same: a layer launches some tens, mostly others."""
+LEAST_CALLS = 3
+"""On either side: of fewer the median is one call."""
+LEAST_PAIRS = 10
+LEAST_FACTOR = 1.02
+"""What the repetition of one and the same kernel varies by; less is not worth a correction."""
+SAME_WORK = 0.1
+"""Calls that ran alone and whose middle half differs by more than this were not the same work; nor were calls that
+took less beside than alone by more than it. The same kernel of the same shape varies by 1 to 3 %."""
+STEADY = 0.3
+"""The same for calls beside, which vary more: a collective that waits takes multiprocessors, but no bandwidth."""
+MOST_UNLIKE = 0.25
+"""Of the time of what was compared: with more of it shorter beside than alone, position does not tell the work."""
+ERRORS = 2.0
+"""Standard errors by which the factor has to be above 1 (95 %)."""
+UNSEEN = (1.0, 1.22, 2.0)
+"""What a kernel takes beside a collective where the recording shows none beside another: least, usual and most. NCCL
+launches 24 blocks on an H100, which leaves 108 of its 132 multiprocessors; of a product with just 132 blocks some wait
+for a second round, which doubles it (NVIDIA developer forums, topic 337991)."""
+_NORMAL_IQR, _MEDIAN_ERROR = 1.349, 1.253
+_COMMUNICATION, _OPTIMIZER = CLASSES.index("communication"), CLASSES.index("optimizer")
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slowdown:
+    """How many times as long work takes beside the other kind as alone.
+
+    factor       mean, weighted by the time that the work takes alone
+    low, high    between these lies half of that time
+    pairs        calls that could be compared, beside and alone
+    """
+
+    factor: float
+    low: float
+    high: float
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Interference:
+    """What sharing the device costs; a slowdown that is None has its reason, and is not applied.
+
+    kernels       kernels beside collectives; collectives: the transfers of collectives beside kernels
+    unseen        whether kernels and collectives were recorded, and never beside each other
+    rows          by rank the factor of every row of its event table, 1 where it is not known; shape (events,)
+    """
+
+    kernels: Slowdown | None = None
+    kernels_reason: str | None = None
+    collectives: Slowdown | None = None
+    collectives_reason: str | None = None
+    unseen: bool = False
+    rows: Mapping[int, Float64] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Calls:
+    """Calls to compare; columns have shape (calls,). `labels`: what they are, from the nearest to the farthest."""
+
+    rank: Int64
+    row: Int64
+    dur: Float64
+    share: Float64
+    labels: tuple[Int64, ...]
+
+    def only(self, chosen: npt.NDArray[np.bool_]) -> _Calls:
+        labels = tuple(label[chosen] for label in self.labels)
+        return _Calls(
+            rank=self.rank[chosen], row=self.row[chosen], dur=self.dur[chosen], share=self.share[chosen], labels=labels
+        )
+
+
+def interference_of(ranks: Sequence[RankTimeline]) -> Interference:
+    """Learn from these ranks of one run; what one rank shows of a kernel holds for all."""
+    ranks = [rank for rank in ranks if rank.events is not None]
+    rows = {rank.rank: np.ones(len(rank.events)) for rank in ranks if rank.events is not None}
+    calls = _kernels(ranks)
+    kernels, why = _learned(calls, rows, "kernels beside collectives", within_rank=True)
+    collectives, why_not = _learned(_transfers(ranks), rows, "collectives beside kernels", within_rank=False)
+    return Interference(
+        kernels=kernels,
+        kernels_reason=why,
+        collectives=collectives,
+        collectives_reason=why_not,
+        unseen=calls is not None and not (calls.share > ALONE).any() and any(map(_exchanges, ranks)),
+        rows=rows,
+    )
+
+
+def assumed(learned: Interference, ranks: Sequence[RankTimeline], factor: float) -> Interference:
+    """The same with this factor for all kernels that compute."""
+    calls = _kernels([rank for rank in ranks if rank.events is not None])
+    rows = {number: column.copy() for number, column in learned.rows.items()}
+    if calls is not None:
+        for number, column in rows.items():
+            column[calls.row[calls.rank == number]] = factor
+    return replace(learned, rows=rows)
+
+
+def _learned(
+    calls: _Calls | None, rows: Mapping[int, Float64], what: str, *, within_rank: bool
+) -> tuple[Slowdown | None, str | None]:
+    """The slowdown, written down for every call in `rows`; or the reason why there is none."""
+    if calls is None or not (calls.share >= BESIDE).any():
+        return None, f"no {what} were recorded"
+    # Ranks may be unequal, so calls are compared with those of their own rank.
+    _, kind = np.unique(calls.labels[0], return_inverse=True)
+    group = kind * (int(calls.rank.max()) + 1) + calls.rank if within_rank else kind
+    names, index = np.unique(group, return_inverse=True)
+    beside, alone = (_Quartiles.of(index[some], calls.dur[some], names.size) for some in _sides(calls))
+    known = (beside.count >= LEAST_CALLS) & (alone.count >= LEAST_CALLS)
+    known &= (alone.spread <= SAME_WORK) & (beside.spread <= STEADY)
+    covered = _Quartiles.of(index[calls.share >= BESIDE], calls.share[calls.share >= BESIDE], names.size).middle
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lost = (1 - alone.middle / beside.middle) / covered
+    factor = np.where(known & (lost < 1), 1 / (1 - np.where(lost < 1, lost, 0.0)), np.nan)
+    weight = np.where(known, beside.count * alone.middle, 0.0)
+    unlike = known & ~(factor >= 1 - SAME_WORK)
+    if weight[unlike].sum() > MOST_UNLIKE * weight.sum():
+        return None, f"{what}: calls of the same kernel are not the same work"
+    known &= ~unlike
+    pairs = int(np.minimum(beside.count, alone.count)[known].sum())
+    if pairs < LEAST_PAIRS:
+        return None, f"{what}: {pairs} calls can be compared with such that ran alone, fewer than {LEAST_PAIRS}"
+    factor, weight = np.where(known, factor, 0.0), np.where(known, weight, 0.0)
+    mean = float((factor * weight).sum() / weight.sum())
+    own = (factor * beside.error) ** 2 + (factor * alone.error) ** 2
+    doubt = float(np.sqrt((weight**2 * np.where(known, own + (factor - mean) ** 2, 0.0)).sum()) / weight.sum())
+    if mean < LEAST_FACTOR or mean - ERRORS * doubt < 1:
+        return None, f"{what} take x {mean:.2f} as long ({pairs} pairs), which is no certain difference"
+    _write_down(calls, rows, factor[index], weight[index] / np.maximum(np.bincount(index), 1)[index])
+    low, high = _weighted(factor[known], weight[known], 0.25), _weighted(factor[known], weight[known], 0.75)
+    return Slowdown(factor=mean, low=low, high=high, pairs=pairs), None
+
+
+def _write_down(calls: _Calls, rows: Mapping[int, Float64], factor: Float64, weight: Float64) -> None:
+    """Give every call the factor of its nearest relatives that have one: its own kind, its name, its class."""
+    found = np.where(weight > 0, factor, np.nan)
+    for label in calls.labels:
+        _, index = np.unique(label, return_inverse=True)
+        weights = np.bincount(index, weight)
+        with np.errstate(invalid="ignore"):
+            mean = np.bincount(index, weight * factor) / weights
+        found = np.where(np.isnan(found), mean[index], found)
+    found = np.where(np.isnan(found), 1.0, found)
+    for rank, column in rows.items():
+        mine = calls.rank == rank
+        column[calls.row[mine]] = found[mine]
+
+
+def _exchanges(rank: RankTimeline) -> bool:
+    return rank.events is not None and collective_rows(rank.events).size > 0
+
+
+def _sides(calls: _Calls) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    return calls.share >= BESIDE, calls.share <= ALONE
+
+
+def _kernels(ranks: Sequence[RankTimeline]) -> _Calls | None:
+    """All kernels that compute, with the share of their time in which a collective ran on the device.
+
+    Optimizer kernels over lists of tensors are left out: their names tell nothing of what they work on.
+    """
+    names: dict[str, int] = {}
+    parts = []
+    for rank in ranks:
+        events = rank.events
+        assert events is not None
+        classes = row_classes(events)
+        spans = events.spans(np.flatnonzero(classes == _COMMUNICATION))
+        kernels = events.rows(Kind.KERNEL)
+        kernels = kernels[(classes[kernels] != _COMMUNICATION) & (events.dur[kernels] > 0)]
+        number = np.zeros(len(events.strings), np.int64)
+        for name in np.unique(events.name[kernels]).tolist():
+            number[name] = names.setdefault(events.strings[name], len(names))
+        own = number[events.name[kernels]]
+        place = _places(events, kernels, own)
+        kept = classes[kernels] != _OPTIMIZER
+        covered = lengths_inside(spans, events.ts[kernels], events.end[kernels])
+        found = _Calls(
+            rank=np.full(kernels.size, rank.rank, np.int64),
+            row=kernels.astype(np.int64),
+            dur=events.dur[kernels].astype(np.float64),
+            share=covered / np.maximum(events.dur[kernels], 1),
+            labels=(place, own, classes[kernels].astype(np.int64)),
+        )
+        parts.append(found.only(kept))
+    return _joined(parts)
+
+
+def _places(events: EventTable, kernels: npt.NDArray[np.intp], number: Int64) -> Int64:
+    """Where in the model each kernel stands: one hash of its name and those around it on its stream."""
+    found = np.empty(kernels.size, dtype=np.uint64)
+    lanes = events.lane[kernels]
+    for lane in np.unique(lanes):
+        mine = np.flatnonzero(lanes == lane)
+        padded = np.concatenate([np.full(AROUND, -1), number[mine], np.full(AROUND, -1)]).astype(np.uint64)
+        value = np.zeros(mine.size, dtype=np.uint64)
+        for offset in range(2 * AROUND + 1):
+            value = (value ^ padded[offset : offset + mine.size]) * _MIX
+            value ^= value >> np.uint64(29)
+        found[mine] = value
+    return found.view(np.int64)
+
+
+def _transfers(ranks: Sequence[RankTimeline]) -> _Calls | None:
+    """The transfers of collectives of all these ranks, with the share of them in which any rank computed.
+
+    A transfer is the same on every rank, and stands for the first of them.
+    """
+    calls = [found for rank in ranks if (found := rank_calls(rank)) is not None]
+    if len(calls) < 2 or len(calls) < len(ranks):
+        return None
+    matches = match_collectives(calls)
+    transfers = transfers_of(calls, matches)
+    shares = {rank.rank: _computing(rank, one, transfers.get(one.rank)) for rank, one in zip(ranks, calls, strict=True)}
+    by_number = {one.rank: (rank, one) for rank, one in zip(ranks, calls, strict=True)}
+    sizes: dict[tuple[str, int | None], int] = {}
+    operations: dict[str, int] = {}
+    parts = []
+    for match in matches:
+        share = np.max([shares[number][some] for number, some in zip(match.ranks, match.calls, strict=True)], axis=0)
+        number, some = match.ranks[0], match.calls[0]
+        rank, one = by_number[number]
+        assert rank.events is not None
+        size = [sizes.setdefault((kind.op, kind.bytes), len(sizes)) for kind in one.kinds]
+        operation = [operations.setdefault(kind.op, len(operations)) for kind in one.kinds]
+        kinds = one.kind[some]
+        parts.append(
+            _Calls(
+                rank=np.full(some.size, number, np.int64),
+                row=collective_rows(rank.events)[-len(one) :][some].astype(np.int64),
+                dur=transfers[number][some].astype(np.float64),
+                share=share,
+                labels=(np.array(size, np.int64)[kinds], np.array(operation, np.int64)[kinds]),
+            )
+        )
+    return _joined(parts)
+
+
+def _computing(rank: RankTimeline, calls: RankCalls, transfer: Int64 | None) -> Float64:
+    """The share of each transfer, which ends its call, in which the rank computed."""
+    events = rank.events
+    assert events is not None
+    if transfer is None or not len(calls):
+        return np.zeros(len(calls))
+    kernels = events.rows(Kind.KERNEL)
+    spans = events.spans(kernels[row_classes(events)[kernels] != _COMMUNICATION])
+    end, length = calls.start_ns + calls.dur_ns, np.maximum(transfer, 0)
+    result: Float64 = lengths_inside(spans, end - length, end) / np.maximum(length, 1)
+    return result
+
+
+def _joined(parts: Sequence[_Calls]) -> _Calls | None:
+    if not parts or not sum(part.row.size for part in parts):
+        return None
+    return _Calls(
+        rank=np.concatenate([part.rank for part in parts]),
+        row=np.concatenate([part.row for part in parts]),
+        dur=np.concatenate([part.dur for part in parts]),
+        share=np.concatenate([part.share for part in parts]),
+        labels=tuple(np.concatenate(labels) for labels in zip(*(part.labels for part in parts), strict=True)),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Quartiles:
+    """Of groups of values: their number, median, middle half over median, and standard error of the median over it."""
+
+    count: Int64
+    middle: Float64
+    spread: Float64
+    error: Float64
+
+    @classmethod
+    def of(cls, group: npt.NDArray[np.intp], value: Float64, groups: int) -> _Quartiles:
+        count = np.bincount(group, minlength=groups)
+        sorted_values = np.append(value[np.lexsort((value, group))], 0.0)
+        first = np.cumsum(count) - count
+        low, middle, high = (_at(sorted_values, first, count, share) for share in (0.25, 0.5, 0.75))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            spread = (high - low) / middle
+            error = _MEDIAN_ERROR * spread / _NORMAL_IQR / np.sqrt(count)
+        return cls(count=count, middle=middle, spread=spread, error=np.where(count > 0, error, 0.0))
+
+
+def _at(values: Float64, first: Int64, count: Int64, share: float) -> Float64:
+    """A quantile of each group, interpolated between its values."""
+    place = share * np.maximum(count - 1, 0)
+    low = first + np.floor(place).astype(np.int64)
+    high = np.minimum(low + 1, first + np.maximum(count - 1, 0))
+    rest = place - np.floor(place)
+    result: Float64 = values[low] * (1 - rest) + values[high] * rest
+    return result
+
+
+def _weighted(value: Float64, weight: Float64, share: float) -> float:
+    """The weighted quantile of values."""
+    order = np.argsort(value)
+    reached = np.cumsum(weight[order])
+    place = int(np.searchsorted(reached, share * reached[-1]))
+    return float(value[order][min(place, value.size - 1)])

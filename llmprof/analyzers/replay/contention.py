@@ -1,0 +1,162 @@
+"""How long does work take that shares the device with other work than recorded? Kernels and collectives side by side.
+
+Each node has work w, the time it takes alone, and a factor f by which it is slower beside work of the other kind
+(facts.interference). Beside it, work gets done at the rate 1 / f. A duration that a schedule shows is turned into work
+by the overlap in it; in another schedule, of which a replay tells the spans, the node ends when its work is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from llmprof.analyzers.facts.interference import Interference
+from llmprof.analyzers.facts.kernel_names import CLASSES
+from llmprof.analyzers.facts.kernels import row_classes
+from llmprof.analyzers.replay.graph import Float64, Graph, Int64, NodeKind
+from llmprof.analyzers.replay.replay import Replayed, replay
+from llmprof.timeline.events import NONE
+from llmprof.timeline.intervals import Intervals
+from llmprof.timeline.timeline import RankTimeline
+
+__all__ = ["Contention", "contention_of", "settled", "told_by"]
+
+MOST_PASSES = 12
+NODES_REPLAYED = 600_000
+"""Replays with other durations, and nodes of all of them (half a second): what one collective moves comes to the next
+ones pass by pass. Of larger graphs there are two at least, which correct most of it."""
+SETTLED_SHARE = 0.001
+"""Of the step: durations whose changes sum up to less than this, on every rank, move nothing."""
+_COMMUNICATION = CLASSES.index("communication")
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Contention:
+    """Who slows whom; columns have shape (nodes,).
+
+    collective    device nodes that are collectives: arrivals, whose meeting ends them, or else the whole call
+    kernel        device nodes that compute
+    factor        how many times as long a node takes beside nodes of the other kind
+    alone         of its duration, what it would take alone
+    """
+
+    collective: Mask
+    kernel: Mask
+    factor: Float64
+    alone: Float64
+
+
+def contention_of(ranks: Sequence[RankTimeline], graph: Graph, learned: Interference) -> Contention | None:
+    """The contention of a graph of these ranks, with all durations as if alone; None where nothing was learned."""
+    collective, kernel, factor = np.zeros(len(graph), bool), np.zeros(len(graph), bool), np.ones(len(graph))
+    for place, rank in enumerate(ranks):
+        assert rank.events is not None
+        mine = np.flatnonzero((graph.rank == place) & graph.on_device & (graph.row != NONE))
+        rows = graph.row[mine]
+        collective[mine] = row_classes(rank.events)[rows] == _COMMUNICATION
+        factor[mine] = learned.rows[rank.rank][rows] if rank.rank in learned.rows else 1.0
+    kernel = (graph.kind == NodeKind.DEVICE) & ~collective
+    # The wait for other ranks is no work: only meetings, which hold none of it, get longer.
+    factor[collective & (graph.kind == NodeKind.DEVICE)] = 1.0
+    collective &= graph.kind == NodeKind.DEVICE
+    if not collective.any() or (factor == 1).all():
+        return None
+    return Contention(collective=collective, kernel=kernel, factor=factor, alone=np.ones(len(graph)))
+
+
+def told_by(contention: Contention, replayed: Replayed) -> Contention:
+    """The contention with the work of each node as its duration in this schedule tells it."""
+    graph = replayed.graph
+    alone = np.ones(len(graph))
+    for nodes, lost, covered in _sides(contention, replayed):
+        start = replayed.start_ns[-1][nodes]
+        beside = covered.until(start + graph.dur[nodes]) - covered.until(start)
+        alone[nodes] = 1 - lost * beside / graph.dur[nodes]
+    return replace(contention, alone=alone)
+
+
+def settled(contention: Contention, replayed: Replayed) -> Replayed:
+    """The replay in which every duration fits the overlap that it shows, after few passes.
+
+    A schedule that tells its own work (`told_by`) is given back as it is.
+    """
+    work = replayed.graph.dur * contention.alone
+    for _ in range(min(MOST_PASSES, max(2, NODES_REPLAYED // len(work)))):
+        graph = replayed.graph
+        dur = graph.dur.copy()
+        for nodes, lost, covered in _sides(contention, replayed):
+            start = replayed.start_ns[-1][nodes]
+            dur[nodes] = covered.after(start, work[nodes], lost) - start
+        change = np.bincount(graph.rank, np.abs(dur - graph.dur), len(graph.ranks)).max() / graph.steps
+        if change <= max(SETTLED_SHARE * replayed.step_ns, 1.0):
+            break
+        replayed = replay(replace(graph, dur=dur), replayed.end_ns.shape[0])
+    return replayed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Covered:
+    """How much of the time up to a moment is covered by spans: `at` are their ends, ascending, `total` that time."""
+
+    at: Float64
+    total: Float64
+
+    @classmethod
+    def by(cls, spans: Intervals) -> _Covered:
+        if not spans:
+            return cls(np.zeros(1), np.zeros(1))
+        length = np.repeat(np.cumsum(spans.ends - spans.starts), 2)
+        length[::2] -= spans.ends - spans.starts
+        return cls(np.stack([spans.starts, spans.ends], axis=1).ravel().astype(np.float64), length.astype(np.float64))
+
+    def until(self, moment: Float64) -> Float64:
+        """Covered ns before each moment."""
+        return np.interp(moment, self.at, self.total)
+
+    def after(self, start: Float64, work: Float64, lost: Float64) -> Float64:
+        """When `work` from `start` on is done, of which the share `lost` of the covered time does nothing.
+
+        Done is t - lost x covered(t), which rises with t, in straight lines between the ends of spans: the last end
+        up to which the work is not done is found by halving, all nodes at once.
+        """
+        goal = start - lost * self.until(start) + work
+        low, high = np.full(start.size, -1, np.int64), np.full(start.size, self.at.size, np.int64)
+        while (high - low > 1).any():
+            middle = (low + high) // 2
+            inner = np.clip(middle, 0, self.at.size - 1)
+            below = (middle >= 0) & (middle < self.at.size) & (self.at[inner] - lost * self.total[inner] <= goal)
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        inner = np.maximum(low, 0)
+        rest = goal - (self.at[inner] - lost * self.total[inner])
+        inside = (low >= 0) & (low % 2 == 0) & (self.at.size > 1)
+        result: Float64 = self.at[inner] + np.where(inside, rest / (1 - np.where(inside, lost, 0.0)), rest)
+        return result
+
+
+def _sides(contention: Contention, replayed: Replayed) -> list[tuple[Int64, Float64, _Covered]]:
+    """Nodes that others slow, the share of their time beside those that is lost, and when that is."""
+    graph = replayed.graph
+    found = []
+    slowed = (contention.factor != 1) & (graph.dur > 0)
+    for place in range(len(graph.ranks)):
+        nodes = np.flatnonzero(slowed & contention.kernel & (graph.rank == place))
+        found.append((nodes, _spans(replayed, contention.collective & (graph.rank == place))))
+    meetings = np.flatnonzero(slowed & (graph.kind == NodeKind.MEETING))
+    found.append((meetings, _spans(replayed, contention.kernel)))
+    return [(nodes, 1 - 1 / contention.factor[nodes], _Covered.by(spans)) for nodes, spans in found if nodes.size]
+
+
+def _spans(replayed: Replayed, chosen: Mask) -> Intervals:
+    """When any of these device nodes is on the device, in all rounds; a collective until all ranks leave it."""
+    graph = replayed.graph
+    nodes = np.flatnonzero(chosen)
+    leave = graph.meeting[nodes] if graph.meeting.size else np.full(nodes.size, NONE)
+    leave = np.where(leave == NONE, nodes, leave)
+    # A collective that a fix has taken away lasts no time, and its arrival nobody waits for.
+    nodes, leave = nodes[graph.dur[leave] > 0], leave[graph.dur[leave] > 0]
+    return Intervals.of(np.rint(replayed.start_ns[:, nodes]), np.rint(replayed.end_ns[:, leave]))
