@@ -9,10 +9,12 @@ Why it costs time:
 
 How it is measured:
     The bubble (p - 1) / (m + p - 1) of the recorded schedule, with v chunks a stage (p - 1) / (v m + p - 1), held
-    against the time in which the device only waits in sends and receives, mean over the ranks. More micro-batches make
-    the same work take (1 - bubble) / (1 - new bubble) of the time. But each micro-batch is launched anew and adds its
-    gradients to those before: the host's time per micro-batch, without what the profiler costs, and three passes over
-    the gradients are counted, and of the numbers of micro-batches the one with the shortest step is taken.
+    against the time in which the device only waits in sends and receives, mean over the ranks. Then the schedule is
+    played with the recorded passes of every stage, and again with 2, 4, 8, ... times as many micro-batches. A smaller
+    micro-batch does not take as much less time: its weights are cast and its gradients added up whole, each kernel
+    keeps its gap and its last wave, and the host launches all of them again. They are doubled as long as that saves
+    3 % of the step. Where the schedule cannot be played, or misses the step by more than 5 %, the
+    formula bounds the gain.
 
 Does not apply when:
     The run has one rank, its steps hold no collectives, it is no pipeline, or its schedule fills the bubble otherwise.
@@ -21,22 +23,22 @@ Fix:
     More micro-batches per step, or an interleaved schedule.
 
 Verify:
-    Record again: less waiting in sends and receives.
+    Record again: a shorter step, with less waiting in sends and receives.
 """
 
 from __future__ import annotations
 
-from llmprof.analyzers.diagnosis import Recommendation
-from llmprof.analyzers.facts.devices import DevicePeaks, find_device
+from llmprof.analyzers.diagnosis import Evidence, Gain, Recommendation
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.facts.pipeline import bubble_of, waiting_for_stages
+from llmprof.analyzers.facts.pipeline_model import HIGH, LOW, PipelineModel, most_microbatches, pipeline_model
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
-from llmprof.analyzers.rules.exchange import gradient_bytes, parallelism, question
+from llmprof.analyzers.rules.exchange import parallelism, question
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import gain
 from llmprof.timeline.settings import PipelineSettings
-from llmprof.units import NS_PER_S, NS_PER_US, format_ns, format_percent
+from llmprof.units import NS_PER_MS, format_ns, format_percent
 
 __all__ = ["RULE", "evaluate"]
 
@@ -46,12 +48,10 @@ RULE = Rule(
     title="The pipeline is filled",
     failed_title="The pipeline runs with too few micro-batches",
     fixes=("more-microbatches",),
-    thresholds=(thresholds.BUBBLE, thresholds.BUBBLE_SEEN, thresholds.EVENT_COST, thresholds.REPLAY_LOW),
+    thresholds=(thresholds.BUBBLE, thresholds.BUBBLE_SEEN, thresholds.COMMUNICATION_COST, thresholds.REPLAY_LOW),
 )
 _FILLED = ("ZeroBubble", "ZBV", "DualPipe")
 """Schedules whose bubble the formula does not tell (torch.distributed.pipelining)."""
-MOST = 64
-"""Micro-batches that are recommended at most."""
 
 
 def evaluate(facts: Facts) -> Judgement:
@@ -82,88 +82,81 @@ def evaluate(facts: Facts) -> Judgement:
             f"The schedule leaves {format_percent(bubble)} of the step, stages wait {format_percent(seen)}.",
             evidence=figures,
         )
-    more, after = _best(facts, settings, settings.microbatches)
-    saved = min(waits, step - after)
-    host = _host_ns(facts)
-    if host is not None:
-        figures.append(evidence.time("host, without waiting and without the profiler", host, source="trace"))
-    worth = saved >= thresholds.COMMUNICATION_COST.value * step
+    found = pipeline_model(facts)
+    model = None if isinstance(found, str) or not found.faithful else found
+    if not isinstance(found, str):
+        figures += _played(found)
+    most = max(most_microbatches(facts), settings.microbatches)
+    more = model.best(most) if model is not None else min(2 * settings.microbatches, most)
+    saved = _gain(facts, settings, more, model, waits)
+    worth = saved.expected_ms * NS_PER_MS >= thresholds.COMMUNICATION_COST.value * step
+    summary = (
+        f"{settings.microbatches} micro-batches on {settings.stages} stages make a bubble of {format_percent(bubble)}; "
+        f"stages wait {format_ns(waits)} per step."
+    )
+    if not worth and model is not None:
+        summary += f" {_why_not(model)}"
     return RULE.fired(
         facts,
-        f"{settings.microbatches} micro-batches on {settings.stages} stages make a bubble of {format_percent(bubble)}; "
-        f"stages wait {format_ns(waits)} per step.",
+        summary,
         cost_ns=waits,
         confidence=confidence_of(facts, "communication", strength=0.9),
         evidence=figures,
-        recommendations=[_split(facts, settings, more, saved, waits)] if worth else [],
+        recommendations=[_split(settings, facts, more, saved)] if worth else [],
     )
 
 
-def _split(facts: Facts, settings: PipelineSettings, more: int, saved: float, waits: float) -> Recommendation:
+def _split(settings: PipelineSettings, facts: Facts, more: int, saved: Gain) -> Recommendation:
     before = settings.microbatches or 1
-    bubble, left = bubble_of(settings, before), bubble_of(settings, more)
-    known = _host_ns(facts) is not None
     return recommend(
         "more-microbatches",
         rule=RULE.id,
         facts=facts,
         action=f"Split the batch into {more} micro-batches instead of {before}",
-        why=f"The bubble falls from {format_percent(bubble)} to {format_percent(left)}.",
+        why=f"The bubble falls from {format_percent(bubble_of(settings, before))} to "
+        f"{format_percent(bubble_of(settings, more))}.",
         how=f"{settings.schedule or 'Schedule1F1B'}(stage, n_microbatches={more}, loss_fn=loss_fn)",
-        gain=gain(
-            facts,
-            expected_ns=saved,
-            low_ns=thresholds.REPLAY_LOW.value * saved if known else 0.0,
-            high_ns=facts.step.mean_ns * (1 - (1 - bubble) / (1 - left)),
-            at_most_ns=waits,
-        ),
+        gain=saved,
         watch="waiting in sends and receives",
-        risk="Every micro-batch is launched anew: with too many of them the host sets the pace.",
+        risk="Smaller micro-batches make smaller kernels, and each is launched anew: too many make the step longer.",
     )
 
 
-def _best(facts: Facts, settings: PipelineSettings, now: int) -> tuple[int, float]:
-    """The number of micro-batches with the shortest step, and that step in ns; no more than fill the bubble."""
-    best, shortest, more = now, facts.step.mean_ns, now
-    while more < MOST and bubble_of(settings, more) >= thresholds.BUBBLE.value:
-        more *= 2
-        after = _step_ns(facts, settings, now, more)
-        if after < shortest:
-            best, shortest = more, after
-    return best, shortest
+def _gain(facts: Facts, settings: PipelineSettings, more: int, model: PipelineModel | None, waits: float) -> Gain:
+    """What is saved: played, with twice and with nothing of what stays of each kernel; else bounded by the formula."""
+    step = facts.step.mean_ns
+    formula = 1 - (1 - bubble_of(settings, settings.microbatches or 1)) / (1 - bubble_of(settings, more))
+    if model is None:
+        high = min(formula * step, waits)
+        expected = thresholds.REPLAY_LOW.value * high
+        return gain(facts, expected_ns=expected, low_ns=0.0, high_ns=high, at_most_ns=waits)
+    off = abs(model.error)
+    return gain(
+        facts,
+        expected_ns=step * model.saved_share(more),
+        low_ns=step * (model.saved_share(more, LOW) - off),
+        high_ns=step * (model.saved_share(more, HIGH) + off),
+        at_most_ns=waits,
+        basis="replay",
+    )
 
 
-def _step_ns(facts: Facts, settings: PipelineSettings, now: int, more: int) -> float:
-    """The step with `more` micro-batches instead of `now`: the device's, or the host's where that is longer."""
-    device = facts.step.mean_ns * (1 - bubble_of(settings, now)) / (1 - bubble_of(settings, more))
-    size, model = gradient_bytes(facts), _peaks(facts)
-    if size and model is not None:
-        # The sum so far is read, the new gradients are read, the sum is written.
-        device += (more - now) * 3 * size / model.achievable_bytes_per_s * NS_PER_S
-    host = _host_ns(facts)
-    if host is None:
-        return device
-    updating = _updating_ns(facts)
-    return max(device, updating + (host - updating) * more / now)
+def _played(model: PipelineModel) -> list[Evidence]:
+    """The model's figures: how far it is off, and what a micro-batch costs besides its data."""
+    host = max(stage.host_untraced_ns(model.row_ns) for stage in model.stages) / model.microbatches
+    return [
+        evidence.number("schedule played with recorded passes, off by", model.error, "of the step", source="replay"),
+        evidence.number("a further micro-batch costs the device", model.fixed_ns() / NS_PER_MS, "ms", source="replay"),
+        evidence.number("a further micro-batch costs the host", host / NS_PER_MS, "ms", source="trace"),
+    ]
 
 
-def _peaks(facts: Facts) -> DevicePeaks | None:
-    device = facts.critical.environment.device
-    return None if device is None else find_device(device.name, device.sm_count)
-
-
-def _host_ns(facts: Facts) -> float | None:
-    """What the busiest rank's host takes per step without waiting, and without the profiler; None where unknown."""
-    found = []
-    for rank in facts.ranks.values():
-        host = rank.host
-        if host is not None and host.busy_ns is not None and host.recorded_events is not None:
-            rows = host.recorded_events + 3 * (host.launches or 0.0)
-            found.append(max(host.busy_ns - NS_PER_US * thresholds.EVENT_COST.value * rows, 0.5 * host.busy_ns))
-    return max(found, default=None)
-
-
-def _updating_ns(facts: Facts) -> float:
-    """Of that, the optimizer's, which does not come once per micro-batch."""
-    kernels = facts.critical.kernels
-    return (kernels.optimizer_host_ns or 0.0) if kernels is not None else 0.0
+def _why_not(model: PipelineModel) -> str:
+    """Why smaller micro-batches are not recommended."""
+    more = 2 * model.microbatches
+    if model.host_bound(more):
+        return f"More of them would not help: the host could not launch {more} in time."
+    return (
+        f"More of them would hardly help: each costs {format_ns(model.fixed_ns())} besides its data (weights cast, "
+        "gradients added up, gaps between kernels)."
+    )

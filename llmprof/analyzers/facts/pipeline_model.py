@@ -1,0 +1,328 @@
+"""How long would a step of the recorded pipeline be with other micro-batches, or with equal stages?
+
+The passes of every stage are measured (`stage_work`) and the schedule is played with them (`pipeline_schedule`): first
+as it was recorded, which tells how far the model is from the measured step, then with more micro-batches. A micro-batch
+of half the size does not take half the time: its weights are cast and its gradients added up whole, there are as many
+kernels with the gaps between them, the last wave of each is as empty, and the host launches them all.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from llmprof.analyzers.facts.devices import find_device
+from llmprof.analyzers.facts.measured import Facts, RankFacts
+from llmprof.analyzers.facts.pipeline_schedule import StagePasses, schedule_of, step_ns
+from llmprof.analyzers.facts.stage_work import PassWork
+from llmprof.timeline.environment import Environment
+from llmprof.units import NS_PER_S
+
+__all__ = [
+    "FAITHFUL",
+    "HIGH",
+    "LOW",
+    "Doubt",
+    "PassCost",
+    "PipelineModel",
+    "StageCost",
+    "most_microbatches",
+    "pipeline_model",
+]
+
+FAITHFUL = 0.05
+"""A model that misses the measured step by more than this promises nothing, as a replay of the graph."""
+ROW_COST_NS = 2_000
+"""What the profiler costs the host for each row, before a fit: 1.8 to 2.2 us on llmprof's sample recordings of steps
+that wait for their host. A launch is recorded on host and device, and costs four times that."""
+MOST_MICROBATCHES = 64
+"""Micro-batches that are recommended at most."""
+MOST_PASSES = 1024
+"""Stages times micro-batches that are played: some 0.1 s each time."""
+WORTH = 0.03
+"""Of the step: a doubling that saves less is not worth a change (XProf's lower mark for collectives)."""
+MOST_ROW_COST = 2.0
+"""The profiler's cost for a row is looked for up to so many times the usual one."""
+LEAST_HOST = 1 / 3
+"""Of the traced host at least this is left without the profiler."""
+ROW_FITS = 0.01
+"""A step that is played within this needs no other cost; no single mean is measured better."""
+_HALVINGS = 8
+_LAUNCH_ROWS = 3
+_LOW_FORMATS = ("bfloat16", "float16", "bf16", "fp16")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """How the uncertain parts are taken: so many times what stays of each kernel, and the host's time."""
+
+    least: float = 1.0
+    host: float = 1.0
+
+
+LOW = Doubt(least=2.0, host=1.1)
+HIGH = Doubt(least=0.0, host=0.9)
+"""Twice what is assumed to stay of each kernel, or nothing; the profiler's cost for a row is known to a tenth."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassCost:
+    """One pass of one micro-batch as recorded, ns on the device.
+
+    `gap_ns`, `least_ns` and `casts_ns` stay for a smaller one, and `added_ns` for all but the first, whose gradients
+    meet no others; the rest of `busy_ns` shrinks with it.
+    """
+
+    busy_ns: float
+    gap_ns: float
+    least_ns: float
+    casts_ns: float = 0.0
+    added_ns: float = 0.0
+    kernels: float = 0.0
+
+    def ns(self, before: int, now: int, least: float) -> float:
+        """The mean pass with the data in `now` instead of `before` micro-batches."""
+        added = (before - 1) / before * self.added_ns
+        fixed = min(self.busy_ns, least * self.least_ns + self.casts_ns + added)
+        more = (now - 1) / now * self.added_ns - added
+        return fixed + before / now * (self.busy_ns - fixed) + more + self.gap_ns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageCost:
+    """One stage, mean of the ranks that have it."""
+
+    forward: PassCost
+    backward: PassCost
+    once_ns: float
+    message_ns: float
+    host_ns: float = 0.0
+    """Host time per step as traced, without waiting, and without the optimizer's."""
+    host_rows: float = 0.0
+    """Rows that the profiler wrote meanwhile, as it pays for them."""
+    host_once_ns: float = 0.0
+
+    @property
+    def work_ns(self) -> float:
+        """Kernels of one micro-batch, ns."""
+        return self.forward.busy_ns + self.backward.busy_ns
+
+    def host_untraced_ns(self, row_ns: float) -> float:
+        """The host's time without the profiler, if that needs so long for a row; at least a third of it stays."""
+        return max(self.host_ns - row_ns * self.host_rows, LEAST_HOST * self.host_ns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineModel:
+    """The recorded pipeline."""
+
+    stages: tuple[StageCost, ...]
+    """One a rank, in the order of the stages."""
+    schedule: str
+    microbatches: int
+    measured_ns: float
+    """The step that is explained."""
+    row_ns: float
+    """What the profiler costs the host for a row."""
+
+    @property
+    def error(self) -> float:
+        """How far the played step is from the measured one, a share of it."""
+        return self.step_ns(self.microbatches) / self.measured_ns - 1 if self.measured_ns > 0 else float("inf")
+
+    @property
+    def faithful(self) -> bool:
+        """Whether gains can be taken from it."""
+        return abs(self.error) <= FAITHFUL
+
+    def step_ns(self, microbatches: int, doubt: Doubt | None = None) -> float:
+        """The step with as much data in so many micro-batches."""
+        some = doubt or Doubt()
+        passes = [self._passes(stage, microbatches, some) for stage in self.stages]
+        message = self.microbatches / microbatches * min(stage.message_ns for stage in self.stages)
+        return step_ns(passes, microbatches, schedule=self.schedule, message_ns=message)
+
+    def saved_share(self, microbatches: int, doubt: Doubt | None = None) -> float:
+        """What so many micro-batches save, a share of the step; negative when the step gets longer."""
+        return 1 - self.step_ns(microbatches, doubt) / self.step_ns(self.microbatches, doubt)
+
+    def best(self, most: int) -> int:
+        """The micro-batches doubled, up to `most`, as long as each doubling is worth it."""
+        best, shortest = self.microbatches, self.step_ns(self.microbatches)
+        while 2 * best <= most and (after := self.step_ns(2 * best)) < (1 - WORTH) * shortest:
+            best, shortest = 2 * best, after
+        return best
+
+    def host_bound(self, microbatches: int) -> bool:
+        """Whether the host sets the pace of so many micro-batches."""
+        return self.step_ns(microbatches) > (1 + ROW_FITS) * self.step_ns(microbatches, Doubt(host=0.0))
+
+    def fixed_ns(self) -> float:
+        """What every further micro-batch costs the stage that pays most for it, ns on the device."""
+        return max(
+            sum(
+                one.gap_ns + min(one.busy_ns, one.least_ns + one.casts_ns + one.added_ns)
+                for one in (stage.forward, stage.backward)
+            )
+            for stage in self.stages
+        )
+
+    def moved_share(self, factors: Sequence[float]) -> float:
+        """What is saved when the passes of each stage are so many times as long, a share of the step.
+
+        The host's time moves with them, as much for a ms of work as it has on all stages together.
+        """
+        work = [stage.work_ns for stage in self.stages]
+        further = [(factor - 1) * own / sum(work) for factor, own in zip(factors, work, strict=True)]
+        host, rows = sum(s.host_ns for s in self.stages), sum(s.host_rows for s in self.stages)
+        stages = tuple(
+            replace(
+                stage,
+                forward=_scaled(stage.forward, factor),
+                backward=_scaled(stage.backward, factor),
+                once_ns=factor * stage.once_ns,
+                host_ns=max(0.0, stage.host_ns + part * host),
+                host_rows=max(0.0, stage.host_rows + part * rows),
+            )
+            for stage, factor, part in zip(self.stages, factors, further, strict=True)
+        )
+        return 1 - replace(self, stages=stages).step_ns(self.microbatches) / self.step_ns(self.microbatches)
+
+    def _passes(self, stage: StageCost, microbatches: int, doubt: Doubt) -> StagePasses:
+        kernels = stage.forward.kernels + stage.backward.kernels
+        each = doubt.host * stage.host_untraced_ns(self.row_ns) / self.microbatches
+        share = stage.forward.kernels / kernels if kernels > 0 else 0.0
+        return StagePasses(
+            forward_ns=stage.forward.ns(self.microbatches, microbatches, doubt.least),
+            backward_ns=stage.backward.ns(self.microbatches, microbatches, doubt.least),
+            once_ns=stage.once_ns,
+            host_forward_ns=share * each,
+            host_backward_ns=(1 - share) * each,
+            host_once_ns=doubt.host * stage.host_once_ns,
+        )
+
+
+def pipeline_model(facts: Facts) -> PipelineModel | str:
+    """The model of a recorded pipeline, or why there is none, as the end of a sentence."""
+    settings = facts.critical.environment.pipeline
+    if settings is None or not settings.microbatches or not settings.stages:
+        return "stages and micro-batches are not known"
+    schedule = schedule_of(settings.schedule)
+    if schedule is None:
+        return f"the schedule {settings.schedule or 'of this pipeline'} is not played"
+    if settings.stages * settings.microbatches > MOST_PASSES:
+        return "the schedule is too long to be played"
+    held: dict[int, list[RankFacts]] = {}
+    for rank in facts.ranks.values():
+        own = rank.environment.pipeline
+        if own is not None and len(own.local_stages) == 1 and rank.stage is not None:
+            held.setdefault(own.local_stages[0], []).append(rank)
+    if set(held) != set(range(settings.stages)):
+        return "not every stage was traced, or ranks have several"
+    stages = tuple(_mean([_stage(rank, settings.microbatches) for rank in held[n]]) for n in range(settings.stages))
+    model = PipelineModel(
+        stages=stages,
+        schedule=schedule,
+        microbatches=settings.microbatches,
+        measured_ns=facts.step.mean_ns,
+        row_ns=0.0 if facts.step.basis == "profiled" else ROW_COST_NS,
+    )
+    if not model.faithful:
+        # Perhaps somebody waited in every exchange that was recorded, and none tells how long a message takes.
+        instant = replace(model, stages=tuple(replace(stage, message_ns=0.0) for stage in stages))
+        model = min(model, instant, key=lambda one: abs(one.error))
+    return model if facts.step.basis == "profiled" else _fitted(model)
+
+
+def most_microbatches(facts: Facts) -> int:
+    """How many micro-batches can be asked for: no more than samples."""
+    sizes = [one.batch_size for one in facts.critical.environment.loaders[:1] if one.batch_size]
+    return min([MOST_MICROBATCHES, *sizes])
+
+
+def _fitted(model: PipelineModel) -> PipelineModel:
+    """The model with the profiler's cost that fits the measured step best; where the host does not matter, as it was.
+
+    One figure, fitted on the total step alone: the longer a row took, the less time the host needs without it.
+    """
+    if abs(model.error) <= ROW_FITS:
+        return model
+    low, high = 0.0, MOST_ROW_COST * ROW_COST_NS
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if replace(model, row_ns=middle).error > 0 else (low, middle)
+    fitted = replace(model, row_ns=(low + high) / 2)
+    return fitted if abs(fitted.error) < abs(model.error) - ROW_FITS / 2 else model
+
+
+def _stage(rank: RankFacts, microbatches: int) -> StageCost:
+    work = rank.stage
+    assert work is not None
+    casts, added = _weight_bytes(rank.environment)
+    device = rank.environment.device
+    peaks = find_device(device.name, device.sm_count)
+    per_byte = NS_PER_S / peaks.achievable_bytes_per_s if peaks is not None else 0.0
+    host, rows, once = _host(rank, work.queued_ns)
+    return StageCost(
+        forward=_pass(work.forward, microbatches, casts * per_byte, 0.0),
+        backward=_pass(work.backward, microbatches, casts * per_byte, added * per_byte),
+        once_ns=work.once_ns,
+        message_ns=work.message_ns,
+        host_ns=host,
+        host_rows=rows,
+        host_once_ns=once,
+    )
+
+
+def _pass(work: PassWork, microbatches: int, casts_ns: float, added_ns: float) -> PassCost:
+    return PassCost(
+        busy_ns=work.busy_ns / microbatches,
+        gap_ns=work.gap_ns / microbatches,
+        least_ns=work.least_ns / microbatches,
+        casts_ns=casts_ns,
+        added_ns=added_ns,
+        kernels=work.kernels / microbatches,
+    )
+
+
+def _weight_bytes(environment: Environment) -> tuple[float, float]:
+    """Bytes moved for the weights of one micro-batch: casts in each direction, and gradients added to those before.
+
+    Autocast casts fp32 weights to two bytes in the forward pass and their gradients back. Of a sum both parts are read
+    and it is written.
+    """
+    model = environment.models[0] if environment.models else None
+    sizes: Mapping[str, int] = model.trainable_bytes if model is not None else environment.parameter_bytes
+    formats = [environment.autocast_dtype or "", *environment.precision.autocast]
+    lower = any(name in one for one in formats for name in _LOW_FORMATS)
+    casts = sum(1.5 * size for dtype, size in sizes.items() if dtype == "float32") if lower else 0.0
+    return casts, 3.0 * sum(sizes.values())
+
+
+def _host(rank: RankFacts, queued_ns: float) -> tuple[float, float, float]:
+    """Host time per step as traced, the optimizer's left out; rows that the profiler wrote; the optimizer's time."""
+    host = rank.host
+    if host is None or host.busy_ns is None or host.recorded_events is None:
+        return 0.0, 0.0, 0.0
+    busy = max(0.0, host.busy_ns - queued_ns)
+    once = min((rank.kernels.optimizer_host_ns or 0.0) if rank.kernels is not None else 0.0, busy)
+    return busy - once, host.recorded_events + _LAUNCH_ROWS * (host.launches or 0.0), once
+
+
+def _mean(stages: Sequence[StageCost]) -> StageCost:
+    """The mean of ranks that have the same stage."""
+
+    def both(one: str) -> PassCost:
+        passes = [getattr(stage, one) for stage in stages]
+        names = PassCost.__dataclass_fields__
+        return PassCost(**{name: statistics.fmean(getattr(each, name) for each in passes) for name in names})
+
+    rest = [name for name in StageCost.__dataclass_fields__ if name not in ("forward", "backward")]
+    values = {name: statistics.fmean(getattr(stage, name) for stage in stages) for name in rest}
+    return StageCost(forward=both("forward"), backward=both("backward"), **values)
+
+
+def _scaled(one: PassCost, factor: float) -> PassCost:
+    """A pass through so many times the layers."""
+    return PassCost(**{name: factor * getattr(one, name) for name in PassCost.__dataclass_fields__})
