@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from llmprof.analyzers.facts.host import HostFacts
 from llmprof.analyzers.rules.debug_switches import evaluate
 from llmprof.timeline.environment import Environment
 from llmprof.timeline.settings import Precision
@@ -25,6 +26,16 @@ def test_host_and_device_that_take_turns_gain_the_shorter_of_the_two() -> None:
     advice = fix(found, "debug-off")
     assert_consistent(advice, facts)
     assert_contains(advice, 40.0)
+
+
+def test_each_launch_waits_for_the_end_of_its_kernel_besides() -> None:
+    """1,000 launches of 5 µs each that the device idles; at most what it idles beside the other half of the turns."""
+    blocking = variables(CUDA_LAUNCH_BLOCKING="1")
+    facts = make_facts(100, host=60.0, environment=blocking, host_facts=HostFacts(launches=1000.0))
+    gain = fix(evaluate(facts), "debug-off").gain
+    assert (gain.low_ms, gain.expected_ms, gain.high_ms) == (pytest.approx(20), pytest.approx(45), pytest.approx(50))
+    facts = make_facts(100, host=42.0, environment=blocking, host_facts=HostFacts(launches=1000.0))
+    assert fix(evaluate(facts), "debug-off").gain.expected_ms == pytest.approx(42)
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,39 @@ def test_older_gpus_have_nothing_faster() -> None:
     assert status(judged(20.0, environment=Environment())) == "no_data"
 
 
+MASKED = "[4,8,4096,128];[4,8,4096,128];[4,8,4096,128];{mask};[];[]"
+SM90 = "cudnn_generated_fort_native_sdpa_sm90_flash_fprop_wgmma_f16_knob_7"
+
+
+def masked(mask: str, **kw: object) -> Judgement:
+    name = "aten::_scaled_dot_product_cudnn_attention"
+    one = work(name, MASKED.format(mask=mask), 20.0, kind="attention", kernel=SM90, number_format="bf16")
+    return evaluate(with_operators(one, **kw))
+
+
+@pytest.mark.parametrize("mask", ["[4096,4096]", "[1,1,4096,4096]"])
+def test_a_mask_that_all_heads_share_may_say_causal(mask: str) -> None:
+    """Half of the scores need not be computed; that the mask is causal is not known, so nothing is promised."""
+    found = fix(masked(mask), "fused-attention-backend")
+    assert (found.gain.low_ms, found.gain.expected_ms, found.gain.high_ms) == (
+        0.0,
+        pytest.approx(10),
+        pytest.approx(14),
+    )
+    assert "is_causal=True" in found.how
+    assert "CUDNN" not in found.how
+
+
+@pytest.mark.parametrize("mask", ["[]", "[4,8,4096,4096]", "[4,1,1,4096]", "[4096,128]"])
+def test_no_mask_and_masks_of_single_sequences_pass(mask: str) -> None:
+    assert status(masked(mask)) == "passed"
+
+
+def test_a_mask_counts_on_older_gpus_too() -> None:
+    a100 = Environment(device=Device(name="NVIDIA A100-SXM4-80GB", sm_count=108, capability=(8, 0)))
+    assert status(masked("[4096,4096]", environment=a100)) == "fired"
+
+
 def test_no_attention_no_question() -> None:
     assert status(evaluate(with_operators(work("aten::mul", "[4096];[4096]", 5.0, kind="elementwise")))) == (
         "not_applicable"

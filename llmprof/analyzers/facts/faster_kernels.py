@@ -1,0 +1,255 @@
+"""Which kernels does a fix make faster, and by how much? At the rates of the device, for rules and for the replay.
+
+Each fix of kernels comes down to some operators and what of their time goes: at the least, expectedly, and at most.
+Rules judge whether that is worth a recommendation, the replay whether it shortens the step.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+
+from llmprof.analyzers.facts.faster_attention import HOPPER, fused_saving, newer_saving, unmasked_saving
+from llmprof.analyzers.facts.loss_layer import LossLayer
+from llmprof.analyzers.facts.misaligned_products import aligned_savings, is_vocabulary, odd_products, odd_size
+from llmprof.analyzers.facts.op_bytes import operands_of
+from llmprof.analyzers.facts.operator_facts import CONVERSION, OperatorFacts
+from llmprof.analyzers.facts.operators import OperatorWork
+from llmprof.analyzers.facts.roofline import Roofline, roofline_of
+from llmprof.analyzers.facts.saving import Saving, saving_of
+from llmprof.analyzers.facts.written_norm import WrittenNorm
+from llmprof.timeline.environment import Device
+
+__all__ = [
+    "COPY_AVOIDABLE",
+    "FIXES",
+    "FP8_CAPABILITY",
+    "FP8_SPEEDUP",
+    "LAYOUT_NORM",
+    "LAYOUT_NORM_LOW",
+    "LOSS_LOW",
+    "LOSS_PASSES",
+    "LOSS_PASSES_LEAST",
+    "NORM_LOW",
+    "copy_savings",
+    "faster_kernels",
+    "fp8_saving",
+    "is_cast",
+    "layout_savings",
+    "loss_saving",
+    "nchw_norms",
+    "norm_saving",
+]
+
+LOSS_PASSES = 3.0
+"""Over the logits: read twice (online softmax), their gradient written in place (Liger-Kernel, arXiv 2410.10989)."""
+LOSS_PASSES_LEAST = 2.0
+LOSS_LOW = 0.5
+"""An assumption: a chunked loss works on pieces too small for full bandwidth."""
+LOSS_LAUNCHES = 2
+"""Kernels of a fused loss: one computes loss and gradient, one scales the gradient in backward (Liger-Kernel)."""
+NORM_LOW = 0.75
+"""TraceLens closes 75 % of a kernel's gap at the least."""
+NORM_PASSES = (2, 3)
+"""Forward reads and writes the input, backward also reads the gradient."""
+NORM_LAUNCHES = (1, 2)
+"""Forward one kernel, backward one for the input's gradient and one for the weight's."""
+LAYOUT_NORM = 0.75
+"""Of what batch norms in NCHW take beyond their traffic: TraceLens closes 75 % of a gap."""
+LAYOUT_NORM_LOW = 0.5
+"""An assumption: some operators have no kernel for channels_last and convert back and forth."""
+COPY_AVOIDABLE = 0.5
+"""An assumption: half of the copies are needed by what follows."""
+FP8_SPEEDUP = 1.6
+"""Linear layers in fp8 against 16 bits, at best (Megatron-Bridge performance guide)."""
+FP8_CAPABILITY = (8, 9)
+
+_NORM = re.compile(r"batch_norm_(collect_statistics|transform_input|backward(_reduce|_elemt)?)_kernel")
+"""PyTorch's kernels for NCHW; those for channels_last say so before `_kernel`."""
+_UNKNOWN_DEVICE = "the rates of this device are not known"
+
+Savings = tuple[Saving, ...]
+
+
+def faster_kernels(fix: str, operators: OperatorFacts | None, device: Device) -> Savings | str:
+    """What a fix saves of the kernels of one rank, or why it saves nothing there.
+
+    Raises KeyError for a fix that is none of FIXES.
+    """
+    find = FIXES[fix]
+    if operators is None:
+        return "the recording holds no kernels with their operators"
+    found = find(operators, device)
+    if isinstance(found, str) or any(one.high_ns > 0 for one in found):
+        return found
+    return "no kernel that it concerns is slower than it has to be"
+
+
+def _aligned(operators: OperatorFacts, device: Device, *, vocabulary: bool) -> Savings | str:
+    odd = odd_products(operators)
+    if not odd:
+        return "no matrix product is known to have odd dimensions"
+    if is_vocabulary(odd_size(odd), operators) is not vocabulary:
+        return f"the odd dimension of the products, {odd_size(odd)}, is {'no' if vocabulary else 'the'} vocabulary"
+    return aligned_savings(operators, device) or _UNKNOWN_DEVICE
+
+
+def _written_attention(operators: OperatorFacts, device: Device) -> Savings | str:
+    if operators.attention is None:
+        return "no attention is known to be written out"
+    if operators.math_attention_ns > 0:
+        return "scaled_dot_product_attention is used already, and has to choose another backend"
+    found = fused_saving(operators.attention, device)
+    return _UNKNOWN_DEVICE if found is None else (found,)
+
+
+def _backend(operators: OperatorFacts, device: Device) -> Savings | str:
+    found = []
+    if operators.attention is not None and operators.math_attention_ns > 0:
+        fused = fused_saving(operators.attention, device)
+        found += [fused] if fused is not None else []
+    if device.capability is not None and device.capability >= HOPPER:
+        newer = newer_saving(operators)
+        found += [newer] if newer.work else []
+    unmasked = unmasked_saving(operators)
+    found += [unmasked] if unmasked.work else []
+    return tuple(found) or "attention runs in no kernel for which a faster one is known"
+
+
+def loss_saving(loss: LossLayer, line: Roofline) -> Saving:
+    """What a fused loss saves: a few passes over the logits stay."""
+
+    def passes_ns(passes: float) -> float:
+        return passes * loss.elements * loss.element_bytes / line.bytes_per_s * 1e9
+
+    expected = max(0.0, loss.ns - passes_ns(LOSS_PASSES))
+    kernels = sum(one.kernels for one in loss.work)
+    calls = loss.elements * loss.element_bytes / loss.logits_bytes if loss.logits_bytes else 0.0
+    return saving_of(
+        loss.ns,
+        low_ns=LOSS_LOW * expected,
+        expected_ns=expected,
+        high_ns=loss.ns - passes_ns(LOSS_PASSES_LEAST),
+        work=loss.work,
+        launches=LOSS_LAUNCHES * calls / kernels if kernels > 0 else 1.0,
+    )
+
+
+def _loss(operators: OperatorFacts, device: Device) -> Savings | str:
+    line = roofline_of(device)
+    if operators.loss is None:
+        return "no cross-entropy over a vocabulary is known"
+    return _UNKNOWN_DEVICE if line is None else (loss_saving(operators.loss, line),)
+
+
+def norm_saving(norm: WrittenNorm, line: Roofline) -> Saving:
+    """What norms in one kernel save."""
+    forward, backward = NORM_PASSES
+    passes = forward + (backward if norm.backward else 0)
+    saved = norm.ns - passes * norm.forward_bytes / line.bytes_per_s * 1e9
+    kernels = sum(one.kernels for one in norm.work)
+    left = norm.calls * (NORM_LAUNCHES[0] + (NORM_LAUNCHES[1] if norm.backward else 0))
+    return saving_of(
+        norm.ns,
+        low_ns=NORM_LOW * saved,
+        expected_ns=saved,
+        high_ns=norm.ns,
+        work=norm.work,
+        launches=left / kernels if kernels > 0 else 1.0,
+    )
+
+
+def _norm(operators: OperatorFacts, device: Device) -> Savings | str:
+    line = roofline_of(device)
+    if operators.norm is None:
+        return "no norm is known to be written out"
+    return _UNKNOWN_DEVICE if line is None else (norm_saving(operators.norm, line),)
+
+
+def nchw_norms(operators: OperatorFacts) -> list[OperatorWork]:
+    """16-bit batch norms over images in NCHW, where conversions tell that convolutions would rather read channels_last.
+
+    In fp32 NCHW is the layout that convolutions read as well.
+    """
+    if operators.conversion_ns <= 0:
+        return []
+    return [one for one in operators.work if one.number_format in ("bf16", "fp16") and _NORM.search(one.kernel)]
+
+
+def layout_savings(operators: OperatorFacts) -> Savings:
+    """What channels_last saves: the conversions, and what batch norms take beyond their traffic."""
+    converted = operators.conversion_ns
+    conversions = saving_of(converted, low_ns=0.0, expected_ns=converted, high_ns=converted, named=CONVERSION.pattern)
+    norms = []
+    for one in nchw_norms(operators):
+        gap = max(0.0, one.ns - (one.best_ns or one.ns))
+        low, expected = LAYOUT_NORM_LOW * gap, LAYOUT_NORM * gap
+        norms.append(saving_of(one.ns, low_ns=low, expected_ns=expected, high_ns=gap, work=(one,)))
+    return (conversions, *norms) if converted > 0 else ()
+
+
+def copy_savings(operators: OperatorFacts) -> Savings:
+    """What copies within the device would save if half of those within one format were avoided: one saving each."""
+    found = []
+    for one in operators.work:
+        if _is_copy(one) and not _of_another_fix(one, operators):
+            avoided = 0.0 if is_cast(one) else COPY_AVOIDABLE
+            expected = avoided * one.ns
+            found.append(
+                saving_of(one.ns, low_ns=0.0, expected_ns=expected, high_ns=one.ns, work=(one,), launches=1 - avoided)
+            )
+    return tuple(found)
+
+
+def is_cast(one: OperatorWork) -> bool:
+    """Whether a copy changes the number format."""
+    types = operands_of(one.shapes or "").types
+    return one.operator == "aten::copy_" and len(types) > 1 and types[0] != types[1]
+
+
+def _is_copy(one: OperatorWork) -> bool:
+    return one.operator in ("aten::copy_", "aten::cat", "aten::stack") and not one.compiled and bool(one.shapes)
+
+
+def _of_another_fix(one: OperatorWork, operators: OperatorFacts) -> bool:
+    """Copies of logits and of attention scores."""
+    loss, attention = operators.loss, operators.attention
+    for dims in operands_of(one.shapes or "").dims:
+        logits = loss is not None and math.prod(dims) == loss.tokens * loss.vocabulary
+        if loss is not None and logits and (len(dims) == 1 or dims[-1] == loss.vocabulary):
+            return True
+        if attention is not None and dims[-2:] == (attention.queries, attention.keys) and len(dims) > 2:
+            return True
+    return False
+
+
+def fp8_saving(operators: OperatorFacts) -> Saving:
+    """What fp8 saves of 16-bit products that arithmetic limits, at most: what quantisation costs is not known."""
+    linear = [
+        one
+        for one in operators.work
+        if one.kind == "gemm" and one.number_format in ("bf16", "fp16") and one.memory_limited is False
+    ]
+    total = sum(one.ns for one in linear)
+    return saving_of(total, low_ns=0.0, expected_ns=0.0, high_ns=total * (1 - 1 / FP8_SPEEDUP), work=linear)
+
+
+def _fp8(operators: OperatorFacts, device: Device) -> Savings | str:
+    if device.capability is None or device.capability < FP8_CAPABILITY:
+        return "no fp8 tensor cores are known of this GPU"
+    return (fp8_saving(operators),)
+
+
+FIXES: Mapping[str, Callable[[OperatorFacts, Device], Savings | str]] = {
+    "pad-vocabulary": lambda operators, device: _aligned(operators, device, vocabulary=True),
+    "align-dimensions": lambda operators, device: _aligned(operators, device, vocabulary=False),
+    "sdpa-attention": _written_attention,
+    "fused-attention-backend": _backend,
+    "fused-cross-entropy": _loss,
+    "fused-norm": _norm,
+    "channels-last": lambda operators, device: layout_savings(operators),
+    "keep-layout": lambda operators, device: copy_savings(operators),
+    "fp8": _fp8,
+}
+"""By fix: what it saves of the kernels of a rank."""
