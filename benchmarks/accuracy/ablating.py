@@ -30,12 +30,18 @@ from llmprof.timeline.timeline import RankTimeline
 
 __all__ = ["KINDS", "ablated", "without"]
 
-EDGES = {"event-waits": "events", "communicators": "communicators", "syncs": "syncs", "queue": "queue"}
+EDGES = {
+    "event-waits": "events",
+    "communicators": "communicators",
+    "syncs": "syncs",
+    "queue": "queue",
+    "sharing": "sharing",
+}
 KINDS = ("launches", *EDGES, "collectives", "loader", "de-distortion")
 """launches: the device waits for its launch; event-waits: a stream for an event of another one; communicators: the
 collectives of one communicator for each other; syncs: the host for the device; queue: the host for room in the launch
-queue; collectives: ranks for each other; loader: the training for its loader's workers (without it as recorded);
-de-distortion: what the profiler cost is taken out."""
+queue; sharing: work beside other work is slower; collectives: ranks for each other; loader: the training for its
+loader's workers (without it as recorded); de-distortion: what the profiler cost is taken out."""
 WHOLE = "nothing"
 
 

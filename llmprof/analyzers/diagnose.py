@@ -10,6 +10,7 @@ from llmprof.analyzers import ranking
 from llmprof.analyzers.costs import costs_of, partition_noise
 from llmprof.analyzers.details import details_of
 from llmprof.analyzers.details.joint import joint_of
+from llmprof.analyzers.details.stragglers import with_stragglers
 from llmprof.analyzers.diagnosis import Capture, Diagnosis, RankSummary, Recording, Source, StepSummary
 from llmprof.analyzers.environment import environment_of
 from llmprof.analyzers.facts.measure import measure
@@ -72,7 +73,9 @@ def diagnosis_of(facts: Facts, source: Source, timeline: Timeline | None = None)
     return Diagnosis(
         source=source,
         environment=environment_of(facts),
-        capture=replace(_capture(facts, (*slow, *replays.warnings(fixes))), replay_error=replays.error),
+        capture=replace(
+            _capture(facts, (*slow, *replays.warnings(fixes))), replay_error=replays.error, sharing=replays.sharing
+        ),
         step=_step(facts),
         partition=_in_ms(partition.parts) if partition is not None else {},
         partition_rank=facts.critical.rank if partition is not None else None,
@@ -87,7 +90,7 @@ def diagnosis_of(facts: Facts, source: Source, timeline: Timeline | None = None)
         partition_noise_ms=partition_noise(facts),
         costs=costs_of(facts),
         joint=joint_of(replays, fixes, combined),
-        details=details_of(facts, timeline),
+        details=with_stragglers(details_of(facts, timeline), facts, replays),
     )
 
 

@@ -39,6 +39,7 @@ __all__ = [
     "Recording",
     "RunnerUp",
     "Severity",
+    "Sharing",
     "Source",
     "Status",
     "StepSummary",
@@ -219,6 +220,18 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sharing:
+    """How many times as long as alone work takes that shares the device, from so many pairs; None is not known."""
+
+    kernels: float | None = None
+    """Kernels beside collectives."""
+    kernel_pairs: int = 0
+    collectives: float | None = None
+    """Transfers of collectives beside kernels."""
+    collective_pairs: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Capture:
     """How far the figures can be trusted: what was measured, what was left out, what the recording cost."""
 
@@ -228,6 +241,8 @@ class Capture:
     basis: Literal["unprofiled", "profiled"] = "profiled"
     traced_step_ms: float | None = None
     replay_error: float | None = None
+    sharing: Sharing | None = None
+    """None without a replay, and where neither is known."""
     overhead_pct: float | None = None
     unlinked_kernel_share: float | None = None
     recording: Recording | None = None
@@ -365,7 +380,7 @@ _CHILDREN: dict[type, dict[str, tuple[type, bool]]] = {
         "combined": (Combined, False),
         "joint": (Combined, True),
     },
-    Capture: {"recording": (Recording, False)},
+    Capture: {"recording": (Recording, False), "sharing": (Sharing, False)},
     Verdict: {"runner_up": (RunnerUp, False)},
     Finding: {"evidence": (Evidence, True)},
     Recommendation: {"tried": (Tried, False), "gain": (Gain, False)},

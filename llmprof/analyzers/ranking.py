@@ -1,9 +1,13 @@
 """Which fix should be tried first, and what do several bring together?
 
-By expected gain, then by effort, then by how well the gain is founded. What cannot be told from the noise of the step
-comes last and promises nothing. When memory is at its limit, fixes that win memory come first, before all others the
-one that makes free pieces usable. Gains that overlap are never added: of the fixes that shorten the same part of the
-step, only the largest counts.
+By gain for the effort. The gain is the middle between the low end and the expected value: a sure gain stands before one
+that may come to nothing. It is divided by the effort (a flag 1, some lines 2, a refactoring 3, a change of the machine
+4: assumptions), and for CUDA graphs by 3 more, because what mends the loop comes before capturing it. Of fixes of which
+only one can be done, the one that brings most decides where they stand: whoever does it has no use for the others. What
+is equal goes by effort, then by how well the gain is founded. What cannot be told from the noise of the step comes last
+and promises nothing. When memory is at its limit, fixes that win memory come first, before all others the one that
+makes free pieces usable. Gains that overlap are never added: of the fixes that shorten the same part of the step, only
+the largest counts.
 """
 
 from __future__ import annotations
@@ -14,15 +18,30 @@ from dataclasses import replace
 
 from llmprof.analyzers.diagnosis import PARTS, Basis, Combined, Effort, Gain, Recommendation
 from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.replay.gains import alternatives
 from llmprof.analyzers.rules.fixes import FIXES
 from llmprof.analyzers.rules.memory_fixes import MEMORY_RULES
 from llmprof.analyzers.rules.memory_near_limit import near_limit
-from llmprof.analyzers.rules.thresholds import NOISE_ERRORS, NOISE_SHARE
+from llmprof.analyzers.rules.thresholds import (
+    CAPTURE_LATER,
+    EFFORT_FEW_LINES,
+    EFFORT_INFRASTRUCTURE,
+    EFFORT_REFACTOR,
+    NOISE_ERRORS,
+    NOISE_SHARE,
+)
 from llmprof.units import NS_PER_MS, format_ms
 
 __all__ = ["noise_ms", "rank"]
 
-_EFFORT: dict[Effort, int] = {"flag": 0, "few_lines": 1, "refactor": 2, "infrastructure": 3}
+_EFFORT: dict[Effort, float] = {
+    "flag": 1.0,
+    "few_lines": EFFORT_FEW_LINES.value,
+    "refactor": EFFORT_REFACTOR.value,
+    "infrastructure": EFFORT_INFRASTRUCTURE.value,
+}
+_CAPTURES = ("cuda-graphs",)
+"""Fixes that hold the loop as it is when they are made."""
 _BASIS: dict[Basis, int] = {"replay": 0, "roofline": 1, "bound": 2, "prior": 3}
 
 
@@ -37,7 +56,8 @@ def rank(recommendations: Iterable[Recommendation], facts: Facts) -> tuple[tuple
     memory = {one.id: False for one in given if one.rule in MEMORY_RULES and capacity}
     memory |= {one.id: True for one in given if one.rule == "fragmentation" and capacity}
     merged = [_quiet(one, facts, limit) for one in _merge(given)]
-    ordered = sorted(merged, key=lambda one: _key(one, memory))
+    effort = {one.id: _effort(_deciding(one, merged)) for one in merged}
+    ordered = sorted(merged, key=lambda one: _key(one, memory, effort[one.id]))
     return tuple(ordered), _combined(ordered, facts)
 
 
@@ -79,7 +99,24 @@ def _quiet(one: Recommendation, facts: Facts, limit_ms: float) -> Recommendation
     return replace(one, gain=nothing, why=f"{one.why} {reason}".strip())
 
 
-def _key(one: Recommendation, memory: Mapping[str, bool]) -> tuple[int, float, float, int, int, float, str]:
+def _worth(gain: Gain) -> float:
+    """The middle between what is sure and what is expected, ms."""
+    return (gain.low_ms + gain.expected_ms) / 2
+
+
+def _effort(one: Recommendation) -> float:
+    return _EFFORT[one.effort] * (CAPTURE_LATER.value if one.id in _CAPTURES else 1.0)
+
+
+def _deciding(one: Recommendation, others: Iterable[Recommendation]) -> Recommendation:
+    """Of the fixes of which only this or another can be done: the one that brings most, by name among equal ones."""
+    same = alternatives(one.id)
+    return max((other for other in others if other.id in same), key=lambda other: (_worth(other.gain), other.id))
+
+
+def _key(
+    one: Recommendation, memory: Mapping[str, bool], effort: float
+) -> tuple[int, float, float, float, int, float, str]:
     """Smaller comes first; `memory` are the fixes that win what the run lacks, and whether from free pieces."""
     gain = one.gain
     if one.id in memory:
@@ -87,7 +124,7 @@ def _key(one: Recommendation, memory: Mapping[str, bool]) -> tuple[int, float, f
         pieces = memory[one.id]
         group, first, second = 0, -math.inf if pieces else -float(gain.memory_bytes or 0), -gain.expected_ms
     elif gain.expected_ms > 0:
-        group, first, second = 1, -gain.expected_ms, 0.0
+        group, first, second = 1, -_worth(gain) / effort, 0.0
     else:
         group, first, second = 2, -gain.high_ms, 0.0
     width = (gain.high_ms - gain.low_ms) / gain.expected_ms if gain.expected_ms > 0 else 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -38,3 +38,8 @@ class OperationTable:
 
     def __len__(self) -> int:
         return int(self.start_ns.size)
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> OperationTable:
+        """The rows in a mask of shape (n,)."""
+        columns = {one.name: getattr(self, one.name)[chosen] for one in fields(self) if one.name != "kinds"}
+        return OperationTable(kinds=self.kinds, **columns)

@@ -58,6 +58,8 @@ class StepTimes:
     parts: Mapping[str, Int64] = field(default_factory=dict)
     tokens: Int64 | None = None
     microbatches: Int64 | None = None
+    chosen: npt.NDArray[np.bool_] | None = None
+    """The steps that stand for the run, where these are not simply all of a phase (`facts.steady`)."""
 
     def __len__(self) -> int:
         return int(self.number.size)

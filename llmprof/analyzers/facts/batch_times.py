@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,12 @@ KEPT = 512
 """Load times that are kept in their order, for the replay of the loader."""
 LEAST = 3
 """Batches that have to be known: fewer say nothing about the rest."""
+NOT_CHANCE = 5.0
+"""Workers whose means vary so many times as much as their single loads explain are not equally fast (Fisher's F, which
+chance lets exceed this in less than one of a hundred cases from 3 workers with 13 loads each on). A worker that
+shares its core with the training thread stays slow, and as batches arrive in order all have to wait for it."""
+SLOW = 1.05
+"""Less than this is not told from batches that differ by their contents, which come to the same workers by chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +47,10 @@ class BatchTimes:
     """Mean of each worker, in their order; empty where the training process makes the batches."""
     sequence_ns: tuple[float, ...]
     """The last of them at most KEPT, in the order in which they were made."""
+    paces: tuple[float, ...] = ()
+    """How many times the mean each worker takes, where they differ by more than chance; else empty."""
+    even_ns: tuple[float, ...] = ()
+    """`sequence_ns` as workers of the mean pace would have taken; empty where `paces` is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +62,10 @@ class EpochStarts:
     """Ending the one before, making the iterator with its workers, and waiting for its first batch."""
     per_step_ns: float
     """All of them, divided among the steps since."""
+    counted_ns: float = 0.0
+    """Per step that the mean is made of: how much of the mean step they are."""
+    first_load_ns: float | None = None
+    """Mean load time of the batch that an epoch begins with: that has to be made in any case."""
 
 
 def batch_times(loads: BatchLoads | None, times: StepTimes | None, rows: npt.NDArray[np.intp]) -> BatchTimes | None:
@@ -65,13 +79,33 @@ def batch_times(loads: BatchLoads | None, times: StepTimes | None, rows: npt.NDA
         chosen = during if int(during.sum()) >= LEAST else chosen
     if int(chosen.sum()) < LEAST:
         return None
-    durations, workers = loads.duration_ns[chosen], loads.worker[chosen]
+    durations, workers = loads.duration_ns[chosen].astype(np.float64), loads.worker[chosen]
     cpu = loads.cpu_ns[chosen]
-    return _summary(
-        durations.astype(np.float64),
+    paces = _paces(durations, workers)
+    summary = _summary(
+        durations,
         cpu_ns=float(cpu[cpu != NONE].mean()) if (cpu != NONE).any() else None,
         by_worker_ns=tuple(float(durations[workers == worker].mean()) for worker in np.unique(workers)),
     )
+    if paces is None:
+        return summary
+    even = durations / paces[np.searchsorted(np.unique(workers), workers)]
+    return replace(summary, paces=tuple(map(float, paces)), even_ns=tuple(map(float, even[-KEPT:])))
+
+
+def _paces(durations: npt.NDArray[np.float64], workers: npt.NDArray[np.int64]) -> npt.NDArray[np.float64] | None:
+    """Of each worker, against the mean of all, less what chance explains; None when that explains the differences."""
+    numbers, place = np.unique(workers, return_inverse=True)
+    counts = np.bincount(place)
+    if numbers.size < 2 or counts.min() < LEAST:
+        return None
+    means = np.bincount(place, durations) / counts
+    within = float(((durations - means[place]) ** 2).sum()) / (durations.size - numbers.size)
+    between = float((counts * (means - durations.mean()) ** 2).sum()) / (numbers.size - 1)
+    if between <= NOT_CHANCE * within:
+        return None
+    paces = 1.0 + (1.0 - within / between) * (means / durations.mean() - 1.0)
+    return paces if paces.max() > SLOW else None
 
 
 def in_process_times(times: StepTimes | None, rows: npt.NDArray[np.intp], fetches: float | None) -> BatchTimes | None:
@@ -97,8 +131,10 @@ def _summary(
     )
 
 
-def epoch_starts(times: StepTimes | None) -> EpochStarts | None:
-    """None when no second epoch was seen."""
+def epoch_starts(
+    times: StepTimes | None, rows: npt.NDArray[np.intp], loads: BatchLoads | None = None
+) -> EpochStarts | None:
+    """None when no second epoch was seen; `rows` are the steps that the mean is made of."""
     column = times.parts.get("epoch_start") if times is not None else None
     if times is None or column is None:
         return None
@@ -110,7 +146,24 @@ def epoch_starts(times: StepTimes | None) -> EpochStarts | None:
         count=int(later.size),
         mean_ns=float(later.mean()),
         per_step_ns=float(later.sum()) / (len(times) - int(found[0])),
+        counted_ns=float(column[rows].clip(0).sum()) / rows.size if rows.size else 0.0,
+        first_load_ns=None if loads is None else _first_load_ns(times, found[1:], loads),
     )
+
+
+def _first_load_ns(times: StepTimes, starts: npt.NDArray[np.intp], loads: BatchLoads) -> float | None:
+    """Of each epoch the batch that is handed out first: of the first that its workers begin that of the first worker.
+
+    None where no worker began one in the step that waited for it.
+    """
+    mine = loads.loader == loads.loader.min()
+    found = []
+    for step in starts.tolist():
+        begin, end = int(times.start_ns[step]), int(times.start_ns[step]) + int(times.wall_ns[step])
+        inside = np.flatnonzero(mine & (loads.start_ns >= begin) & (loads.start_ns < end))
+        if inside.size:
+            found.append(float(loads.duration_ns[inside[np.argmin(loads.worker[inside])]]))
+    return float(np.mean(found)) if found else None
 
 
 def hand_over_ns(times: StepTimes | None, rows: npt.NDArray[np.intp], fetches: float | None) -> float | None:

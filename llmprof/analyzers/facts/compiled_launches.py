@@ -2,15 +2,16 @@
 
 torch.compile fuses chains of pointwise operators and reductions; matrix products, convolutions and attention stay calls
 of their own (Ansel et al., PyTorch 2, ASPLOS 2024), so what is left follows from how many of these the step has.
+Collectives are launched by hooks or by hand, outside of the compiled code.
 """
 
 from __future__ import annotations
 
 from llmprof.analyzers.facts.kernels import KernelFacts
 
-__all__ = ["launches_left"]
+__all__ = ["EXTERN", "launches_left", "share_left"]
 
-EXTERN = ("gemm", "attention", "convolution", "communication")
+EXTERN = ("gemm", "attention", "convolution")
 """Kernels that are not generated: the compiled code calls the library as the uncompiled did."""
 FUSED_EACH = (3.0, 2.0, 1.0)
 """Generated kernels for each of those, at worst, expected, at best: at least one lies between two of them, and sums
@@ -21,6 +22,7 @@ without Python, compiled ones call every kernel from a Python wrapper, with guar
 (an assumption; 1 where eager Python costs as much)."""
 LEAST = 0.25
 """Guards, optimizer and the code outside of the compiled module stay, however much is fused (an assumption)."""
+_OUTSIDE = ("optimizer", "memcpy", "memset", "communication")
 
 
 def launches_left(kernels: KernelFacts | None) -> tuple[float, float, float] | None:
@@ -28,8 +30,12 @@ def launches_left(kernels: KernelFacts | None) -> tuple[float, float, float] | N
     if kernels is None or not kernels.count_by_class:
         return None
     counts = kernels.count_by_class
-    model = sum(counts.values()) - sum(counts.get(name, 0.0) for name in ("optimizer", "memcpy", "memset"))
-    extern = sum(counts.get(name, 0.0) for name in EXTERN)
+    model = sum(counts.values()) - sum(counts.get(name, 0.0) for name in _OUTSIDE)
+    return share_left(model, sum(counts.get(name, 0.0) for name in EXTERN))
+
+
+def share_left(model: float, extern: float) -> tuple[float, float, float] | None:
+    """The same for `model` kernels of which `extern` are calls of a library; None without such."""
     if model <= 0 or extern <= 0:
         return None
     worst, expected, best = (

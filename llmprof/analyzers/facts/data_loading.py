@@ -118,7 +118,7 @@ def loader_facts(
         needed_per_s=_needed_per_s(step, idle, fetches),
         queue_empty_share=queue_empty_share(rank.times, rows),
         hand_over_ns=hand_over_ns(rank.times, rows, fetches),
-        epochs=epoch_starts(rank.times),
+        epochs=epoch_starts(rank.times, rows, rank.loads),
         cores=rank.environment.cpu_count,
         ranks_on_node=ranks_on_node,
     )

@@ -14,7 +14,7 @@ from llmprof.timeline.events import NONE, EventTable, Kind
 from llmprof.timeline.intervals import EMPTY, Int64, Intervals
 from llmprof.timeline.timeline import RankTimeline
 
-__all__ = ["LONG_NS", "HostWork", "host_work"]
+__all__ = ["LONG_NS", "HostWork", "host_work", "long_and_short", "preparing_spans"]
 
 LONG_NS = 1_000_000
 """From here on a stretch of Python without an operator is one piece of work, not the way from operator to operator."""
@@ -48,8 +48,7 @@ def host_work(rank: RankTimeline, windows: Windows, traced: Partition | None) ->
         return None
     steps = len(windows)
     waiting = traced.spans.get("python" if traced.cpu_only else "launch", EMPTY)
-    busy = events.spans(events.rows(Kind.CPU_OP, Kind.RUNTIME)) | loader_spans(events)
-    silent = _free(busy, windows)
+    silent = _silent(rank, events, windows)
     preparing = _preparing(rank, events, windows, cpu_only=traced.cpu_only)
     known = preparing is not None
     # What a call into the driver takes there is a copy or an allocation, and has rules of its own.
@@ -67,10 +66,34 @@ def host_work(rank: RankTimeline, windows: Windows, traced: Partition | None) ->
     )
 
 
-def _free(busy: Intervals, windows: Windows) -> Intervals:
-    """What `busy` leaves, from a step before the windows (the host runs ahead) to their end."""
-    first, last = int(windows.start_ns[0]), int(windows.end_ns[-1])
-    return busy.gaps(first - (last - first), last)
+def long_and_short(rank: RankTimeline, windows: Windows) -> tuple[Intervals, Intervals]:
+    """Stretches without an operator and a runtime call outside of the work on batches: LONG_NS and more, and less."""
+    events = rank.events
+    if events is None or not events.rows(Kind.CPU_OP).size:
+        return EMPTY, EMPTY
+    silent = _silent(rank, events, windows)
+    long = _longer(silent, LONG_NS)
+    preparing = preparing_spans(rank, windows) or EMPTY
+    return long - preparing, silent - long - preparing
+
+
+def preparing_spans(rank: RankTimeline, windows: Windows) -> Intervals | None:
+    """From each fetch to the first kernel after it, without runtime calls; None where no fetch was seen."""
+    events = rank.events
+    found = None if events is None else _preparing(rank, events, windows, cpu_only=not events.rows(Kind.KERNEL).size)
+    return None if found is None or events is None else found - events.spans(events.rows(Kind.RUNTIME))
+
+
+def _silent(rank: RankTimeline, events: EventTable, windows: Windows) -> Intervals:
+    """Without an operator and a runtime call, from a step before the windows (the host runs ahead) to their end.
+
+    At that end the host may be later than the device, or earlier.
+
+    The silence before the first event is the profiler's, which starts to record, and not the program's.
+    """
+    busy = events.spans(events.rows(Kind.CPU_OP, Kind.RUNTIME)) | loader_spans(events)
+    first, last = int(windows.start_ns[0]), max(int(windows.end_ns[-1]), int(host_steps(rank, windows)[1][-1]))
+    return busy.gaps(max(first - (last - first), int(busy.starts[0])), last)
 
 
 def _preparing(rank: RankTimeline, events: EventTable, windows: Windows, *, cpu_only: bool) -> Intervals | None:

@@ -9,6 +9,10 @@ that takes G a batch and h to receive it:
     made_n     = max(made_(n - W), ordered_n) + L_n
     received_n = max(made_n, received_(n-1) + G) + h
 
+Where workers and training thread are more than the cores, those that want to run share them evenly: the same queue is
+then gone through event by event, with the CPU part of a load, and what the training thread does, stretched as long as
+that lasts. A worker that waits for a disk, or has nothing on order, takes no core from anybody.
+
 The mean distance of received_n is the step, G apart from the wait: DS-Analyzer's split of prep stalls from compute
 (Mohan et al., Analyzing and Mitigating Data Stalls in DNN Training, VLDB 2021), without the mean-rate assumption
 max(G, L/W), which knows no slow single batches.
@@ -16,12 +20,16 @@ max(G, L/W), which knows no slow single batches.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from heapq import heappop, heappush
 
-__all__ = ["batch_interval_ns", "expected_hand_over_ns"]
+__all__ = ["DEFAULT_PREFETCH", "alone_ns", "batch_interval_ns", "expected_hand_over_ns"]
 
 BATCHES = 600
 """Received batches that the mean is taken over, at least; recorded load times are repeated in their order."""
+FULL = 0.9
+"""Workers whose CPU time fills this share of the cores (but the training thread's) have waited for cores."""
 DEFAULT_PREFETCH = 2
 """PyTorch's, where workers are used and nothing is said."""
 HAND_OVER_NS, HAND_OVER_NS_PER_BYTE = 1_500_000.0, 0.2
@@ -29,14 +37,34 @@ HAND_OVER_NS, HAND_OVER_NS_PER_BYTE = 1_500_000.0, 0.2
 queue, mapping its shared memory), so much a byte (page after page of the mapping, when it is first read). The former
 is the median of what steps of seven of the recordings in sample_traces/ waited that found a batch of token ids ready
 (1.4 to 1.6 ms); the latter from benchmarks/hand_over.py (0.2 ms a MB, on a virtual machine of two cores)."""
+PINNED_HAND_OVER_NS = 200_000.0
+"""With pin_memory a thread of the training process receives and copies the batch, and the training thread takes it from
+a queue: 0.13 to 0.21 ms for batches of 3 and 13 MB beside an H200 (benchmarks/loader_model.py)."""
 
 
-def expected_hand_over_ns(batch_bytes: float | None) -> float:
+def expected_hand_over_ns(batch_bytes: float | None, *, pinned: bool = False) -> float:
     """What receiving a batch of this size from a worker will take, where there are none yet to measure it with.
 
     Without a size the part that every batch takes.
     """
+    if pinned:
+        return PINNED_HAND_OVER_NS
     return HAND_OVER_NS + HAND_OVER_NS_PER_BYTE * (batch_bytes or 0.0)
+
+
+def alone_ns(
+    loads_ns: Sequence[float], cpu_ns: float | None, workers: int | None, cores: float | None
+) -> tuple[float, ...]:
+    """Load times as a worker would have them that never waits for a core.
+
+    workers    how many there were when they were recorded; cpu_ns is the mean CPU time of a load
+
+    What of a load is not CPU time is waiting: for cores where the workers have filled them, else for a disk or network.
+    """
+    mean = sum(loads_ns) / len(loads_ns) if loads_ns else 0.0
+    if not cpu_ns or not workers or cores is None or mean <= cpu_ns or workers * cpu_ns / mean < FULL * (cores - 1):
+        return tuple(loads_ns)
+    return tuple(value * cpu_ns / mean for value in loads_ns)
 
 
 def batch_interval_ns(
@@ -48,26 +76,143 @@ def batch_interval_ns(
     hand_over_ns: float = 0.0,
     cpu_ns: float = 0.0,
     cores: float | None = None,
+    in_order: bool = True,
+    paces: Sequence[float] = (),
 ) -> float:
     """Mean time from batch to batch in the steady state; at least `rest_ns`, what the consumer does with one.
 
-    loads_ns    load times in the order in which batches were made; at least one
-    cpu_ns      CPU time of a load: it is stretched when the workers and the consumer are more than `cores`
+    loads_ns    load times in the order in which batches were made, without waiting for cores; at least one
+    cpu_ns      mean CPU time of a load, for when the workers and the training thread are more than `cores`
+    in_order    False: whichever batch is ready is received (DataLoader's in_order)
+    paces       how many times its load each worker takes, for workers that are not equally fast; with another number of
+                workers it says nothing, since these are other processes, and get other batches
 
     With 0 workers the consumer makes each batch itself.
     """
+    mean = sum(loads_ns) / len(loads_ns)
     if workers <= 0:
-        return rest_ns + sum(loads_ns) / len(loads_ns)
-    stretch = 0.0 if cores is None else max(0.0, (workers + 1) / max(cores, 1.0) - 1.0) * cpu_ns
-    ordered_ahead = prefetch * workers
-    first = 2 * ordered_ahead
+        return rest_ns + mean
+    first = 2 * prefetch * workers
     count = first + max(BATCHES, 2 * len(loads_ns))
+    each = list(paces) if len(paces) == workers else [1.0] * workers
+    if in_order and (cores is None or cpu_ns <= 0 or workers + 1 <= cores):
+        received = _received(loads_ns, rest_ns, each, prefetch, hand_over_ns, count)
+    else:
+        share = min(1.0, cpu_ns / mean) if mean > 0 else 0.0
+        queue = _Shared(loads_ns, share, each, prefetch, cores or workers + 1.0, in_order)
+        received = queue.received(rest_ns, hand_over_ns, count)
+    return (received[-1] - received[first - 1]) / (count - first)
+
+
+def _received(
+    loads_ns: Sequence[float], rest_ns: float, paces: Sequence[float], prefetch: int, hand_over_ns: float, count: int
+) -> list[float]:
+    """When each batch has been received, if everybody has a core; `paces` has one for each worker."""
+    workers = len(paces)
+    ahead = prefetch * workers
     made: list[float] = []
     received: list[float] = []
     for n in range(count):
-        begin = received[n - ordered_ahead] if n >= ordered_ahead else 0.0
+        begin = received[n - ahead] if n >= ahead else 0.0
         if n >= workers:
             begin = max(begin, made[n - workers])
-        made.append(begin + loads_ns[n % len(loads_ns)] + stretch)
+        made.append(begin + loads_ns[n % len(loads_ns)] * paces[n % workers])
         received.append(max(made[n], received[n - 1] + rest_ns if n else 0.0) + hand_over_ns)
-    return (received[-1] - received[first - 1]) / (count - first)
+    return received
+
+
+_CONSUMER = -1
+
+
+class _Shared:
+    """The queue on cores that are shared: `share` of each load is CPU time, the rest of it passes before that.
+
+    The cores are divided evenly among those that run, so all advance at the same pace: of whoever has least left to
+    do, the end is next. What one has got of a core so far is the pace summed up, `_run`.
+    """
+
+    def __init__(
+        self,
+        loads_ns: Sequence[float],
+        share: float,
+        paces: Sequence[float],
+        prefetch: int,
+        cores: float,
+        in_order: bool,
+    ) -> None:
+        self._loads, self._share, self._cores, self._in_order = loads_ns, share, max(cores, 1.0), in_order
+        self._paces = paces
+        self._now = self._run = 0.0
+        self._running: list[tuple[float, int]] = []
+        self._waiting: list[tuple[float, int]] = []
+        self._orders: list[deque[int]] = [deque() for _ in paces]
+        self._idle = [True] * len(paces)
+        self._ready: deque[int] = deque()
+        self._made_by: dict[int, int] = {}
+        self._ordered = 0
+        for _ in range(prefetch):
+            for worker in range(len(paces)):
+                self._order(worker)
+
+    def received(self, rest_ns: float, hand_over_ns: float, count: int) -> list[float]:
+        """When each of so many batches has been received."""
+        found: list[float] = []
+        receives, free = -1, True
+        while len(found) < count:
+            if free and (number := self._next(len(found))) is not None:
+                receives, free = number, False
+                heappush(self._running, (self._run + hand_over_ns, _CONSUMER))
+            who = self._advance()
+            if who != _CONSUMER:
+                continue
+            if receives < 0:
+                free = True
+                continue
+            found.append(self._now)
+            maker = self._made_by.pop(receives)
+            self._order(self._ordered % len(self._orders) if self._in_order else maker)
+            receives = -1
+            heappush(self._running, (self._run + rest_ns, _CONSUMER))
+        return found
+
+    def _next(self, number: int) -> int | None:
+        """The batch that can be received now."""
+        if not self._ready or (self._in_order and number not in self._made_by):
+            return None
+        if not self._in_order:
+            return self._ready.popleft()
+        self._ready.remove(number)
+        return number
+
+    def _order(self, worker: int) -> None:
+        self._orders[worker].append(self._ordered)
+        self._ordered += 1
+        if self._idle[worker]:
+            self._begin(worker)
+
+    def _begin(self, worker: int) -> None:
+        self._idle[worker] = not self._orders[worker]
+        if not self._idle[worker]:
+            heappush(self._waiting, (self._now + self._load(worker) * (1.0 - self._share), worker))
+
+    def _load(self, worker: int) -> float:
+        return self._loads[self._orders[worker][0] % len(self._loads)] * self._paces[worker]
+
+    def _advance(self) -> int:
+        """Go to the next end of something; who it was that got on: the consumer, or a worker."""
+        pace = min(1.0, self._cores / len(self._running)) if self._running else 1.0
+        end = self._now + (self._running[0][0] - self._run) / pace if self._running else float("inf")
+        if self._waiting and self._waiting[0][0] <= end:
+            until, worker = heappop(self._waiting)
+            self._run += (until - self._now) * pace
+            self._now = until
+            heappush(self._running, (self._run + self._load(worker) * self._share, worker))
+            return worker
+        self._run, who = heappop(self._running)
+        self._now = end
+        if who != _CONSUMER:
+            number = self._orders[who].popleft()
+            self._made_by[number] = who
+            self._ready.append(number)
+            self._begin(who)
+        return who

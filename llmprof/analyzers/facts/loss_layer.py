@@ -38,6 +38,8 @@ class LossLayer:
     """Whether a compiler fused any of it."""
     logits_bytes: float
     """Of the logits of one call."""
+    work: tuple[OperatorWork, ...] = ()
+    """The operators whose kernels take that time."""
 
 
 def loss_layer(work: Sequence[OperatorWork]) -> LossLayer | None:
@@ -62,6 +64,7 @@ def loss_layer(work: Sequence[OperatorWork]) -> LossLayer | None:
         passes=moved / (elements * size) if elements else 0.0,
         compiled=any(one.compiled for one in touching),
         logits_bytes=float(math.prod(largest) * size),
+        work=tuple(touching),
     )
 
 

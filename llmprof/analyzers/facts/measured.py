@@ -19,6 +19,7 @@ from llmprof.analyzers.facts.memory import MemoryFacts
 from llmprof.analyzers.facts.operator_facts import OperatorFacts
 from llmprof.analyzers.facts.partition import Partition
 from llmprof.analyzers.facts.spread import SoloKernel
+from llmprof.analyzers.facts.stage_work import StageWork
 from llmprof.analyzers.facts.step_table import StepTable
 from llmprof.analyzers.facts.steps import StepFacts, Windows
 from llmprof.analyzers.facts.utilization import Utilization
@@ -55,6 +56,8 @@ class RankFacts:
     host_memory: HostMemory | None = None
     table: StepTable | None = None
     logits: LogitsFacts | None = None
+    stage: StageWork | None = None
+    """Of a rank of a pipeline."""
     solo: Mapping[str, SoloKernel] = field(default_factory=dict)
     """Kernels whose calls can be compared with those of other ranks, by name."""
     died: str | None = None

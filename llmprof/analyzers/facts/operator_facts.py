@@ -20,9 +20,10 @@ from llmprof.analyzers.facts.written_norm import WrittenNorm, written_norm
 from llmprof.timeline.events import EventTable
 from llmprof.timeline.timeline import RankTimeline
 
-__all__ = ["OperatorFacts", "RecomputeFacts", "operator_facts"]
+__all__ = ["CONVERSION", "OperatorFacts", "RecomputeFacts", "operator_facts"]
 
-_CONVERSION = re.compile(r"nchwToNhwc|nhwcToNchw", re.IGNORECASE)
+CONVERSION = re.compile(r"nchwToNhwc|nhwcToNchw", re.IGNORECASE)
+"""Kernels that convert images between NCHW and NHWC."""
 
 MOST = 150
 """Operators that are kept, the longest first; the rest is counted in the sums all the same."""
@@ -39,6 +40,10 @@ class RecomputeFacts:
     result_bytes: float | None
     """What these operators return: at most this is kept when they are not recomputed. None where shapes are missing
     for a tenth of their time."""
+    product_ns: float = 0.0
+    """Device time of matrix products, convolutions and attention among them."""
+    product_bytes: float | None = None
+    """What these return, as above."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +108,7 @@ def operator_facts(rank: RankTimeline, windows: Windows | None) -> OperatorFacts
         recompute=_recompute(work),
         math_attention_ns=float(rank.events.dur[calls.rows[calls.math]].sum()) / calls.steps,
         modules=module_times(rank, windows, calls),
-        conversion_ns=_named_ns(rank.events, calls, _CONVERSION.search),
+        conversion_ns=_named_ns(rank.events, calls, CONVERSION.search),
         step_ns=windows.total_ns / len(windows),
     )
 
@@ -127,9 +132,18 @@ def _recompute(work: tuple[OperatorWork, ...]) -> RecomputeFacts | None:
     ns = sum(one.ns for one in again)
     if ns <= 0:
         return None
-    sizes = [(one, result_bytes(one.operator, one.shapes) if one.shapes else None) for one in again]
+    products = [one for one in again if one.kind in ("gemm", "attention", "convolution")]
+    return RecomputeFacts(
+        ns=ns,
+        calls=sum(one.calls for one in again),
+        result_bytes=_result_bytes(again),
+        product_ns=sum(one.ns for one in products),
+        product_bytes=_result_bytes(products),
+    )
+
+
+def _result_bytes(work: list[OperatorWork]) -> float | None:
+    sizes = [(one, result_bytes(one.operator, one.shapes) if one.shapes else None) for one in work]
     known = sum(one.ns for one, size in sizes if size is not None)
     kept = math.fsum(one.calls * size for one, size in sizes if size is not None)
-    return RecomputeFacts(
-        ns=ns, calls=sum(one.calls for one in again), result_bytes=kept if known >= 0.9 * ns else None
-    )
+    return kept if work and known >= 0.9 * sum(one.ns for one in work) else None

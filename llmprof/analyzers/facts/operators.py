@@ -29,14 +29,18 @@ from llmprof.timeline.environment import Environment
 from llmprof.timeline.events import NONE, EventTable, Kind
 from llmprof.timeline.timeline import RankTimeline
 
-__all__ = ["KernelCalls", "OperatorWork", "kernel_calls", "operator_work"]
+__all__ = ["KernelCalls", "OperatorKey", "OperatorWork", "Rows", "kernel_calls", "operator_work", "rows_by_operator"]
 
 Rows = npt.NDArray[np.intp]
+OperatorKey = tuple[str, str | None, str, bool, bool, bool]
+"""Operator, shapes, kernel class, and whether it is backward, recomputed, compiled."""
 
 _FUSED_ADAM = re.compile(r"^aten::_fused_adamw?_")
 FUSED_ADAM_BYTES = 28
 """Per fp32 parameter: the gradient read, parameter and both moments read and written."""
 
+_COMPILED = "triton_"
+"""How the names of kernels begin that torch.compile generates."""
 _ON_DEVICE = re.compile(r"DtoD|DeviceToDevice")
 """Copies within one device, as CUDA and ROCm name them."""
 
@@ -82,6 +86,11 @@ class OperatorWork:
         if self.least_ns is None or self.ns <= 0 or self.least_ns > IMPOSSIBLE * self.ns:
             return None
         return min(1.0, self.least_ns / self.ns)
+
+    @property
+    def key(self) -> OperatorKey:
+        """What tells it from the other operators of a recording."""
+        return self.operator, self.shapes, self.kind, self.backward, self.recomputed, self.compiled
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,6 +164,21 @@ def operator_work(rank: RankTimeline, calls: KernelCalls) -> tuple[OperatorWork,
     """The operators by device time, longest first."""
     events = rank.events
     assert events is not None
+    frame = _Frame(
+        events, calls, roofline_of(rank.environment.device), _results(events, calls), _parameters(rank.environment)
+    )
+    return tuple(sorted((_work(frame, group) for group in _groups(events, calls)), key=lambda one: -one.ns))
+
+
+def rows_by_operator(rank: RankTimeline, calls: KernelCalls) -> dict[OperatorKey, Rows]:
+    """The rows of the kernels (or copies) of each operator, by the key that `OperatorWork` has."""
+    events = rank.events
+    assert events is not None
+    return {_key(events, calls, group): calls.rows[group] for group in _groups(events, calls)}
+
+
+def _groups(events: EventTable, calls: KernelCalls) -> list[Rows]:
+    """Indices into `calls` of kernels that the same operator launched for the same shapes."""
     names = np.where(calls.operator == NONE, NONE, events.name[np.maximum(calls.operator, 0)]).astype(np.int64)
     flags = calls.backward.astype(np.int64) * 2 + calls.recomputed
     compiled = _compiled(events, calls.rows)
@@ -165,12 +189,21 @@ def operator_work(rank: RankTimeline, calls: KernelCalls) -> tuple[OperatorWork,
     _, first, where = np.unique(keys, axis=1, return_index=True, return_inverse=True)
     where = where.reshape(-1)  # NumPy 2.0 gives it another shape
     order = np.argsort(where, kind="stable")
-    groups = np.split(order, np.cumsum(np.bincount(where, minlength=first.size))[:-1])
-    frame = _Frame(
-        events, calls, roofline_of(rank.environment.device), _results(events, calls), _parameters(rank.environment)
+    return np.split(order, np.cumsum(np.bincount(where, minlength=first.size))[:-1])
+
+
+def _key(events: EventTable, calls: KernelCalls, group: Rows) -> OperatorKey:
+    rows, head = calls.rows[group], int(group[0])
+    operator, shape = int(calls.operator[head]), int(calls.shape[head])
+    by_class = np.bincount(calls.classes[group], weights=events.dur[rows], minlength=len(CLASSES))
+    return (
+        "" if operator == NONE else events.named(operator),
+        None if shape == NONE else calls.texts[shape],
+        CLASSES[int(by_class.argmax())],
+        bool(calls.backward[head]),
+        bool(calls.recomputed[head]),
+        events.named(int(rows[0])).startswith(_COMPILED),
     )
-    made = (_work(frame, group, compiled=bool(compiled[group[0]])) for group in groups)
-    return tuple(sorted(made, key=lambda one: -one.ns))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -212,18 +245,14 @@ def _results(events: EventTable, calls: KernelCalls) -> Results:
     return results_of((events.strings[int(name)], calls.texts[int(text)]) for name, text in pairs.T)
 
 
-def _work(frame: _Frame, group: Rows, *, compiled: bool) -> OperatorWork:
+def _work(frame: _Frame, group: Rows) -> OperatorWork:
     """One group of kernels (indices into `calls`) that the same operator launched for the same shapes."""
     events, calls, line = frame.events, frame.calls, frame.line
-    rows, head = calls.rows[group], int(group[0])
+    rows = calls.rows[group]
     dur = events.dur[rows]
-    operator = int(calls.operator[head])
-    name = "" if operator == NONE else events.named(operator)
-    shape = int(calls.shape[head])
-    text = None if shape == NONE else calls.texts[shape]
-    times = np.unique(calls.operator[group]).size if operator != NONE else 0
+    name, text, kind, backward, recomputed, compiled = _key(events, calls, group)
+    times = np.unique(calls.operator[group]).size if calls.operator[group[0]] != NONE else 0
     longest = int(events.name[rows[int(dur.argmax())]])
-    by_class = np.bincount(calls.classes[group], weights=dur, minlength=len(CLASSES))
     counted = None if text is None else flops_of(name, text, frame.results)
     number_format = _format(calls.table, longest, counted)
     flops = None if counted is None else counted[1] * times
@@ -231,14 +260,14 @@ def _work(frame: _Frame, group: Rows, *, compiled: bool) -> OperatorWork:
     per = 1 / calls.steps
     return OperatorWork(
         operator=name,
-        kind=CLASSES[int(by_class.argmax())],
+        kind=kind,
         ns=float(dur.sum()) * per,
         calls=times * per,
         kernels=group.size * per,
         shapes=text,
         number_format=number_format,
-        backward=bool(calls.backward[head]),
-        recomputed=bool(calls.recomputed[head]),
+        backward=backward,
+        recomputed=recomputed,
         compiled=compiled,
         flops=_times(flops, per),
         bytes=_times(moved, per),
@@ -263,7 +292,7 @@ def _times(value: float | None, factor: float) -> float | None:
 
 
 def _compiled(events: EventTable, rows: Rows) -> npt.NDArray[np.bool_]:
-    return names_matching(events, lambda name: name.startswith("triton_"))[events.name[rows]]
+    return names_matching(events, lambda name: name.startswith(_COMPILED))[events.name[rows]]
 
 
 def _is_wrapper(name: str) -> bool:

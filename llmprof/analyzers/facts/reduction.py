@@ -31,7 +31,9 @@ from llmprof.analyzers.facts.operator_facts import operator_facts
 from llmprof.analyzers.facts.partition import Partition, device_partition, parts_of
 from llmprof.analyzers.facts.rank_calls import RankCalls, rank_calls
 from llmprof.analyzers.facts.spread import solo_kernels
-from llmprof.analyzers.facts.step_table import step_table
+from llmprof.analyzers.facts.stage_work import stage_work
+from llmprof.analyzers.facts.steady import steady
+from llmprof.analyzers.facts.step_table import StepTable, step_table
 from llmprof.analyzers.facts.step_times import counted_steps, exposed_wait_ns, step_facts
 from llmprof.analyzers.facts.steps import StepFacts, Windows
 from llmprof.analyzers.facts.utilization import utilization
@@ -85,13 +87,15 @@ def reduce_rank(rank: RankTimeline, *, step_ms: float | None = None, compact: bo
     )
     if head.gap is not None:
         return head
+    rank = steady(rank)
     windows = windows_of(rank)
     step = step_facts(rank, windows, step_ms)
     if step is None:
         return head
     traced = _traced_partition(rank, windows)
-    measured = _measured_parts(rank, cpu_only=traced.cpu_only if traced is not None else None)
-    found = replace(head, facts=_facts(rank, windows, step, traced, measured), measured=measured)
+    table = step_table(rank)
+    measured = _measured_parts(rank, table, cpu_only=traced.cpu_only if traced is not None else None)
+    found = replace(head, facts=_facts(rank, windows, step, traced, measured, table), measured=measured)
     if traced is None or windows is None or rank.events is None:
         return found
     host = host_events(rank.events)
@@ -113,6 +117,7 @@ def _facts(
     step: StepFacts,
     traced: Partition | None,
     measured: Mapping[str, float],
+    table: StepTable | None,
 ) -> RankFacts:
     exposed = traced.detail.get("wait", 0.0) if traced is not None else None
     kernels = kernel_facts(rank, windows) if windows is not None else None
@@ -134,8 +139,9 @@ def _facts(
         operators=operator_facts(rank, windows),
         hardware=hardware_facts(rank),
         host_memory=host_memory(rank),
-        table=step_table(rank),
+        table=table,
         logits=logits_facts(rank),
+        stage=stage_work(rank, windows),
         solo=solo_kernels(rank, windows),
         died=rank.died,
         overhead_ns=rank.overhead_ns_per_step,
@@ -152,7 +158,7 @@ def _traced_partition(rank: RankTimeline, windows: Windows | None) -> Partition 
     return cpu_partition(events, windows)
 
 
-def _measured_parts(rank: RankTimeline, *, cpu_only: bool | None) -> dict[str, float]:
+def _measured_parts(rank: RankTimeline, table: StepTable | None, *, cpu_only: bool | None) -> dict[str, float]:
     """Classes that were measured on the counted steps themselves, in ns per step.
 
     The wait for data counts where the device was idle meanwhile; without a device all of it counts. Of garbage
@@ -171,7 +177,10 @@ def _measured_parts(rank: RankTimeline, *, cpu_only: bool | None) -> dict[str, f
     parts = {} if wait is None else {"wait": wait}
     for name in names:
         column = times.parts.get(name)
-        if column is not None and total > 0:
+        stall = table.stalls.get(name) if table is not None and not cpu_only else None
+        if stall is not None:
+            parts[name] = stall.counted_ns  # without the wait for work that was queued before
+        elif column is not None and total > 0:
             parts[name] = float(column[rows][column[rows] > 0].sum()) / rows.size
     pauses = None if cpu_only else collections_of(times)
     if pauses is not None and pauses.told_from_nothing:

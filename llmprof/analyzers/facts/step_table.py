@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from llmprof.analyzers.facts.steady import period_of
 from llmprof.analyzers.facts.step_times import counted_steps
 from llmprof.analyzers.facts.trend import Trend, trend_of
 from llmprof.timeline.steps import StepPhase, StepTimes
@@ -30,6 +31,10 @@ FOLLOWERS = 8
 which is one or two steps, or a few of a small model."""
 MIN_STEPS = 8
 """Fewer steps have no median to be unlike of."""
+MIN_BEFORE = 4
+"""Steps before stalls that tell the pace: fewer are a matter of chance."""
+RARE_SHARE = 0.25
+"""Of the steps: what more of them have than this is no interruption of steps that are otherwise without."""
 MOST_NAMED = 12
 PHASES = ("forward", "backward", "optimizer")
 FEW = 10
@@ -85,6 +90,8 @@ class Stall:
     counted_ns: float
     """Per step that the mean is made of: how much of the mean step it is."""
     period_steps: int | None = None
+    error_ns: float | None = None
+    """Standard error of `counted_ns`, from the costs of single stalls; None with one of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +217,7 @@ def _outliers(
         counted_excess_ns=float(excess[inside].sum()) / max(counted.size, 1),
         by_cause={name: value for name, value in by_cause.items() if value > 0},
         few_share=float(np.sort(excess)[::-1][: rows.size // FEW].sum() / excess.sum()) if excess.size else 1.0,
-        period_steps=_period(times.number[found]),
+        period_steps=period_of(times.number[found]),
         longest=tuple(
             Outlier(
                 step=int(times.number[found[i]]),
@@ -259,29 +266,38 @@ def _stalls(
         where = rows[column[rows] > 0]
         if where.size == 0:
             continue
+        pace, noise = _pace(times, rows, where, median, sigma)
         # Part of it may be the wait for work that was queued before, which the next steps give back.
-        cost = np.minimum(column[where], _net_excess(times, rows, where, median) + 2 * sigma)
+        cost = np.minimum(column[where], _net_excess(times, rows, where, pace) + 2 * noise)
+        inside = cost[np.isin(where, counted)]
         result[name] = Stall(
             count=int(where.size),
             total_ns=int(column[where].sum()),
             longest_ns=int(column[where].max()),
             per_step_ns=float(cost.sum()) / rows.size,
-            counted_ns=float(cost[np.isin(where, counted)].sum()) / max(counted.size, 1),
-            period_steps=_period(times.number[where]),
+            counted_ns=float(inside.sum()) / max(counted.size, 1),
+            period_steps=period_of(times.number[where]),
+            error_ns=float(inside.std(ddof=1)) * inside.size**0.5 / counted.size if inside.size > 1 else None,
         )
     return result
 
 
-def _period(numbers: npt.NDArray[np.int64]) -> int | None:
-    """Steps between events that come back regularly: three and more, each at a multiple of it, give or take one."""
-    gaps = np.diff(np.sort(numbers))
-    if gaps.size < 2:
-        return None
-    period = int(np.median(gaps))
-    if period < 2:
-        return None
-    off = np.abs(gaps - np.rint(gaps / period) * period)
-    return period if bool((off <= 1).all()) else None
+def _pace(
+    times: StepTimes, rows: npt.NDArray[np.intp], where: npt.NDArray[np.intp], median: float, sigma: float
+) -> tuple[float, float]:
+    """The step that training settles to between two stalls, and its robust deviation; ns.
+
+    After a stall the device has nothing queued, and steps are as short as the host makes them until the queue is full
+    again: most steps may be such ones. The last ones before the next stall are as long as all would be without stalls.
+    """
+    if where.size < 2 or where.size > RARE_SHARE * rows.size:
+        return median, sigma
+    before = np.setdiff1d(np.intersect1d(np.concatenate([where - 1, where - 2]), rows), where)
+    wall = times.wall_ns[before]
+    if before.size < MIN_BEFORE or float(np.median(wall)) <= median:
+        return median, sigma
+    pace = float(np.median(wall))
+    return pace, max(MAD_TO_SIGMA * float(np.median(np.abs(wall - pace))), LEAST_SIGMA * pace)
 
 
 def _warm_up(times: StepTimes, median: float) -> WarmUp | None:

@@ -16,7 +16,7 @@ MIN_BASELINE_STEPS = 3
 """Fewer unprofiled steps than this do not make a mean; the next best steps are used."""
 
 HISTORY_POINTS = 200
-RARE = ("checkpoint", "evaluation")
+RARE = ("checkpoint", "evaluation", "epoch_start")
 """Parts that a few steps have, as the script plans them."""
 
 
@@ -57,6 +57,8 @@ def counted_steps(times: StepTimes | None) -> npt.NDArray[np.intp]:
     """The steps that the mean is made of: the steady unprofiled ones before the burst, else those after it."""
     if times is None:
         return np.empty(0, dtype=np.intp)
+    if times.chosen is not None:
+        return np.flatnonzero(times.chosen)
     rows = times.select(StepPhase.BASELINE)
     return rows if rows.size >= MIN_BASELINE_STEPS else times.select(StepPhase.AFTER)
 
@@ -65,7 +67,8 @@ def exposed_wait_ns(times: StepTimes) -> float | None:
     """Mean wait for data with an idle device, per counted step; None when no step has a reading.
 
     The device is asked on some steps only, the host's wait is known for all: a ratio estimator, the host's mean wait
-    times the exposed share of the waits on the steps that have both.
+    times the exposed share of the waits on the steps that have both. Where an epoch starts, all of the start is a wait:
+    ending the old iterator and making the new one with its workers takes longer than any queue of the device lasts.
     """
     rows = counted_steps(times)
     exposed, waited = times.parts.get("data_wait_exposed"), times.parts.get("data_wait")
@@ -78,7 +81,13 @@ def exposed_wait_ns(times: StepTimes) -> float | None:
     mean = times.mean_part_ns("data_wait", rows)
     if both.size == 0 or total <= 0 or mean is None:
         return times.mean_part_ns("data_wait_exposed", rows)
-    return mean * min(1.0, float(exposed[both].sum()) / total)
+    share = min(1.0, float(exposed[both].sum()) / total)
+    starts = times.parts.get("epoch_start")
+    if starts is None:
+        return mean * share
+    begun = rows[starts[rows] > 0]
+    # The wait for its first batch is in both.
+    return mean * share + float((starts[begun] - share * waited[begun].clip(0, starts[begun])).sum()) / rows.size
 
 
 def _from_times(times: StepTimes, rows: npt.NDArray[np.intp], traced: float | None) -> StepFacts:
@@ -115,6 +124,9 @@ def _noise_ns(times: StepTimes, rows: npt.NDArray[np.intp]) -> float | None:
         if column is not None:
             rest -= np.maximum(column[rows], 0)
     waits = times.parts.get("data_wait")
+    starts = times.parts.get("epoch_start")
+    if waits is not None and starts is not None:
+        waits = np.where(starts > 0, 0, waits)  # in the start already
     least = rest.std(ddof=1)
     if waits is not None:
         # A host that waits for the device anyway gives back what it waited for a batch: then the step varies less.

@@ -47,6 +47,9 @@ class WrittenAttention:
     kernel."""
     calls: float
     """Softmax calls forward."""
+    work: tuple[OperatorWork, ...] = ()
+    """The operators whose kernels take that time; copies: what the driver copied for them within the device."""
+    copies: tuple[OperatorWork, ...] = ()
 
 
 def written_attention(work: Sequence[OperatorWork], copies: Sequence[OperatorWork] = ()) -> WrittenAttention | None:
@@ -80,6 +83,8 @@ def written_attention(work: Sequence[OperatorWork], copies: Sequence[OperatorWor
         masked=any(one.operator in _MASKING for one in touching),
         causal=any(one.operator in _MASKING and _has_square_mask(one, scores) for one in touching),
         calls=sum(one.calls for one in softmax if not one.backward),
+        work=(*touching, *laid),
+        copies=tuple(cloned),
     )
 
 

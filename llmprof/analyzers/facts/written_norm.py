@@ -32,6 +32,8 @@ class WrittenNorm:
     backward: bool
     """Whether the step has their backward."""
     width: int
+    work: tuple[OperatorWork, ...] = ()
+    """The operators whose kernels take that time."""
 
 
 def written_norm(work: Sequence[OperatorWork]) -> WrittenNorm | None:
@@ -55,6 +57,7 @@ def written_norm(work: Sequence[OperatorWork]) -> WrittenNorm | None:
         forward_bytes=sum(one.calls * by_rows.get(operands.dims[0][:-1], 0) for one, operands in forward),
         backward=any(one.backward and not one.recomputed for one in parts),
         width=max(inputs, key=math.prod)[-1],
+        work=tuple(parts),
     )
 
 

@@ -2,7 +2,8 @@
 
 Every event that the profiler records of the host costs time; device work keeps its length. So each stretch of host
 work shrinks by `cost x events recorded in it`, never below zero. Where a believable cost is not enough, the host as a
-whole is stretched (a process under a profiler also runs its own Python slower). Both are fitted on one number, the
+whole is stretched (a process under a profiler also runs its own Python slower), and where the traced steps are the
+shorter ones the host was slower in the others: other processes, other clocks. Both are fitted on one number, the
 unprofiled mean step. A step that does not depend on the host tells nothing about them: then a usual cost is taken.
 """
 
@@ -34,6 +35,12 @@ _BUSY_CORNER = 0.02
 MOST_SLOWER = 1.25
 """A device that the recording's late host lets idle is quicker than one that never rests: collectives have it to
 themselves, and its clocks stay higher. A step that would need more than this is not explained by that (assumption)."""
+MOST_SLOWER_HOST = 1.5
+"""A host that took longer than so many times what it took in the traced steps did something else in the others."""
+_COST_NOISE = 0.1
+"""Costs of an event that differ by less are the same: those told by phases of one recording differ as much."""
+_FOLLOWS = 0.5
+"""Of what the host gets longer, so much at least has to make a step longer that is said to be long for its host."""
 _TOLERANCE = 0.002
 """Of the step: closer than this nothing is gained by fitting on."""
 _MOST_TRIES = 24
@@ -84,8 +91,9 @@ def fit(
 
     seen    what the unprofiled steps showed besides their length
     """
-    found = _fitted(graph, step_ns, predict, launch_weight, seen or Seen())
-    return replace(found, launch_weight=launch_weight)
+    seen = seen or Seen()
+    found = replace(_fitted(graph, step_ns, predict, launch_weight, seen), launch_weight=launch_weight)
+    return _slower_host(graph, step_ns, predict, found, seen) or found
 
 
 def slower_device(
@@ -145,6 +153,35 @@ def _fitted(
         return Distortion(cost_ns=MAX_COST_NS, stretch=MAX_STRETCH, fitted=True, error=stretched / step_ns - 1)
     stretch = _solve(lambda value: at(MAX_COST_NS, value), step_ns, (1.0, fastest), (MAX_STRETCH, stretched), close)
     return Distortion(cost_ns=MAX_COST_NS, stretch=stretch, fitted=True, error=at(MAX_COST_NS, stretch) / step_ns - 1)
+
+
+def _slower_host(
+    graph: Graph, step_ns: float, predict: Callable[[Graph], float], found: Distortion, seen: Seen
+) -> Distortion | None:
+    """The cost that the host's phases tell, with a host that was slower in the unprofiled than in the traced steps.
+
+    None where `found` explains the step with at least that cost, where the device was not seen to run dry, where
+    collectives may be what was slower, and where the step hardly follows the host.
+    """
+    if not seen.host_late or found.stretch != 1 or (graph.kind == NodeKind.MEETING).any():
+        return None
+    short = not found.fitted and (found.error or 0.0) < -_BUSY_CORNER
+    told = seen.least_cost_ns
+    if not short and found.cost_ns >= (1 - _COST_NOISE) * told:
+        return None
+    for cost in dict.fromkeys((told, 0.0) if short else (told,)):
+
+        def at(stretch: float, cost: float = cost) -> float:
+            other = Distortion(cost_ns=cost, stretch=stretch, launch_weight=found.launch_weight)
+            return predict(relieved(graph, other))
+
+        high, low = (1 / MOST_SLOWER_HOST, at(1 / MOST_SLOWER_HOST)), (1.0, at(1.0))
+        if low[1] < (1 - _BUSY_CORNER) * step_ns <= step_ns <= high[1]:
+            stretch = _solve(at, step_ns, high, low, _TOLERANCE * step_ns)
+            if step_ns / low[1] - 1 < _FOLLOWS * (1 / stretch - 1):
+                continue
+            return replace(found, cost_ns=cost, stretch=stretch, fitted=True, error=at(stretch) / step_ns - 1)
+    return None
 
 
 def _assumed(plain: float, step_ns: float, at: Callable[[float], float]) -> Distortion:

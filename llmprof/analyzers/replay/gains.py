@@ -7,12 +7,14 @@ the step waits for instead.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from llmprof.analyzers.diagnosis import Combined, Gain, Recommendation
+from llmprof.analyzers.diagnosis import Combined, Gain, Recommendation, Sharing
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.replay.model import FAITHFUL, model_of
+from llmprof.analyzers.replay.beside import STALL_DOUBT
+from llmprof.analyzers.replay.model import FAITHFUL, model_of, sharing_of
 from llmprof.analyzers.replay.transforms.loader import FIXES as LOADER_FIXES
 from llmprof.analyzers.replay.transforms.registry import transforms_by_fix
 from llmprof.analyzers.replay.transforms.transfers import FIXES as TRANSFER_FIXES
@@ -25,9 +27,12 @@ __all__ = ["Replays", "alternatives", "replays_of"]
 NOTHING_SHARE = 0.005
 """A step that gets shorter by less than this has not got shorter."""
 MOST_OF_STEP = 0.5
-_RULE_KNOWS = {"larger-batch", "ddp-bucket-size", "pin-memory"}
+_RULE_KNOWS = {"larger-batch", "ddp-bucket-size", "pin-memory", "more-microbatches", "balance-stages"}
 """One changes what a step is; for the second the rule fills buckets anew, gradient by gradient, which is more exact; of
-the last the rule knows the copy's rate and the thread that pins, and the replay only the wait in the call."""
+the third it knows the copy's rate and the thread that pins, and the replay only the wait in the call; for the last two
+the rules play the schedule of all stages, and the graph only follows what that comes to."""
+_OF_STALLS = {"gc-policy", "async-checkpoint", "evaluate-less-often"}
+"""What these shorten lies beside the traced steps, and the replay knows how long a step without it is."""
 NOISE_ERRORS = 2.0
 """Standard errors within which a mean lies (95 %)."""
 _ALTERNATIVES = (
@@ -39,6 +44,8 @@ _ALTERNATIVES = (
     {"repair-straggler", "balance-batches"},
 )
 """Of each of these only one can be done."""
+_NOT_YET = re.compile(r"No gain is expected yet: .*?\(.*?\)\.")
+"""What a rule says of a step that waits for its host; a replay knows better."""
 _WAITS_FOR = {
     "compute": "the kernels of the device",
     "communication": "collectives",
@@ -63,6 +70,11 @@ class Replays:
     error: float | None = None
     note: str | None = None
     doubtful: bool = False
+
+    @property
+    def sharing(self) -> Sharing | None:
+        """What the replay knows of the cost of sharing the device."""
+        return None if self.what_if is None else sharing_of(self.what_if.model)
 
     def warnings(self, recommendations: Iterable[Recommendation]) -> tuple[str, ...]:
         """What a reader of these has to know: that a replay was possible, and is not to be trusted."""
@@ -102,17 +114,21 @@ class Replays:
 
     def _improved(self, one: Recommendation) -> Recommendation:
         known = transforms_by_fix()
+        if self.what_if is not None and one.id in _OF_STALLS:
+            one = self._capped(one)
         if self.what_if is None or one.id not in known or one.id in _RULE_KNOWS or one.gain.expected_ms < 0:
             return one
         found = self.what_if.predict(_all_of(one))
         if one.id in found.left_out:
             return one
-        step = self.what_if.model.step_ns
+        step, told = self.what_if.model.step_ns, _NOT_YET.sub("", one.why).strip()
         if step - found.step_ns > NOTHING_SHARE * step:
-            return self._agreed(one, replace(one, gain=_gain(one.gain, found, step, self._chance_ns(one.id))))
+            gain = _gain(one.gain, found, step, self._chance_ns(one.id))
+            return self._agreed(one, replace(one, gain=gain, why=told))
         waits = self.what_if.path(self.what_if.outcome(found.fixes))
         slowest = max(waits, key=lambda name: waits[name])
-        why = f"{one.why} No gain: replayed with it, the step still waits for {_WAITS_FOR[slowest]}.".strip()
+        why = f"{told} No gain: replayed with it, the step still waits for {_WAITS_FOR[slowest]}.".strip()
+        untold = one.gain.basis == "prior"  # the rule itself expects nothing: it only knows what is possible
         high = max(step - found.least_ns, 0.0) / NS_PER_MS
         nothing = replace(
             one.gain,
@@ -121,9 +137,25 @@ class Replays:
             high_ms=high,
             step_ms_after=step / NS_PER_MS,
             speedup=1.0,
-            basis="replay",
+            basis="prior" if untold else "replay",
         )
-        return self._agreed(one, replace(one, gain=nothing, why=why))
+        return self._agreed(one, replace(one, gain=nothing, why=one.why if untold else why))
+
+    def _capped(self, one: Recommendation) -> Recommendation:
+        """The recommendation against a stall with no more than what the step takes beyond its replay without stalls."""
+        assert self.what_if is not None
+        model, gain = self.what_if.model, one.gain
+        most = (model.stalls_ns - model.epochs_ns) / NS_PER_MS
+        if not 0 < most < gain.expected_ms:
+            return one
+        step = model.step_ns / NS_PER_MS
+        low = min(gain.low_ms, (1 - STALL_DOUBT) * most)
+        return replace(
+            one,
+            gain=replace(
+                gain, expected_ms=most, low_ms=low, step_ms_after=step - most, speedup=step / max(step - most, 1e-9)
+            ),
+        )
 
     def _agreed(self, one: Recommendation, replayed: Recommendation) -> Recommendation:
         """The replayed recommendation, unless what was measured speaks against it.

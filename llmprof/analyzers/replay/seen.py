@@ -137,7 +137,7 @@ def _idle_share(rank: RankTimeline) -> float | None:
 def _least_cost(
     rank: RankTimeline, graph: Graph, place: int, relieve: Callable[[float], Graph], most_cost_ns: float
 ) -> float:
-    """The cost with which the host's work shrinks as much as its phases did without the profiler: forward, and all.
+    """The cost with which the host's work shrinks as its phases did without the profiler: forward, backward, and all.
 
     A phase that waits for a full queue is longer than the host's work: the true cost may be higher, never lower.
     """
@@ -152,6 +152,8 @@ def _least_cost(
     if optimizing.size:
         forward = calls[(lanes == np.bincount(optimizing).argmax()) & (region == Region.OTHER)]
         found.append(_shrunk(forward, plain[0] / traced[0], relieve, most_cost_ns))
+        backward = calls[lanes != np.bincount(optimizing).argmax()]
+        found.append(_shrunk(backward, plain[1] / traced[1], relieve, most_cost_ns))
     return max(found)
 
 

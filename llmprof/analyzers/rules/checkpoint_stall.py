@@ -78,7 +78,7 @@ def _in_background(facts: Facts, stall: Stall) -> Recommendation:
         "before the next one; or copy the state to pinned host memory and torch.save it in a thread",
         gain=gain(
             facts,
-            expected_ns=min(thresholds.ASYNC_EXPECTED.value * held, rest),
+            expected_ns=thresholds.ASYNC_EXPECTED.value * min(held, rest),
             low_ns=thresholds.ASYNC_LOW.value * min(held, rest),
             high_ns=beside,
             at_most_ns=beside,

@@ -25,10 +25,9 @@ Verify:
 
 from __future__ import annotations
 
-import re
-
+from llmprof.analyzers.facts.faster_kernels import layout_savings, nchw_norms
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.operators import OperatorWork
+from llmprof.analyzers.facts.saving import sum_of
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend
@@ -51,9 +50,6 @@ RULE = Rule(
     ),
 )
 
-_NORM = re.compile(r"batch_norm_(collect_statistics|transform_input|backward(_reduce|_elemt)?)_kernel")
-"""PyTorch's kernels for NCHW; those for channels_last say so before `_kernel`."""
-
 
 def evaluate(facts: Facts) -> Judgement:
     """Judge the layout of the convolutions of the critical rank."""
@@ -63,24 +59,21 @@ def evaluate(facts: Facts) -> Judgement:
     if not any("conv" in one.operator or one.kind == "convolution" for one in operators.work):
         return RULE.not_applicable("The step has no convolutions.")
     total = operators.conversion_ns
-    # Only conversions tell that the convolutions would rather read channels_last: not all libraries' do.
-    norms = [one for one in operators.work if total > 0 and _is_norm(one)]
+    norms, saving = nchw_norms(operators), sum_of(layout_savings(operators))
     norm_ns = sum(one.ns for one in norms)
-    gap = sum(max(0.0, one.ns - (one.best_ns or one.ns)) for one in norms)
-    expected = total + gap * thresholds.LAYOUT_NORM.value
     figures = [
         evidence.share("conversions between layouts", facts, total, thresholds.CONVERSIONS, source="kernel names"),
         evidence.time("batch norms in NCHW", norm_ns, source="kernel names", rank=facts.critical.rank),
-        evidence.time("of it above their traffic", gap, source="roofline", rank=facts.critical.rank),
+        evidence.time("of it above their traffic", saving.high_ns - total, source="roofline", rank=facts.critical.rank),
     ]
-    if expected < thresholds.CONVERSIONS.value * facts.step.mean_ns:
+    if saving.expected_ns < thresholds.CONVERSIONS.value * facts.step.mean_ns:
         return RULE.passed(f"Conversions between layouts take {format_ns(total)} of the step.", evidence=figures)
     estimate, late = kernel_gain(
         facts,
-        low_ns=gap * thresholds.LAYOUT_NORM_LOW.value,
-        expected_ns=expected,
-        high_ns=total + gap,
-        at_most_ns=total + gap,
+        low_ns=saving.low_ns,
+        expected_ns=saving.expected_ns,
+        high_ns=saving.high_ns,
+        at_most_ns=saving.high_ns,
     )
     fix = recommend(
         "channels-last",
@@ -102,8 +95,3 @@ def evaluate(facts: Facts) -> Judgement:
         evidence=figures,
         recommendations=[fix],
     )
-
-
-def _is_norm(one: OperatorWork) -> bool:
-    """A 16-bit batch norm over images in NCHW; in fp32 that is the layout that convolutions read as well."""
-    return one.number_format in ("bf16", "fp16") and bool(_NORM.search(one.kernel))

@@ -83,7 +83,8 @@ def _fix(facts: Facts, epochs: EpochStarts) -> Recommendation | None:
         return None  # without workers the start is the first batch, and that is the matter of input-starvation
     if settings.persistent_workers:
         return _one_epoch(facts, epochs)
-    first = loader.times.p50_ns if loader.times is not None else 0.0
+    usual = loader.times.p50_ns if loader.times is not None else 0.0
+    first = usual if epochs.first_load_ns is None else epochs.first_load_ns
     top = epochs.per_step_ns
     # The first batch of an epoch has to be made in any case: nothing was on order for it.
     saved = top * max(0.0, 1.0 - first / epochs.mean_ns)

@@ -125,7 +125,7 @@ _TABLE = (
     _fix("accumulate-gradients", "few_lines", "communication host",
          "Synchronise and update once per several micro-steps.",
          "Changes the effective batch size unless the micro-batch shrinks."),
-    _fix("drop-recompute", "few_lines", "compute",
+    _fix("drop-recompute", "flag", "compute",
          "Stop recomputing activations.",
          "Takes more memory."),
     _fix("selective-recompute", "few_lines", "compute",
@@ -260,8 +260,11 @@ def recommend(
     watch: str,
     requires: tuple[str, ...] = (),
     risk: str | None = None,
+    effort: Effort | None = None,
 ) -> Recommendation:
-    """One recommendation with the effort and the risk of the table; `watch` is the part of the step that should fall.
+    """One recommendation; `watch` is the part of the step that should fall.
+
+    Effort and risk are those of the table unless the rule knows better for this run.
 
     Raises KeyError for an id that is not in the table.
     """
@@ -275,7 +278,7 @@ def recommend(
         gain=gain,
         verify=_verify(facts, fix, watch),
         requires=requires,
-        effort=known.effort,
+        effort=known.effort if effort is None else effort,
         risk=known.risk if risk is None else risk,
     )
 

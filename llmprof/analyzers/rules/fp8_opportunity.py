@@ -24,8 +24,8 @@ Verify:
 
 from __future__ import annotations
 
+from llmprof.analyzers.facts.faster_kernels import FP8_CAPABILITY, fp8_saving
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.operators import OperatorWork
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend
@@ -50,8 +50,6 @@ RULE = Rule(
     ),
 )
 
-FP8_CAPABILITY = (8, 9)
-
 
 def evaluate(facts: Facts) -> Judgement:
     """Judge the linear layers of the critical rank."""
@@ -63,8 +61,8 @@ def evaluate(facts: Facts) -> Judgement:
         return RULE.no_data("The GPU's generation is not recorded.")
     if capability < FP8_CAPABILITY:
         return RULE.not_applicable("This GPU has no fp8 tensor cores.")
-    linear = [one for one in operators.work if _is_linear(one)]
-    total = sum(one.ns for one in linear)
+    saving = fp8_saving(operators)
+    linear, total = saving.work, saving.ns
     reached = sum(one.ns * (one.efficiency or 0.0) for one in linear) / total if total > 0 else 0.0
     figures = [
         evidence.share("linear layers in 16 bits", facts, total, thresholds.LINEAR_SHARE, source="trace"),
@@ -77,8 +75,14 @@ def evaluate(facts: Facts) -> Judgement:
             f"Linear layers in 16 bits take {share} of the step at {format_percent(reached)} of the peak.",
             evidence=figures,
         )
-    high = total * (1 - 1 / thresholds.FP8_SPEEDUP.value)
-    estimate, late = device_gain(facts, low_ns=0.0, expected_ns=0.0, high_ns=high, at_most_ns=total, basis="prior")
+    estimate, late = device_gain(
+        facts,
+        low_ns=saving.low_ns,
+        expected_ns=saving.expected_ns,
+        high_ns=saving.high_ns,
+        at_most_ns=total,
+        basis="prior",
+    )
     fix = recommend(
         "fp8",
         rule=RULE.id,
@@ -100,7 +104,3 @@ def evaluate(facts: Facts) -> Judgement:
         recommendations=[fix],
         severity="info",
     )
-
-
-def _is_linear(one: OperatorWork) -> bool:
-    return one.kind == "gemm" and one.number_format in ("bf16", "fp16") and one.memory_limited is False

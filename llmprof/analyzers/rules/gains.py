@@ -26,12 +26,17 @@ def part_ns(facts: Facts, *names: str) -> float:
 
 
 def input_wait_ns(rank: RankFacts) -> float:
-    """Idle ns per step while the launching thread is inside the loader; exposed input copies are not part of it."""
-    partition = rank.partition
+    """Idle ns per step while the launching thread is inside the loader; exposed input copies are not part of it.
+
+    Starts of epochs are not either, where workers make the batches: they do not set the pace of the other steps.
+    """
+    partition, loader = rank.partition, rank.loader
     if partition is None:
         return 0.0
     if "wait" in partition.detail:
-        return partition.detail["wait"]
+        worked = loader is not None and loader.in_process is False
+        starts = loader.epochs.counted_ns if worked and loader is not None and loader.epochs is not None else 0.0
+        return max(0.0, partition.detail["wait"] - starts)
     return max(0.0, partition.parts.get("data", 0.0) - partition.detail.get("input_copy", 0.0))
 
 

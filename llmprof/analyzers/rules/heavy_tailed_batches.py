@@ -90,13 +90,17 @@ def evaluate(facts: Facts) -> Judgement:
 
 def _even(found: InputNeed, times: BatchTimes) -> InputNeed:
     """The same loader with every batch taking the mean."""
-    even = replace(times, sequence_ns=(times.mean_ns,))
+    even = replace(times, sequence_ns=(times.mean_ns,), even_ns=(), paces=())
     return replace(found, loader=replace(found.loader, times=even))
 
 
 def _fixes(facts: Facts, found: InputNeed, cost_ns: float) -> list[Recommendation]:
     now, deeper = found.prefetch, DEEPER * found.prefetch
     saved = deeper_queue_ns(found)
+    settings = found.loader.settings
+    # Not a fix of its own: it changes which samples come when, and with them a run that is to be repeated exactly.
+    may = settings is not None and settings.in_order is True
+    any_order = "; where the order of batches does not matter, DataLoader(in_order=False)" if may else ""
     result = []
     if saved > thresholds.NOISE_SHARE.value * facts.step.mean_ns:
         result.append(
@@ -125,7 +129,8 @@ def _fixes(facts: Facts, found: InputNeed, cost_ns: float) -> list[Recommendatio
             facts=facts,
             action="Put samples of similar cost into one batch, and prepare the slowest ones before training",
             why="A batch takes as long as its slowest samples make it.",
-            how="a batch_sampler that sorts by length or size within chunks; decode the largest files offline",
+            how="a batch_sampler that sorts by length or size within chunks; decode the largest files offline"
+            + any_order,
             gain=gain(facts, expected_ns=cost_ns / 2, low_ns=0.0, high_ns=cost_ns, at_most_ns=cost_ns),
             watch="the data part",
         )

@@ -13,8 +13,10 @@ How it is measured:
     Waiting that happens behind running kernels costs nothing and is not counted. At least ceil(time to make a batch /
     rest of the step) workers are needed. Where the time of every batch was recorded, the loader is replayed with that
     number and more, until the wait is gone: workers take turns, batches arrive in order, and one slow batch holds up
-    all. The number advised is that plus 1, at most the cores per rank. Without such times the wait that is left is
-    max(0, time to make a batch / workers - rest of the step).
+    all; where they are more than the cores, with the training thread, they share these. The number advised is that plus
+    1, at most the cores per rank. Without such times the wait that is left is max(0, time to make a batch / workers -
+    rest of the step). Where cores are short, the replay says what it saves if half of the CPU time of a batch is spent
+    before training (offline-preprocessing), or half of its waiting for storage is gone (packed-dataset).
 
 Does not apply when:
     Nothing waits for a loader: synthetic input, or batches already on the device.
@@ -46,6 +48,7 @@ from llmprof.analyzers.rules.loader_sizing import (
     fast_enough,
     input_need,
     left_ns,
+    less_work_ns,
     wanted_workers,
 )
 from llmprof.units import format_ms, format_ns, format_percent, ms
@@ -254,30 +257,35 @@ def _less_work(facts: Facts, found: InputNeed) -> list[Recommendation]:
     # The device's own work stays in any case.
     rest = facts.step.mean_ns - part_ns(facts, "compute", "communication")
     most = min(found.wait_ns + _hidden_ns(facts, found) + chance_ns(found), max(rest, found.wait_ns))
-    estimate = gain(
-        facts,
-        expected_ns=thresholds.PREPROCESSING_SHARE.value * found.wait_ns,
-        low_ns=0.0,
-        high_ns=most,
-        at_most_ns=most,
-    )
+    share = thresholds.PREPROCESSING_SHARE.value
     cores = f"{found.cores} cores per rank" if found.cores else "the cores of this machine"
     why = f"More workers do not help beyond {cores}; the work per batch has to become smaller."
     texts = (
         (
             "offline-preprocessing",
+            less_work_ns(found, share, "cpu"),
             f"Prepare the samples once, before training{found.where}",
             "Tokenise, decode and resize in a separate job and store the results; let the dataset only read them.",
         ),
         (
             "packed-dataset",
+            less_work_ns(found, share, "other"),
             f"Store the samples in large sequential files{found.where}",
             "Write shards (memory-mapped token arrays, WebDataset, MosaicML Streaming, Arrow) and read them in order.",
         ),
     )
     return [
-        recommend(fix, rule=RULE.id, facts=facts, action=action, why=why, how=how, gain=estimate, watch="the data part")
-        for fix, action, how in texts
+        recommend(
+            fix,
+            rule=RULE.id,
+            facts=facts,
+            action=action,
+            why=why,
+            how=how,
+            gain=gain(facts, expected_ns=saved, low_ns=0.0, high_ns=most, at_most_ns=most),
+            watch="the data part",
+        )
+        for fix, saved, action, how in texts
     ]
 
 

@@ -34,7 +34,7 @@ from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import data_late_weight, gain, part_ns
-from llmprof.analyzers.rules.host_waits import HostWaits, host_waits
+from llmprof.analyzers.rules.host_waits import HostWaits, host_waits, reduced_by_hand
 from llmprof.analyzers.rules.optimizer_time import optimizer_host_time
 from llmprof.units import format_count, format_ns, format_percent
 
@@ -145,7 +145,9 @@ def _graphs(facts: Facts, reach_ns: float, compiled: bool) -> Recommendation:
     blocked = syncs > thresholds.GRAPH_SYNCS.value
     weight, late = data_late_weight(facts)
     several = (facts.world_size or facts.critical.environment.world_size or 1) > 1
-    expected = thresholds.GRAPHS_DISTRIBUTED if several else thresholds.GRAPHS_EXPECTED
+    # Gradients that are reduced by hand, after the backward pass, do not stand inside the model.
+    broken = several and not reduced_by_hand(facts)
+    expected = thresholds.GRAPHS_DISTRIBUTED if broken else thresholds.GRAPHS_EXPECTED
     why = "A graph replays all its kernels with one launch, so the host no longer has to keep up with each."
     if blocked:
         why += f" {format_count(syncs)} host syncs per step break the graph; take them out first."

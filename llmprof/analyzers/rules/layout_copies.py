@@ -24,12 +24,9 @@ Verify:
 
 from __future__ import annotations
 
-import math
-
+from llmprof.analyzers.facts.faster_kernels import copy_savings, is_cast
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.op_bytes import operands_of
-from llmprof.analyzers.facts.operator_facts import OperatorFacts
-from llmprof.analyzers.facts.operators import OperatorWork
+from llmprof.analyzers.facts.saving import sum_of
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend
@@ -58,9 +55,9 @@ def evaluate(facts: Facts) -> Judgement:
     operators = operators_of(RULE, facts)
     if isinstance(operators, Judgement):
         return operators
-    copies = [one for one in operators.work if _is_copy(one) and not _of_another_rule(one, operators)]
-    casts = [one for one in copies if _is_cast(one)]
-    cast_ns, total = sum(one.ns for one in casts), sum(one.ns for one in copies)
+    savings = copy_savings(operators)
+    copies, saving = [one for some in savings for one in some.work], sum_of(savings)
+    cast_ns, total = sum(one.ns for one in copies if is_cast(one)), saving.ns
     moved_ns = total - cast_ns
     figures = [
         evidence.share("copies", facts, total, thresholds.COPY_SHARE, source="trace"),
@@ -71,9 +68,9 @@ def evaluate(facts: Facts) -> Judgement:
         return RULE.passed(f"Copies within the device take {format_ns(total)} of the step.", evidence=figures)
     estimate, late = kernel_gain(
         facts,
-        low_ns=0.0,
-        expected_ns=moved_ns * thresholds.COPY_AVOIDABLE.value,
-        high_ns=total,
+        low_ns=saving.low_ns,
+        expected_ns=saving.expected_ns,
+        high_ns=saving.high_ns,
         at_most_ns=total,
     )
     fix = recommend(
@@ -96,24 +93,3 @@ def evaluate(facts: Facts) -> Judgement:
         evidence=figures,
         recommendations=[fix],
     )
-
-
-def _is_copy(one: OperatorWork) -> bool:
-    return one.operator in ("aten::copy_", "aten::cat", "aten::stack") and not one.compiled and bool(one.shapes)
-
-
-def _is_cast(one: OperatorWork) -> bool:
-    types = operands_of(one.shapes or "").types
-    return one.operator == "aten::copy_" and len(types) > 1 and types[0] != types[1]
-
-
-def _of_another_rule(one: OperatorWork, operators: OperatorFacts) -> bool:
-    """Copies of logits and of attention scores."""
-    loss, attention = operators.loss, operators.attention
-    for dims in operands_of(one.shapes or "").dims:
-        logits = loss is not None and math.prod(dims) == loss.tokens * loss.vocabulary
-        if loss is not None and logits and (len(dims) == 1 or dims[-1] == loss.vocabulary):
-            return True
-        if attention is not None and dims[-2:] == (attention.queries, attention.keys) and len(dims) > 2:
-            return True
-    return False

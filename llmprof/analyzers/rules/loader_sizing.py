@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from llmprof.analyzers.facts.batch_times import BatchTimes
 from llmprof.analyzers.facts.data_loading import LoaderFacts
-from llmprof.analyzers.facts.loader_model import DEFAULT_PREFETCH, batch_interval_ns, expected_hand_over_ns
+from llmprof.analyzers.facts.loader_model import DEFAULT_PREFETCH, alone_ns, batch_interval_ns, expected_hand_over_ns
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import thresholds
 
@@ -18,6 +21,7 @@ __all__ = [
     "fast_enough",
     "input_need",
     "left_ns",
+    "less_work_ns",
     "wanted_workers",
 ]
 
@@ -91,7 +95,8 @@ def _hand_over_ns(facts: Facts, loader: LoaderFacts, workers: int | None, fetche
         return loader.hand_over_ns or 0.0
     copies = facts.critical.copies
     copied = copies.pageable_to_device.bytes + copies.pinned_to_device.bytes if copies is not None else None
-    return expected_hand_over_ns(None if copied is None else copied / fetches)
+    pinned = loader.settings is not None and loader.settings.pin_memory is True
+    return expected_hand_over_ns(None if copied is None else copied / fetches, pinned=pinned)
 
 
 def _own_cores(facts: Facts, loader: LoaderFacts, cores: int | None) -> int | None:
@@ -130,18 +135,49 @@ def wanted_workers(found: InputNeed) -> int | None:
 def left_ns(found: InputNeed, workers: int, prefetch: int | None = None) -> float:
     """The wait per step that stays with this many workers; by a replay where single batches were measured."""
     times = found.loader.times
-    fetches = found.loader.fetches_per_step or 1.0
     if times is None:
         return max(found.receiving_ns, (found.need_ns or 0.0) / max(workers, 1) - found.rest_ns)
+    return _replayed_ns(found, _alone(found, times), times.cpu_ns or 0.0, workers, prefetch or found.prefetch)
+
+
+def less_work_ns(found: InputNeed, share: float, part: Literal["cpu", "other"]) -> float:
+    """What is saved if this share of the workers' CPU time, or of their waiting for storage, is gone.
+
+    Of the wait itself, where nobody measured single batches or the training process makes them.
+    """
+    times = found.loader.times
+    if times is None or not found.workers:
+        return share * found.wait_ns
+    loads = _alone(found, times)
+    mean = sum(loads) / len(loads)
+    cpu = mean if times.cpu_ns is None else min(times.cpu_ns, mean)
+    gone = share * (cpu if part == "cpu" or times.cpu_ns is None else mean - cpu) / mean if mean > 0 else 0.0
+    kept = tuple((1.0 - gone) * load for load in loads)
+    cpu_left = (times.cpu_ns or 0.0) * (1.0 - share if part == "cpu" else 1.0)
+    now = left_ns(found, found.workers)
+    left = _replayed_ns(found, kept, cpu_left, found.workers, found.prefetch)
+    # The share of the replayed wait that goes, of the recorded one: they differ by what the sample of loads is off.
+    return found.wait_ns * max(0.0, 1.0 - left / now) if now > 0 else 0.0
+
+
+def _alone(found: InputNeed, times: BatchTimes) -> tuple[float, ...]:
+    return alone_ns(times.even_ns or times.sequence_ns, times.cpu_ns, found.workers, found.cores)
+
+
+def _replayed_ns(found: InputNeed, loads: Sequence[float], cpu_ns: float, workers: int, prefetch: int) -> float:
+    fetches = found.loader.fetches_per_step or 1.0
     rest = found.rest_ns / fetches
+    settings = found.loader.settings
     interval = batch_interval_ns(
-        times.sequence_ns,
+        loads,
         rest,
         max(workers, 1),
-        prefetch or found.prefetch,
+        prefetch,
         hand_over_ns=found.hand_over_ns,
-        cpu_ns=times.cpu_ns or 0.0,
+        cpu_ns=cpu_ns,
         cores=found.cores,
+        in_order=settings is None or settings.in_order is not False,
+        paces=found.loader.times.paces if found.loader.times is not None else (),
     )
     return max(0.0, interval - rest) * fetches
 

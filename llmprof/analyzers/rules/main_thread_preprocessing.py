@@ -90,9 +90,10 @@ def _fixes(facts: Facts, cost_ns: float, most_ns: float) -> list[Recommendation]
     workers = found.workers if found is not None else None
     full = found is not None and workers is not None and found.cores is not None and workers + 1 >= found.cores
     weight, late = data_late_weight(facts)
-    # In the workers it takes as long, but beside the step; copies and the first operators stay.
-    expected = 0.9 * cost_ns * weight
-    estimate = gain(facts, expected_ns=expected, low_ns=0.5 * expected, high_ns=most_ns, at_most_ns=most_ns)
+    # In the workers it takes as long, but beside the step; the way into the model stays. How much of it the profiler
+    # slowed is between all that it slowed of the launches and nothing.
+    expected = max(0.5 * (cost_ns + most_ns) - thresholds.PAUSE.value * NS_PER_MS, 0.0) * weight
+    estimate = gain(facts, expected_ns=expected, low_ns=0.5 * weight * cost_ns, high_ns=most_ns, at_most_ns=most_ns)
     offline = recommend(
         "offline-preprocessing",
         rule=RULE.id,

@@ -24,8 +24,8 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Recommendation
+from llmprof.analyzers.facts.kept_activations import Kept, free_bytes, kept
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.memory import MemoryFacts
 from llmprof.analyzers.facts.operator_facts import RecomputeFacts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
@@ -61,7 +61,7 @@ def evaluate(facts: Facts) -> Judgement:
     found = operators.recompute
     if found is None:
         return RULE.not_applicable("Nothing is computed again in backward.")
-    free, needed = _free_bytes(facts.critical.memory), found.result_bytes
+    free, needed = free_bytes(facts.critical.memory), found.result_bytes
     figures = [
         evidence.share("computed again in backward", facts, found.ns, thresholds.RECOMPUTE_SEEN, source="trace"),
         evidence.number("operators computed again", found.calls, "per step", source="trace"),
@@ -71,8 +71,8 @@ def evaluate(facts: Facts) -> Judgement:
     ]
     if found.ns < thresholds.RECOMPUTE_SEEN.value * facts.step.mean_ns:
         return RULE.passed(f"Recomputation takes {format_ns(found.ns)} of the step.", evidence=figures)
-    fits = _fits(free, needed)
-    if fits is not None and fits < thresholds.RECOMPUTE_PIECE.value:
+    fits = kept(found, facts.critical.memory)
+    if fits is not None and fits.blocks < thresholds.RECOMPUTE_PIECE.value:
         return RULE.passed("Recomputation is what makes the step fit in memory.", evidence=figures)
     fix = _fix(facts, found, fits)
     return RULE.fired(
@@ -86,35 +86,22 @@ def evaluate(facts: Facts) -> Judgement:
     )
 
 
-def _free_bytes(memory: MemoryFacts | None) -> int | None:
-    """Device memory that may still be used; None when the peak was not recorded."""
-    if memory is None or not memory.capacity_bytes or memory.peak_allocated_bytes is None:
-        return None
-    return max(0, int(thresholds.FIT_SHARE.value * memory.capacity_bytes) - memory.peak_allocated_bytes)
-
-
-def _fits(free: int | None, needed: float | None) -> float | None:
-    """The share of the recomputed results for which there is room, at most 1; None when it is not known."""
-    if free is None or needed is None:
-        return None
-    return 1.0 if needed <= free else free / needed
-
-
-def _fix(facts: Facts, found: RecomputeFacts, fits: float | None) -> Recommendation:
+def _fix(facts: Facts, found: RecomputeFacts, fits: Kept | None) -> Recommendation:
     """The host launches these operators too, so the gain is not lost in a step that waits for its host."""
-    share = 1.0 if fits is None else fits
+    share = 1.0 if fits is None else fits.blocks
+    saved = found.ns if fits is None else max(fits.blocks * found.ns, fits.products * found.product_ns)
     weight, late = data_late_weight(facts)
     estimate = gain(
         facts,
-        low_ns=0.0 if fits is None else found.ns * share * weight * thresholds.RECOMPUTE_REST.value,
-        expected_ns=found.ns * share * weight,
-        high_ns=found.ns * share * thresholds.RECOMPUTE_MORE.value,
+        low_ns=0.0 if fits is None else saved * weight * thresholds.RECOMPUTE_REST.value,
+        expected_ns=saved * weight,
+        high_ns=saved * thresholds.RECOMPUTE_MORE.value,
         at_most_ns=found.ns * thresholds.RECOMPUTE_MORE.value,
     )
     room = "" if found.result_bytes is None else f"At most {format_bytes(found.result_bytes)} would have to be kept. "
     if fits is None:
         room += "How much memory is free was not recorded. "
-    if fits is None or found.result_bytes is None or found.result_bytes <= (_free_bytes(facts.critical.memory) or 0):
+    if fits is None or fits.blocks == 1:
         return recommend(
             "drop-recompute",
             rule=RULE.id,
@@ -130,7 +117,9 @@ def _fix(facts: Facts, found: RecomputeFacts, fits: float | None) -> Recommendat
         "selective-recompute",
         rule=RULE.id,
         facts=facts,
-        action=f"Checkpoint only part of the blocks: there is room for {format_percent(share)} of the activations",
+        action=f"Checkpoint only part of the blocks: there is room for {format_percent(share)} of the activations"
+        if fits is None or fits.by_blocks
+        else f"Keep the results of matrix products: there is room for {format_percent(fits.products)} of them",
         why=f"{room}{late}".strip(),
         how="checkpoint every k-th block, or torch.utils.checkpoint.create_selective_checkpoint_contexts to keep the "
         "results of matrix products and recompute only what is cheap",

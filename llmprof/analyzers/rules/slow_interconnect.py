@@ -146,4 +146,5 @@ def _fix(
         how=how,
         gain=gain,
         watch="the communication part",
+        effort="flag" if off else None,
     )

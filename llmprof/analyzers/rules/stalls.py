@@ -30,7 +30,7 @@ def judge(
     return rule.fired(
         facts,
         text,
-        cost_ns=max(stall.counted_ns, stall.per_step_ns),
+        cost_ns=stall.counted_ns or stall.per_step_ns,
         confidence=0.95,
         evidence=shown,
         recommendations=[fix(facts, stall)],

@@ -29,10 +29,10 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Recommendation
-from llmprof.analyzers.facts.attention_speed import FusedAttention, fused_attention
-from llmprof.analyzers.facts.devices import find_device
+from llmprof.analyzers.facts.faster_attention import fused_saving
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.facts.operator_facts import OperatorFacts
+from llmprof.analyzers.facts.saving import Saving
 from llmprof.analyzers.facts.written_attention import WrittenAttention
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
@@ -62,21 +62,21 @@ def evaluate(facts: Facts) -> Judgement:
         if any(one.kind == "attention" for one in operators.work):
             return RULE.passed("Attention runs in fused kernels.")
         return RULE.not_applicable("The step has no attention.")
-    fused = _fused(facts, found)
+    saving = fused_saving(found, facts.critical.environment.device)
     figures = [
         evidence.time("operators on attention scores", found.ns, source="trace", rank=facts.critical.rank),
         evidence.time("softmax among them", found.softmax_ns, source="trace", rank=facts.critical.rank),
         evidence.number("queries x keys", f"{found.queries} x {found.keys}", "", source="input shapes"),
         evidence.number("scores of one call", _score_bytes(found), "bytes", source="input shapes"),
     ]
-    if fused is not None:
-        figures.append(evidence.time("a fused kernel would take about", fused.expected_ns, source="roofline"))
-    saved = found.ns if fused is None else max(0.0, found.ns - fused.expected_ns)
+    saved = found.ns if saving is None else saving.expected_ns
+    if saving is not None:
+        figures.append(evidence.time("a fused kernel would take about", found.ns - saved, source="roofline"))
     if not worth(facts, saved):
         return RULE.passed(
             f"Attention is written out, but takes only {format_ns(found.ns)} of the step.", evidence=figures
         )
-    fix = _fix(facts, operators, found, fused)
+    fix = _fix(facts, operators, found, saving)
     return RULE.fired(
         facts,
         f"Attention is written out: {format_ns(found.ns)} of the step go through score matrices of "
@@ -92,32 +92,13 @@ def _score_bytes(found: WrittenAttention) -> int:
     return found.heads * found.queries * found.keys * (4 if found.number_format in ("fp32", "tf32") else 2)
 
 
-def _fused(facts: Facts, found: WrittenAttention) -> FusedAttention | None:
-    """A fused kernel in the same number format. Products in TF32 become fp32 ones: fused kernels have no TF32 mode."""
-    device = facts.critical.environment.device
-    peaks = find_device(device.name, device.sm_count)
-    if peaks is None:
-        return None
-    return fused_attention(
-        peaks,
-        forward_flops=found.flops - found.backward_flops,
-        backward_flops=found.backward_flops,
-        moved=found.operand_bytes,
-        queries=found.queries,
-        number_format=found.number_format,
-        causal=found.causal,
-    )
-
-
-def _fix(
-    facts: Facts, operators: OperatorFacts, found: WrittenAttention, fused: FusedAttention | None
-) -> Recommendation:
+def _fix(facts: Facts, operators: OperatorFacts, found: WrittenAttention, saving: Saving | None) -> Recommendation:
     """Without the device's rates only an upper bound can be given."""
     estimate, late = kernel_gain(
         facts,
-        low_ns=0.0 if fused is None else found.ns - fused.slow_ns,
-        expected_ns=0.0 if fused is None else found.ns - fused.expected_ns,
-        high_ns=found.ns if fused is None else found.ns - fused.fast_ns,
+        low_ns=0.0 if saving is None else saving.low_ns,
+        expected_ns=0.0 if saving is None else saving.expected_ns,
+        high_ns=found.ns if saving is None else saving.high_ns,
         at_most_ns=found.ns,
     )
     scores = format_bytes(_score_bytes(found))

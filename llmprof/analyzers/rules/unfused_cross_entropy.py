@@ -24,9 +24,10 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Recommendation
-from llmprof.analyzers.facts.loss_layer import LossLayer
+from llmprof.analyzers.facts.faster_kernels import loss_saving
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.roofline import Roofline, roofline_of
+from llmprof.analyzers.facts.roofline import roofline_of
+from llmprof.analyzers.facts.saving import Saving
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend
@@ -65,16 +66,16 @@ def evaluate(facts: Facts) -> Judgement:
         return RULE.no_data(
             "The memory bandwidth of this device is not known, so what a fused loss takes is not known."
         )
-    expected = max(0.0, loss.ns - _passes_ns(loss, line, thresholds.LOSS_PASSES.value))
+    saving = loss_saving(loss, line)
     figures = [
         evidence.time("operators on the logits", loss.ns, source="trace", rank=facts.critical.rank),
         evidence.number("tokens x vocabulary", f"{loss.tokens} x {loss.vocabulary}", "", source="input shapes"),
         evidence.number("passes over the logits", loss.passes, "", source="input shapes"),
-        evidence.time("a fused loss would take about", loss.ns - expected, source="roofline"),
+        evidence.time("a fused loss would take about", loss.ns - saving.expected_ns, source="roofline"),
     ]
-    if not worth(facts, expected):
+    if not worth(facts, saving.expected_ns):
         return RULE.passed(f"The loss takes {format_ns(loss.ns)} beside its matrix products.", evidence=figures)
-    fix = _fix(facts, loss, line, expected)
+    fix = _fix(facts, saving)
     return RULE.fired(
         facts,
         f"The loss over {loss.vocabulary} classes takes {format_ns(loss.ns)} in separate operators on "
@@ -86,17 +87,13 @@ def evaluate(facts: Facts) -> Judgement:
     )
 
 
-def _passes_ns(loss: LossLayer, line: Roofline, passes: float) -> float:
-    return passes * loss.elements * loss.element_bytes / line.bytes_per_s * 1e9
-
-
-def _fix(facts: Facts, loss: LossLayer, line: Roofline, expected: float) -> Recommendation:
+def _fix(facts: Facts, saving: Saving) -> Recommendation:
     estimate, late = kernel_gain(
         facts,
-        low_ns=expected * thresholds.LOSS_LOW.value,
-        expected_ns=expected,
-        high_ns=loss.ns - _passes_ns(loss, line, thresholds.LOSS_PASSES_LEAST.value),
-        at_most_ns=loss.ns,
+        low_ns=saving.low_ns,
+        expected_ns=saving.expected_ns,
+        high_ns=saving.high_ns,
+        at_most_ns=saving.ns,
     )
     return recommend(
         "fused-cross-entropy",

@@ -24,9 +24,9 @@ Verify:
 
 from __future__ import annotations
 
+from llmprof.analyzers.facts.faster_kernels import norm_saving
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.facts.roofline import roofline_of
-from llmprof.analyzers.facts.written_norm import WrittenNorm
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend
@@ -49,9 +49,6 @@ RULE = Rule(
     ),
 )
 
-FORWARD_PASSES = 2
-BACKWARD_PASSES = 3
-
 
 def evaluate(facts: Facts) -> Judgement:
     """Judge the norms of the critical rank."""
@@ -61,22 +58,26 @@ def evaluate(facts: Facts) -> Judgement:
     found = operators.norm
     if found is None:
         return RULE.not_applicable("No norm is written out in separate operators.")
-    fused = _fused_ns(facts, found)
-    if fused is None:
+    line = roofline_of(facts.critical.environment.device)
+    if line is None:
         return RULE.no_data(
             "The memory bandwidth of this device is not known, so what a fused norm takes is not known."
         )
-    saved = max(0.0, found.ns - fused)
+    saving = norm_saving(found, line)
     figures = [
         evidence.time("operators of norms", found.ns, source="trace", rank=facts.critical.rank),
         evidence.number("norms", found.calls, "per step", source="trace"),
         evidence.number("width", found.width, "", source="input shapes"),
-        evidence.time("fused norms would take about", fused, source="roofline"),
+        evidence.time("fused norms would take about", found.ns - saving.expected_ns, source="roofline"),
     ]
-    if not worth(facts, saved):
+    if not worth(facts, saving.expected_ns):
         return RULE.passed(f"Norms in separate operators take {format_ns(found.ns)} of the step.", evidence=figures)
     estimate, late = kernel_gain(
-        facts, low_ns=saved * thresholds.NORM_LOW.value, expected_ns=saved, high_ns=found.ns, at_most_ns=found.ns
+        facts,
+        low_ns=saving.low_ns,
+        expected_ns=saving.expected_ns,
+        high_ns=saving.high_ns,
+        at_most_ns=saving.ns,
     )
     fix = recommend(
         "fused-norm",
@@ -97,11 +98,3 @@ def evaluate(facts: Facts) -> Judgement:
         evidence=figures,
         recommendations=[fix],
     )
-
-
-def _fused_ns(facts: Facts, found: WrittenNorm) -> float | None:
-    line = roofline_of(facts.critical.environment.device)
-    if line is None:
-        return None
-    passes = FORWARD_PASSES + (BACKWARD_PASSES if found.backward else 0)
-    return passes * found.forward_bytes / line.bytes_per_s * 1e9

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llmprof.analyzers.facts.batch_times import hand_over_ns
+from llmprof.analyzers.facts.batch_times import BatchTimes, batch_times, hand_over_ns
+from llmprof.timeline.loading import BatchLoads
 from llmprof.timeline.steps import StepPhase, StepTimes
 
 MS = 1_000_000
@@ -40,3 +41,48 @@ def test_waits_that_are_alike_are_the_hand_over() -> None:
 
 def test_empty_queues_say_nothing() -> None:
     assert hand_over([0] * 8, [50.0] * 8) is None
+
+
+def times_by_worker(*loads_ms: list[float]) -> BatchTimes:
+    """Of workers that take turns, each with its load times."""
+    rounds = len(loads_ms[0])
+    durations = np.array(loads_ms).T.ravel()
+    workers = np.tile(np.arange(len(loads_ms)), rounds)
+    count = durations.size
+    found = batch_times(
+        BatchLoads(
+            loader=np.zeros(count, np.int64),
+            worker=workers,
+            start_ns=np.arange(count) * MS,
+            duration_ns=(durations * MS).astype(np.int64),
+            cpu_ns=(durations * MS).astype(np.int64),
+        ),
+        None,
+        np.empty(0, np.intp),
+    )
+    assert found is not None
+    return found
+
+
+def scattered(mean_ms: float, seed: int, count: int = 14) -> list[float]:
+    return list(np.random.default_rng(seed).normal(mean_ms, 10.0, count))
+
+
+def test_a_worker_that_is_slower_than_chance_explains_keeps_its_pace() -> None:
+    """As on an H200 whose training thread shared a core with one of three workers."""
+    found = times_by_worker(scattered(216, 0), scattered(165, 1), scattered(169, 2))
+    assert found.paces == pytest.approx((1.18, 0.90, 0.92), abs=0.04)
+    # Without their paces the workers are alike.
+    even = [np.mean(found.even_ns[worker::3]) for worker in range(3)]
+    assert even == pytest.approx([found.mean_ns] * 3, rel=0.02)
+
+
+def test_workers_that_differ_as_their_batches_do_are_alike() -> None:
+    loads = [list(np.random.default_rng(seed).lognormal(4.0, 0.8, 14)) for seed in range(4)]
+    found = times_by_worker(*loads)
+    assert (found.paces, found.even_ns) == ((), ())
+
+
+def test_a_difference_that_nobody_can_measure_is_none() -> None:
+    steady = [[mean, mean + 0.1, mean - 0.1, mean] for mean in (100.0, 102.0, 101.0)]
+    assert times_by_worker(*steady).paces == ()

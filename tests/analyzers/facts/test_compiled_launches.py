@@ -20,6 +20,12 @@ def test_each_product_stays_with_some_generated_kernels_beside_it() -> None:
     assert found == pytest.approx((800 / 1200, 450 / 1200, 0.25))
 
 
+def test_collectives_are_not_launched_by_the_compiled_code() -> None:
+    assert left(gemm=100, elementwise=800, reduction=300, communication=150) == left(
+        gemm=100, elementwise=800, reduction=300
+    )
+
+
 def test_a_model_of_products_alone_gains_nothing() -> None:
     assert left(gemm=90, attention=10, elementwise=100) == (1.0, 1.0, 1.0)
 

@@ -12,8 +12,13 @@ from llmprof.analyzers.facts.kernel_names import CLASSES, classify_table
 from llmprof.analyzers.facts.operators import KernelCalls
 from llmprof.timeline.events import NONE, EventTable, Kind, StringTable
 
-NAMES = {"e": "vectorized_elementwise_kernel", "g": "nvjet_sm90_tst_128x128_64x4", "n": "vectorized_layer_norm_kernel",
-         "t": "triton_poi_fused_add_0"}  # fmt: skip
+NAMES = {
+    "b": "batch_norm_collect_statistics_channels_last_kernel",
+    "e": "vectorized_elementwise_kernel",
+    "g": "nvjet_sm90_tst_128x128_64x4",
+    "n": "vectorized_layer_norm_kernel",
+    "t": "triton_poi_fused_add_0",
+}
 
 
 def runs(kernels: str, sizes: Sequence[int] = (), us: int = 10) -> FusionFacts | None:
@@ -98,3 +103,16 @@ def test_products_alone_have_nothing_to_fuse() -> None:
 def test_a_single_kernel_is_no_run(kernels: str) -> None:
     found = runs(kernels)
     assert found is not None and found.runs == 0
+
+
+def test_of_tensors_of_each_size_between_two_products_one_kernel_stays() -> None:
+    """Sizes 100 and 50 in turn: all but one of four may go at best, two if nothing of another size is fused."""
+    found = runs("geeeeg", [100, 100, 50, 100, 50, 100])
+    assert found is not None
+    assert (found.run_ns, found.sized_ns, found.between_ns, found.middle_ns) == (0.0, 20_000, 30_000, 25_000)
+
+
+def test_behind_the_statistics_of_a_batch_another_kernel_begins() -> None:
+    """What is normed and what follows is one kernel, what was before the statistics is one with them."""
+    found = runs("gebeeg")
+    assert found is not None and found.between_ns == 20_000

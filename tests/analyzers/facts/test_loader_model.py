@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from llmprof.analyzers.facts.loader_model import batch_interval_ns, expected_hand_over_ns
+from llmprof.analyzers.facts.loader_model import alone_ns, batch_interval_ns, expected_hand_over_ns
 
 MS = 1_000_000.0
 
@@ -50,10 +50,55 @@ def test_receiving_a_batch_takes_its_time() -> None:
 
 
 def test_work_on_more_threads_than_cores_is_stretched() -> None:
-    # 3 workers and the training thread on 2 cores: the CPU part of a load takes twice as long.
+    # 3 workers on 2 cores, the training thread needs next to nothing: all three wait 10 ms and then share the cores.
     free = batch_interval_ns([30 * MS], 1.0, 3, cpu_ns=20 * MS)
     crowded = batch_interval_ns([30 * MS], 1.0, 3, cpu_ns=20 * MS, cores=2)
-    assert (free, crowded) == (pytest.approx(10 * MS), pytest.approx(50 / 3 * MS))
+    assert (free, crowded) == (pytest.approx(10 * MS), pytest.approx((10 + 20 * 3 / 2) / 3 * MS))
+
+
+def test_workers_that_wait_for_a_disk_take_no_core_from_anybody() -> None:
+    """Six workers on two cores, each on the CPU for a twentieth of its time: the cores are never full."""
+    loads = [40 * MS, 41 * MS, 39 * MS, 42 * MS]
+    alone = batch_interval_ns(loads, 2 * MS, 6)
+    assert batch_interval_ns(loads, 2 * MS, 6, cpu_ns=2 * MS, cores=2) == pytest.approx(alone, rel=0.03)
+
+
+def test_all_the_work_of_a_step_needs_its_share_of_the_cores() -> None:
+    """However many workers: 30 ms of decoding and 10 ms of training on 4 cores take 10 ms at least."""
+    intervals = [batch_interval_ns([30 * MS], 10 * MS, count, cpu_ns=30 * MS, cores=4) for count in (6, 12, 24)]
+    assert intervals == pytest.approx([10 * MS] * 3, rel=0.35)
+    assert min(intervals) >= 10 * MS * (1 - 1e-9)
+
+
+def test_idle_workers_do_not_slow_the_training_thread() -> None:
+    # 8 workers of which one is enough: the queue is full nearly all the time.
+    assert batch_interval_ns([5 * MS], 50 * MS, 8, cpu_ns=5 * MS, cores=2) == pytest.approx(50 * MS, rel=0.01)
+
+
+def test_sharing_cores_that_suffice_changes_nothing() -> None:
+    source = random.Random(1)
+    loads = [source.lognormvariate(-0.3, 0.8) * 80 * MS for _ in range(200)]
+    for workers, prefetch in ((2, 1), (4, 2), (8, 4)):
+        alone = batch_interval_ns(loads, 10 * MS, workers, prefetch, hand_over_ns=MS)
+        # One core too few by so little that nobody can tell: the queue is gone through event by event.
+        shared = batch_interval_ns(loads, 10 * MS, workers, prefetch, hand_over_ns=MS, cpu_ns=1e-3, cores=workers + 0.9)
+        assert shared == pytest.approx(alone, rel=1e-6)
+
+
+def test_in_any_order_nobody_waits_for_a_slow_batch() -> None:
+    source = random.Random(2)
+    loads = [source.lognormvariate(-0.5, 1.0) * 80 * MS for _ in range(400)]
+    mean = sum(loads) / len(loads)
+    free = batch_interval_ns(loads, 5 * MS, 6, in_order=False)
+    assert free == pytest.approx(mean / 6, rel=0.05)  # every worker is busy all the time
+    assert batch_interval_ns(loads, 5 * MS, 6) > 1.2 * free
+
+
+def test_time_spent_waiting_for_full_cores_is_no_part_of_a_load() -> None:
+    """16 decoding workers on 4 cores record four times their CPU time; 16 that wait for a disk do wait for it."""
+    assert alone_ns([80 * MS, 120 * MS], 25 * MS, 16, 4) == pytest.approx((20 * MS, 30 * MS))
+    assert alone_ns([80 * MS, 120 * MS], 5 * MS, 16, 16) == (80 * MS, 120 * MS)
+    assert alone_ns([80 * MS], None, 16, 4) == (80 * MS,)
 
 
 def test_a_larger_batch_takes_longer_to_receive() -> None:
@@ -67,3 +112,20 @@ def test_workers_cannot_bring_the_step_below_the_rest_and_what_receiving_takes()
     hand_over = expected_hand_over_ns(4e6)
     interval = batch_interval_ns([5 * MS], 20 * MS, 8, hand_over_ns=hand_over)
     assert interval == pytest.approx(20 * MS + hand_over)
+
+
+def test_a_slow_worker_sets_the_pace_as_batches_arrive_in_order() -> None:
+    # Of 3 workers one takes 36 ms a batch, the others 24: each third batch is waited for.
+    interval = batch_interval_ns([30 * MS], 2 * MS, 3, paces=(1.2, 0.8, 0.8))
+    assert interval == pytest.approx(36 / 3 * MS)
+    # In any order the fast ones make more of the batches.
+    assert batch_interval_ns([30 * MS], 2 * MS, 3, paces=(1.2, 0.8, 0.8), in_order=False) < 11 * MS
+
+
+def test_other_workers_than_were_recorded_are_taken_as_equal() -> None:
+    assert batch_interval_ns([30 * MS], 2 * MS, 6, paces=(1.2, 0.8, 0.8)) == pytest.approx(30 / 6 * MS)
+
+
+def test_the_training_thread_only_takes_a_pinned_batch_from_a_queue() -> None:
+    assert expected_hand_over_ns(48e6, pinned=True) == expected_hand_over_ns(1e3, pinned=True)
+    assert expected_hand_over_ns(48e6, pinned=True) < expected_hand_over_ns(None)

@@ -104,3 +104,24 @@ def test_the_phases_of_the_host_are_means_of_the_counted_steps() -> None:
     phases = [StepPhase.BASELINE] * 10 + [StepPhase.AFTER] * 10
     found = table([40.0] * 20, phases=phases, optimizer=[10.0] * 10 + [20.0] * 10)
     assert found is not None and found.phases_ns == {"optimizer": 10 * MS}
+
+
+def test_a_stall_costs_what_the_steps_after_it_do_not_give_back() -> None:
+    """100 ms every 12 steps on a device that needs 13 ms a step and a host that needs 7: the next steps are shorter."""
+    cycle = [107.0, 7, 7, 7, 7, 7, 7, 7, 13, 13, 13, 13]  # 208 ms, against 156 without the stall
+    found = table(cycle * 5, evaluation={step: 94.0 for step in range(0, 60, 12)})
+    assert found is not None
+    stall = found.stalls["evaluation"]
+    assert found.median_ns == 7 * MS
+    assert stall.counted_ns == pytest.approx((208 - 156) / 12 * MS, rel=0.03)
+    assert stall.error_ns == pytest.approx(0.0)
+
+
+def test_the_error_of_a_stalls_cost_comes_from_how_much_stalls_differ() -> None:
+    """80 and 120 ms in turns, four in 40 steps: 10 ms a step, give or take 23 x 2 / 40."""
+    long = {10: 80.0, 20: 120.0, 30: 80.0, 39: 120.0}
+    found = table([40.0 + long.get(step, 0.0) for step in range(40)], checkpoint=long)
+    assert found is not None
+    stall = found.stalls["checkpoint"]
+    assert stall.counted_ns == pytest.approx(10 * MS)
+    assert stall.error_ns == pytest.approx(23.094 * MS * 2 / 40, rel=0.01)

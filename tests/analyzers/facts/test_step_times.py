@@ -127,3 +127,12 @@ def test_waits_that_the_rest_of_the_step_gives_back_add_no_noise() -> None:
     waits = np.arange(10, dtype=np.int64) * MS
     found = step_facts(RankTimeline(rank=0, events=None, times=replace(measured, parts={"data_wait": waits})), None)
     assert found is not None and found.noise_ns == 0.0
+
+
+def test_a_start_of_an_epoch_is_waiting_for_data_from_its_begin_to_its_first_batch() -> None:
+    """Of 10 steps one starts an epoch: 300 ms, 200 of them for its first batch; the others wait 1 ms, half hidden."""
+    measured = times((StepPhase.BASELINE, 10, 40))
+    waits, starts, exposed = (np.full(10, value, np.int64) for value in (MS, 0, -1))
+    waits[4], starts[4], exposed[8] = 200 * MS, 300 * MS, MS // 2
+    measured = replace(measured, parts={"data_wait": waits, "epoch_start": starts, "data_wait_exposed": exposed})
+    assert exposed_wait_ns(measured) == pytest.approx((300 + 9 * 0.5) * MS / 10)

@@ -90,3 +90,26 @@ def test_a_slower_device_explains_a_step_as_well() -> None:
 def test_a_device_that_ran_dry_or_had_to_be_far_slower_explains_nothing(longer: float, idle_share: float) -> None:
     plain = graph_of(DEVICE_BOUND)
     assert slower_device(plain, longer * step_ns(plain), step_ns, Seen(idle_share=idle_share), cost_ns=2_000) is None
+
+
+def test_phases_tell_the_cost_where_the_host_was_slower_in_the_unprofiled_steps() -> None:
+    """A profiler that costs 3 µs an event, and a host that took 1.3 times as long in the steps without it."""
+    plain = graph_of(HOST_BOUND)
+    traced, step = burdened(plain, 3_000), step_ns(relieved(plain, Distortion(stretch=1 / 1.3)))
+    told = fit(traced, step, step_ns, seen=Seen(idle_share=1.0, least_cost_ns=3_000))
+    assert (told.cost_ns, told.stretch) == (3_000, pytest.approx(1 / 1.3, rel=0.01))
+    assert abs(told.error or 0) < 0.003
+    assert fit(traced, step, step_ns).stretch == 1.0  # nothing told: all of it is the cost of an event
+
+
+def test_no_slower_host_explains_a_step_that_hardly_follows_its_host() -> None:
+    """The device needs 20 ms; a step of 20.8 ms would take a host nearly four times as slow."""
+    plain = graph_of([Call(100_000, "launch", 390_000)] * 50)
+    found = fit(plain, 1.04 * step_ns(plain), step_ns, seen=Seen(idle_share=1.0))
+    assert found.stretch == 1.0
+
+
+def test_a_host_much_slower_than_recorded_did_something_else() -> None:
+    plain = graph_of(HOST_BOUND)
+    found = fit(plain, 2.0 * step_ns(plain), step_ns, seen=Seen(idle_share=1.0))
+    assert found.stretch == 1.0 and (found.error or 0) < -0.4

@@ -139,3 +139,17 @@ def test_where_the_step_waits_for_something_else_the_replay_of_a_faster_link_cou
     (told,) = exchanging(3_000_000, 100_000).improved([one])
     assert told.gain.basis == "replay"
     assert told.gain.expected_ms < 0.1
+
+
+def test_a_fix_of_a_stall_is_promised_no_more_than_the_replayed_step_leaves() -> None:
+    """Of a step of 20 ms the replay without stalls takes 12: no collection of garbage less saves more than 8."""
+    found = replays(record([Call(5_000, "launch", 400_000)] * 30))
+    assert found.what_if is not None
+    model = replace(found.what_if.model, step_ns=20e6, stalls_ns=8e6)
+    stalled = replace(found, what_if=replace(found.what_if, model=model))
+    promised = recommended("gc-policy", gain=Gain(expected_ms=9.0, low_ms=8.5, high_ms=9.5))
+    (one,) = stalled.improved([promised])
+    assert (one.gain.low_ms, one.gain.expected_ms, one.gain.high_ms) == (7.2, 8.0, 9.5)
+    assert one.gain.step_ms_after == 12.0
+    (kept,) = stalled.improved([recommended("gc-policy")])
+    assert kept.gain.expected_ms == 1.0

@@ -73,3 +73,53 @@ def test_a_run_that_waits_for_its_loader_is_fitted_to_the_step_without_the_wait(
     assert model.waited_ns == pytest.approx(6_000_000, rel=0.05)
     received = sum(feed.hand_over_ns * feed.fetches for feed in model.scenario.feeds.values())
     assert replay(model.scenario.graph).step_ns == pytest.approx(2_500_000 + received, rel=0.02)
+
+
+def long_at(times: StepTimes, steps: list[int], more_ns: int, part: str | None = None) -> StepTimes:
+    """The same steps, some of which take longer, for a reason that was measured or for none."""
+    wall, column = times.wall_ns.copy(), np.zeros(len(times), np.int64)
+    wall[steps] += more_ns
+    column[steps] = more_ns
+    return replace(times, wall_ns=wall, parts={**times.parts, **({} if part is None else {part: column})})
+
+
+def test_what_no_traced_step_holds_is_no_error_of_the_replay() -> None:
+    """Evaluations every 10 steps, or one pause in 40 steps: the replayed step is without, and they are added to it."""
+    plain = asked(record(HOST_LATE)).model.outcome.step_ns
+    evaluated = long_at(unprofiled(int(plain)), [5, 15, 25, 35], 20_000_000, "evaluation")
+    model = asked(record(HOST_LATE, times=evaluated)).model
+    assert model.stalls_ns == pytest.approx(2_000_000, rel=0.03)
+    assert model.error < 0.01 and model.outcome.step_ns == pytest.approx(plain, rel=0.02)
+    paused = asked(record(HOST_LATE, times=long_at(unprofiled(int(plain)), [17], 40_000_000))).model
+    assert paused.stalls_ns == pytest.approx(1_000_000, rel=0.03)
+    assert paused.error < 0.01 and paused.outcome.step_ns == pytest.approx(plain, rel=0.02)
+
+
+def test_starts_of_epochs_are_waits_for_data_beside_the_replayed_step() -> None:
+    """Every 10 steps an epoch starts with 30 ms: 3 ms of a mean step of 6, in which other batches take no waiting."""
+    times = unprofiled(3_000_000, data_wait=10_000, data_wait_exposed=10_000)
+    times = long_at(times, [3, 13, 23, 33], 30_000_000, "epoch_start")
+    asking = asked(fetching(10_000).rank(times=times))
+    model = asking.model
+    assert model.epochs_ns == pytest.approx(3_000_000) and model.stalls_ns == model.epochs_ns
+    assert model.error < 0.02
+    parts = asking.parts(model.outcome)
+    assert parts is not None and parts["data"] > 3_000_000 and parts["stalls"] == pytest.approx(0.0)
+    assert asking.path(model.outcome)["data"] >= 3_000_000
+
+
+def test_a_stall_costs_no_more_than_the_step_takes_beyond_its_device() -> None:
+    """12 ms of kernels; steps of 11.5 ms after a pause have caught up, so that a twentieth of it is given back."""
+    rank = record([Call(5_000, "launch", 400_000)] * 30)
+    device = asked(rank).model.outcome.step_ns
+    steps = long_at(unprofiled(int(device - 500_000)), [5, 15, 25, 35], 100_000_000, "checkpoint")
+    model = asked(replace(rank, times=steps)).model
+    assert model.stalls_ns == pytest.approx(9_500_000, rel=0.02)
+    assert model.error < 0.01
+
+
+def test_a_run_that_is_slow_now_and_then_has_no_single_pauses() -> None:
+    """A third of the steps is longer by half: that is how fast the host is, and not beside the step."""
+    plain = asked(record(HOST_LATE)).model.outcome.step_ns
+    slow = long_at(unprofiled(int(plain)), list(range(10, 23)), int(plain / 2))
+    assert asked(record(HOST_LATE, times=slow)).model.stalls_ns == 0

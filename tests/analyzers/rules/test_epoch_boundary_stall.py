@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from llmprof.analyzers.facts.batch_times import EpochStarts
@@ -26,6 +28,15 @@ def test_fires_and_promises_the_start_of_the_workers() -> None:
     advice = fix(found, "persistent-workers")
     assert_consistent(advice, facts)
     assert_contains(advice, 8.0)
+
+
+def test_the_first_batch_of_an_epoch_has_to_be_made_in_any_case() -> None:
+    facts = facts_of(400, 8.0)
+    loader = facts.critical.loader
+    assert loader is not None and loader.epochs is not None
+    epochs = replace(loader.epochs, first_load_ns=100 * NS_PER_MS)
+    changed = make_facts(100, data=10.0, loader=replace(loader, epochs=epochs))
+    assert fix(evaluate(changed), "persistent-workers").gain.expected_ms == pytest.approx(8.0 * 300 / 400)
 
 
 def test_workers_that_persist_need_a_longer_epoch() -> None:

@@ -64,3 +64,16 @@ def test_not_applicable_in_process_or_without_a_loader() -> None:
 def test_no_data_without_load_times() -> None:
     loader = LoaderFacts(settings=LoaderSettings(num_workers=4))
     assert status(evaluate(make_facts(100, data=20.0, loader=loader))) == "no_data"
+
+
+@pytest.mark.parametrize(("in_order", "said"), [(True, True), (None, False), (False, False)])
+def test_any_order_is_mentioned_where_pytorch_knows_it_and_it_is_not_so_already(
+    in_order: bool | None, said: bool
+) -> None:
+    facts = facts_of(TAIL)
+    loader = facts.critical.loader
+    assert loader is not None and loader.settings is not None
+    object.__setattr__(loader.settings, "in_order", in_order)
+    found = evaluate(facts)
+    texts = [one.how for one in found.recommendations if one.id == "bucket-lengths"]
+    assert any("in_order=False" in text for text in texts) is said

@@ -15,6 +15,7 @@ from tests.analyzers.rules.facts_builder import (
     assert_consistent,
     assert_contains,
     fix,
+    make_collectives,
     make_facts,
     make_kernels,
     make_partition,
@@ -77,6 +78,18 @@ def test_a_compiled_model_gets_graphs_only() -> None:
 def test_syncs_inside_the_step_come_first() -> None:
     host = HostFacts(syncs_by_operator={"aten::item": 24.0})
     assert fix(evaluate(make_facts(100, host=50.0, host_facts=host)), "cuda-graphs").requires == ("remove-sync",)
+
+
+def test_gradients_reduced_by_hand_after_backward_do_not_break_a_graph_and_buckets_do() -> None:
+    """A loop launches 200 all-reduces, one a parameter; DDP five."""
+    loop, buckets = (
+        fix(
+            evaluate(make_facts(100, host=50.0, world_size=2, collectives=make_collectives(count=n, exposed_ms=5.0))),
+            "cuda-graphs",
+        ).gain
+        for n in (200, 5)
+    )
+    assert (loop.expected_ms, buckets.expected_ms) == (pytest.approx(0.85 * 50), pytest.approx(0.5 * 50))
 
 
 def test_no_gain_while_the_workers_set_the_pace() -> None:

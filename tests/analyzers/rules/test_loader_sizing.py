@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -10,10 +11,11 @@ from llmprof.analyzers.facts.copies import CopyFacts, CopyGroup
 from llmprof.analyzers.facts.data_loading import LoaderFacts
 from llmprof.analyzers.facts.loader_model import expected_hand_over_ns
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.rules.loader_sizing import input_need, left_ns
+from llmprof.analyzers.rules.loader_sizing import input_need, left_ns, less_work_ns
 from llmprof.timeline.environment import LoaderSettings
 from llmprof.units import NS_PER_MS
 from tests.analyzers.rules.facts_builder import make_facts
+from tests.analyzers.rules.test_input_starvation import batches
 
 WAIT = 40.0 * NS_PER_MS
 
@@ -51,3 +53,48 @@ def test_several_batches_a_step_are_received_one_after_the_other() -> None:
     loader = a_loader(0, fetches_per_step=4.0)
     found = input_need(make_facts(100, data=40.0, loader=loader), WAIT, loader, "")
     assert found.receiving_ns == 4 * expected_hand_over_ns(None)
+
+
+def decoding(workers: int, cpu_ms: float, load_ms: float = 80.0) -> LoaderFacts:
+    """A loader whose batches take so long, of which so much is CPU time."""
+    times = batches(load_ms, cpu_ms=cpu_ms)
+    return replace(a_loader(workers), times=times, batch_ns=load_ms * NS_PER_MS, own_cores=16.0)
+
+
+@pytest.mark.parametrize(
+    ("cpu_ms", "share", "part", "left_ms"),
+    [
+        (80.0, 0.5, "cpu", 0.0),  # half of 80 ms by 4 workers: 10 ms a batch for a step of 10 ms
+        (80.0, 0.25, "cpu", 5.0),  # 60 ms: a batch each 15 ms
+        (40.0, 0.5, "cpu", 5.0),  # half of the CPU time is a quarter of the load
+        (40.0, 0.5, "other", 5.0),
+        (80.0, 0.5, "other", 10.0),  # nothing waits for storage
+    ],
+)
+def test_less_work_a_batch_saves_what_the_queue_says(
+    cpu_ms: float, share: float, part: Literal["cpu", "other"], left_ms: float
+) -> None:
+    """4 workers, 80 ms a batch, 10 ms of training: a batch each 20 ms, so 10 ms of waiting."""
+    loader = decoding(4, cpu_ms)
+    found = input_need(make_facts(20, data=10.0, loader=loader), 10 * NS_PER_MS, loader, "")
+    assert less_work_ns(found, share, part) == pytest.approx((10 - left_ms) * NS_PER_MS, abs=1.0)
+
+
+def test_without_load_times_it_saves_its_share_of_the_wait() -> None:
+    loader = a_loader(4)
+    found = input_need(make_facts(100, data=40.0, loader=loader), WAIT, loader, "")
+    assert less_work_ns(found, 0.5, "cpu") == 0.5 * WAIT
+
+
+def test_load_times_of_crowded_workers_are_those_of_their_cpu_time() -> None:
+    """16 workers of 4 cores: 4 of them would make the batches of 25 ms of CPU time as fast."""
+    loader = replace(decoding(16, cpu_ms=25.0, load_ms=100.0), own_cores=4.0)
+    found = input_need(make_facts(10, data=5.0, loader=loader), 5 * NS_PER_MS, loader, "")
+    assert left_ns(found, 3) == pytest.approx((25 / 3 - 5) * NS_PER_MS, rel=0.01)
+    assert left_ns(found, 16) == pytest.approx(((25 + 5) / 4 - 5) * NS_PER_MS, rel=0.2)
+
+
+def test_first_workers_of_a_loader_that_pins_hand_over_from_its_thread() -> None:
+    loader = replace(a_loader(0), settings=LoaderSettings(num_workers=0, pin_memory=True))
+    facts = with_copies(make_facts(100, data=40.0, loader=loader), 64e6)
+    assert input_need(facts, WAIT, loader, "").hand_over_ns == expected_hand_over_ns(64e6, pinned=True)

@@ -45,6 +45,8 @@ def test_a_variable_that_switches_the_link_off_is_named() -> None:
     run = ddp_run(SIZES, link=SHARED_MEMORY, backward_ns=5_000_000)
     advice = fix(evaluate(facts_of(run, settings={"variables": {"NCCL_P2P_DISABLE": "1"}})), "enable-p2p")
     assert advice.action == "Unset NCCL_P2P_DISABLE"
+    assert advice.effort == "flag"
+    assert fix(evaluate(facts_of(run)), "enable-p2p").effort == "infrastructure"
 
 
 def test_an_unknown_link_is_not_judged() -> None:

@@ -54,11 +54,6 @@ def test_a_slow_device_is_found_and_costs_what_it_takes_longer() -> None:
     assert_consistent(advice, facts)
 
 
-def test_the_slowdown_is_the_longest_over_the_mean() -> None:
-    found = evaluate(ranks_of({"compute": 100.0}, {"compute": 80.0}))
-    assert found.finding.evidence[0].value == pytest.approx(100 / 85)
-
-
 def test_more_arithmetic_is_to_be_balanced() -> None:
     facts = ranks_of({"compute": 100.0}, {"compute": 80.0})
     ranks = {n: replace(r, utilization=Utilization(hfu=0.5 if n == 1 else 0.4)) for n, r in facts.ranks.items()}

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from llmprof.analyzers.facts.kernel_names import CLASSES, NameTable, classify_table
 from llmprof.analyzers.facts.kernels import row_classes
 from llmprof.analyzers.facts.measured import Facts, RankFacts
+from llmprof.analyzers.facts.operators import OperatorKey, Rows, kernel_calls, rows_by_operator
 from llmprof.analyzers.replay.graph import NO_REF, Float64, Graph, NodeKind, Region
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.timeline.events import NONE
@@ -82,6 +83,19 @@ class Subject:
             assert rank.events is not None
             tables.append(classify_table(rank.events.strings, rank.events.name))
         return tuple(tables)
+
+    @cached_property
+    def operator_rows(self) -> tuple[dict[OperatorKey, Rows], ...]:
+        """By rank the kernels and copies of each operator, rows of its events, by the key that OperatorWork has."""
+        found: list[dict[OperatorKey, Rows]] = []
+        for place, rank in enumerate(self.ranks):
+            windows = self.of(place).windows
+            rows: dict[OperatorKey, Rows] = {}
+            for copies in (False, True):
+                calls = None if windows is None else kernel_calls(rank, windows, copies=copies)
+                rows |= {} if calls is None else rows_by_operator(rank, calls)
+            found.append(rows)
+        return tuple(found)
 
     def kind(self, *names: str) -> Mask:
         """The nodes of these kernel classes."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from llmprof.analyzers.facts.compiled_launches import launches_left
+import numpy as np
+
+from llmprof.analyzers.facts.compiled_launches import EXTERN, share_left
+from llmprof.analyzers.facts.operator_tree import names_matching
+from llmprof.analyzers.facts.recompute import BACKWARD
 from llmprof.analyzers.replay.graph import NO_REF, NodeKind, Region
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, host_of, scaled
+from llmprof.timeline.events import NONE
 
 __all__ = ["FIXES", "apply"]
 
@@ -14,22 +19,27 @@ FIXES = ("cuda-graphs", "torch-compile")
 GRAPH_HOST = (0.5, 0.15, 0.05)
 """The share of the model's host work that stays: at worst half of it stands at graph breaks, expected are guards, the
 copying of inputs and one launch each for forward and backward (assumptions)."""
-DISTRIBUTED_HOST = 0.5
-"""With several ranks graphs break at gradient buckets (PyTorch documentation); that half is left is assumed."""
+BROKEN_HOST = (0.8, 0.5, 0.15)
+"""The same where collectives stand inside the model: torch.compile splits the model at DDP's buckets, each piece with
+its own graph, and hooks run between (PyTorch documentation, "TorchDynamo and distributed"); shares are assumed."""
 GRAPH_GAP = (1.0, 0.5, 0.25)
 """Gaps between kernels inside a graph against those on a stream: about 1 µs against 1.5 to 2 µs."""
 COMPILE_HOST = (0.8, 0.55, 0.25)
 """The share of the model's host work that fused operators leave, where kernels have no classes (assumptions)."""
 COMPILE_TRAFFIC = (1.0, 0.75, 0.5)
 """Time of chains of elementwise kernels and reductions once fused: each pass but the first and the last is saved."""
-CHAIN_REST = 0.15
-"""Of a run of kernels that becomes one the longest stays, and this share of the others (TraceLens' fusion model)."""
+UNBROKEN = 0.5
+"""At worst half of the model is compiled, the rest stands between graph breaks (an assumption)."""
+BREAKING_SYNCS = 2
+"""Host syncs in a step that do no harm: reading the loss at its end."""
+_NEVER = np.iinfo(np.int64).min + 1
 _FUSED = ("elementwise", "normalization", "softmax", "cross_entropy", "reduction", "dropout", "copy")
 
 
 def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scenario | str:
     """The scenario with the model compiled, or captured as graphs."""
-    host = _model_calls(subject)
+    outside = _outside(subject)
+    host = host_of(subject.graph, subject.device & ~subject.kind("communication", "memcpy", "optimizer")) & ~outside
     if not host.any():
         return "no launches of a model were recorded"
     if subject.names_where(lambda name: "GraphLaunch" in name).any():
@@ -37,34 +47,36 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     if fix == "torch-compile":
         if subject.facts.critical.environment.compiled:
             return "the model is compiled already"
-        rest = level.pick(*(launches_left(subject.facts.critical.kernels) or COMPILE_HOST))
-        fused = subject.kind(*_FUSED) & ~_in_regions(subject)
+        rest = level.pick(*(_launches_left(subject, outside) or COMPILE_HOST))
+        fused = subject.kind(*_FUSED) & ~outside
         return scaled(scaled(scenario, host, dur=rest, lag=rest), fused, dur=level.pick(*_traffic(subject)))
     waits = (scenario.graph.kind == NodeKind.WAIT) & ~_in_regions(subject)
     copies = subject.names_where(lambda name: "emcpy" in name)  # a batch on its way in, before the graph
     left = waits & ~copies & ~_returned(scenario)
     if int(left.sum()) > BREAKING_SYNCS * subject.graph.steps * len(subject.ranks):
         return "host syncs inside the model break the graph; they have to be taken out first"
-    several = (subject.facts.world_size or len(subject.ranks)) > 1
-    rest = max(level.pick(*GRAPH_HOST), DISTRIBUTED_HOST if several and level is not Level.HIGH else 0.0)
-    model = subject.device & ~_in_regions(subject) & ~subject.kind("communication")
+    broken = (subject.kind("communication") & ~outside).any()
+    rest = level.pick(*(BROKEN_HOST if broken else GRAPH_HOST))
+    model = subject.device & ~outside & ~subject.kind("communication")
     return scaled(scaled(scenario, host, dur=rest, lag=rest), model, lag=level.pick(*GRAPH_GAP))
 
 
+def _launches_left(subject: Subject, outside: Mask) -> tuple[float, float, float] | None:
+    """What compiling leaves of the model's launches."""
+    inside = subject.device & ~outside
+    model = inside & ~subject.kind("communication", "memcpy", "memset", "optimizer")
+    return share_left(float(model.sum()), float((inside & subject.kind(*EXTERN)).sum()))
+
+
 def _traffic(subject: Subject) -> tuple[float, float, float]:
-    """COMPILE_TRAFFIC, or less where the step has more that follows each other, above all formulas written out."""
-    worst, expected, best = COMPILE_TRAFFIC
+    """The share of the time of kernels that can be fused which is left: at worst, expected, at best."""
     operators = subject.facts.critical.operators
     fusion = operators.fusion if operators is not None else None
     if fusion is None or fusion.ns <= 0:
         return COMPILE_TRAFFIC
-    chains = (1 - CHAIN_REST) * fusion.chain_ns / fusion.ns
-    most = fusion.between_ns / fusion.ns
-    return worst, min(expected, 1 - chains), min(best, 1 - most)
-
-
-BREAKING_SYNCS = 2
-"""Host syncs in a step that do no harm: reading the loss at its end."""
+    gone = (UNBROKEN * fusion.chain_ns, fusion.middle_ns, fusion.between_ns)
+    worst, expected, best = (1 - ns / fusion.ns for ns in gone)
+    return worst, expected, best
 
 
 def _returned(scenario: Scenario) -> Mask:
@@ -79,7 +91,32 @@ def _in_regions(subject: Subject) -> Mask:
     return inside
 
 
-def _model_calls(subject: Subject) -> Mask:
-    """Launches outside the optimizer and the loader, those of collectives left out, with the host's work before."""
-    calls = host_of(subject.graph, subject.device & ~subject.kind("communication", "memcpy", "optimizer"))
-    return calls & ~_in_regions(subject)
+def _outside(subject: Subject) -> Mask:
+    """The host's calls, and the device work that they launch, which are no part of the model's forward and backward.
+
+    The loader and the optimizer; and what the training thread launches from the last launch of the backward thread up
+    to the optimizer: gradients that are reduced, scaled or clipped by hand.
+    """
+    graph = subject.graph
+    found = _in_regions(subject).copy()
+    for place, rank in enumerate(subject.ranks):
+        events = rank.events
+        assert events is not None
+        nodes = events.lane[names_matching(events, BACKWARD.match)[events.name]]
+        mine = np.flatnonzero((graph.rank == place) & (graph.row != NONE))
+        row = graph.row[mine]
+        call = np.where(graph.on_device[mine], events.launch[row], row)
+        mine, call = mine[call != NONE], call[call != NONE]
+        if not nodes.size or not mine.size:
+            continue
+        # Nodes without a device run on the training thread.
+        backward = events.lane[call] == np.bincount(nodes).argmax()
+        step, at = graph.step[mine], events.ts[call]
+        updates = graph.region[mine] == Region.OPTIMIZER
+        last = np.full(graph.steps, _NEVER)
+        launches = backward & graph.on_device[mine]
+        np.maximum.at(last, step[launches], at[launches])
+        until = np.full(graph.steps, -_NEVER)
+        np.minimum.at(until, step[updates & (at > last[step])], at[updates & (at > last[step])])
+        found[mine[~backward & (last[step] > _NEVER) & (at > last[step]) & (at < until[step])]] = True
+    return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from llmprof.analyzers.replay.graph import NO_REF, Float64, Graph, Int64, NodeKind
+from llmprof.analyzers.replay.graph import NO_REF, Float64, Graph, Int64, NodeKind, Region
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, host_of
 from llmprof.analyzers.replay.transforms.transfers import latency_of, transfers
@@ -27,9 +27,10 @@ BACKWARD_FROM = 1 / 3
 """Backward is two thirds of a training step's kernels."""
 LOOP_KERNELS = 3
 """A loop that reduces by hand launches hardly more than this for each gradient."""
-HOOK_NS = (10_000.0, 10_000.0, 3_000.0)
-"""What DDP takes the host for each gradient: it launches a copy into the bucket and one back, some 5 µs each from C++;
-at best, with gradient_as_bucket_view, neither."""
+HOOK_LAUNCHES = 2
+"""DDP launches a copy of each gradient into its bucket, and one back (PyTorch source, reducer.cpp)."""
+VIEW_HOOK_NS = 3_000.0
+"""At best, with gradient_as_bucket_view, it launches neither: what the hook itself takes is assumed."""
 
 
 @dataclass
@@ -42,6 +43,8 @@ class _Work:
     cause_lag: Float64
     dur: Float64
     extra: list[tuple[int, int, float]]
+    hook_ns: float = 0.0
+    """What DDP takes the host for each gradient."""
 
 
 def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scenario | str:
@@ -65,6 +68,7 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     ends = np.where(done == NONE, np.arange(len(graph)), done)
     latency = latency_of(graph.dur[moved])
     for place in range(len(subject.ranks)):
+        work.hook_ns = _hook_ns(graph, subject, place, level)
         for step in range(graph.steps):
             mine = (graph.rank == place) & (graph.step == step)
             nodes = np.flatnonzero(calls & mine)
@@ -84,13 +88,12 @@ def _rebucket(
     compute = compute[compute < nodes[0]]
     if compute.size == 0:
         return
-    if level is not Level.LOW:
-        _without_loop(work, graph, stream, nodes)
+    _without_loop(work, graph, stream, nodes)
     total = float(graph.dur[ends[nodes]].sum())
     kept = level.pick(total, max(total - (nodes.size - buckets) * latency, 0.0), 0.0) or latency
     host = np.flatnonzero(host_of(graph, np.isin(np.arange(len(graph)), nodes)))
     late = host[buckets:]
-    work.before_lag[late] = np.minimum(work.before_lag[late], level.pick(*HOOK_NS))
+    work.before_lag[late] = work.hook_ns
     work.dur[late] = 0.0
     gone = np.isin(graph.before, ends[nodes]) | np.isin(graph.before, nodes)
     last = int(compute[-1])
@@ -115,6 +118,17 @@ def _rebucket(
         work.before[node] = last
         if node > nodes[-1]:
             work.extra.append((node, final, 0.0))
+
+
+def _hook_ns(graph: Graph, subject: Subject, place: int, level: Level) -> float:
+    """Two launches as they cost this host: the median one, at worst the mean one."""
+    kernels = (graph.rank == place) & (graph.kind == NodeKind.DEVICE) & ~subject.kind("communication", "memcpy")
+    calls = host_of(graph, kernels & (graph.region == Region.OTHER))
+    each = (graph.before_lag + graph.dur)[calls]
+    if not each.size:
+        return VIEW_HOOK_NS
+    usual, mean = float(np.median(each)), float(each.mean())
+    return max(VIEW_HOOK_NS, HOOK_LAUNCHES * level.pick(max(mean, usual), usual, 0.0))
 
 
 def _without_loop(work: _Work, graph: Graph, stream: Mask, nodes: Int64) -> None:

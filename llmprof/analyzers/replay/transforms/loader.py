@@ -22,7 +22,8 @@ SPARE_WORKERS = 1
 """On top, as advised: load times vary from batch to batch."""
 SLOWER = 1.3
 """At worst, what loads take longer when more of them run at once, and the training thread beside them. Lotus (IISWC
-2024) saw CPU seconds grow by half from 8 to 28 workers on 32 cores."""
+2024) saw CPU seconds grow by half from 8 to 28 workers on 32 cores; benchmarks/loader_model.py saw the same batch take
+57 or 73 ms of CPU, and the same launches 22 or 29 ms, on a virtual machine of 16 cores, by where Linux had put them."""
 DEEPER = 4
 """How many times as many batches on order are advised."""
 LEFT = 0.3

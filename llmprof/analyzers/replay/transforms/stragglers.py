@@ -35,7 +35,8 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     changed = False
     host = graph.on_host if level is Level.HIGH else graph.within(Region.FETCH)
     for nodes in (subject.device & own & ~subject.kind("communication"), host):
-        spent = dur + np.where(graph.on_host, lag, 0.0)
+        # A rank that waits at collectives computes beside them, which its peers that come late do not.
+        spent = np.where(graph.on_host, dur + lag, scenario.work_ns)
         totals = np.array([spent[nodes & (graph.rank == r)].sum() for r in range(count)])
         # Of two ranks the faster one is the peer.
         usual = float(np.median(totals)) if count > 2 else float(totals.min())

@@ -148,12 +148,4 @@ BUBBLE = share("bubble", 0.10, OWN, "A pipeline with nine times as many micro-ba
 BUBBLE_SEEN = factor(
     "bubble-seen", 0.5, OWN, "Of the bubble that the schedule makes, this much has to be seen as waiting."
 )
-EVENT_COST = Threshold(
-    name="event-cost",
-    value=2,
-    unit="µs per recorded row",
-    source=OWN,
-    reason="What the profiler costs the host for each row: 1.8 to 2.2 µs on llmprof's sample recordings of steps that "
-    "wait for their host. A launch is recorded on host and device, and costs four times that.",
-)
 STAGE_SPREAD = factor("stage-spread", 0.05, MSPROF, "The advisor's mark for uneven pipeline stages.")

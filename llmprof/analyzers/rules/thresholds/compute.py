@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from llmprof.analyzers.facts import faster_attention, faster_kernels, misaligned_products
 from llmprof.analyzers.rules.thresholds.record import ML_ENGINEERING, OWN, TRACELENS, XPROF, Threshold, factor, share
 
 LIGER = "Liger-Kernel (Hsu and others, arXiv 2410.10989)"
-TORCHTITAN = "torchtitan (pytorch/torchtitan, docs/performance.md)"
 FLASH3 = "FlashAttention-3 (Shah and others, arXiv 2407.08608)"
 MEGATRON_GUIDE = "Megatron-Bridge performance guide (NVIDIA-NeMo/Megatron-Bridge)"
 DATASHEETS = "NVIDIA A100, H100 and B200 datasheets"
@@ -75,51 +75,55 @@ HALVED_TRAFFIC = factor(
 ATTENTION_SHARE = share("attention-share", 0.05, OWN, "Attention that takes less is not worth another backend.")
 HOPPER_ATTENTION = factor(
     "hopper-attention",
-    1.5,
+    faster_attention.HOPPER_SPEEDUP,
     FLASH3,
     "The lower end of the speed-up over FlashAttention-2 that is reported for kernels written for the H100: 1.5 to 2.",
 )
-HOPPER_ATTENTION_HIGH = factor("hopper-attention-high", 2.0, FLASH3, "The upper end of the same range.")
+HOPPER_ATTENTION_HIGH = factor(
+    "hopper-attention-high", faster_attention.HOPPER_SPEEDUP_HIGH, FLASH3, "The upper end of the same range."
+)
 
 # unfused-elementwise
 
-FUSED_REST = factor(
-    "fused-rest",
-    0.15,
-    TRACELENS,
-    "Of a chain of kernels the longest stays, and 15 % of the others (TraceLens' model of a fusion).",
-)
-COMPILE_PUBLISHED = share(
-    "compile-published",
-    0.136,
-    TORCHTITAN,
-    "torch.compile raised the tokens per second of Llama 3.1 8B on H100 by 15.7 %: more is possible, not expected.",
-)
-FUSION_LOW = factor(
-    "fusion-low", 0.2, OWN, "An assumption: graph breaks, and tensors that backward needs, leave most of it in place."
-)
+FUSION_LOW = factor("fusion-low", 0.5, OWN, "An assumption: graph breaks may leave half of the model as it is.")
 
 # unfused-cross-entropy
 
 LOSS_PASSES = Threshold(
     name="loss-passes",
-    value=3.0,
+    value=faster_kernels.LOSS_PASSES,
     unit="passes over the logits",
     source=LIGER,
     reason="A fused cross-entropy reads the logits twice (online softmax) and writes their gradient in place.",
 )
 LOSS_PASSES_LEAST = Threshold(
-    name="loss-passes-least", value=2.0, unit="passes over the logits", source=LIGER, reason="Read once, written once."
+    name="loss-passes-least",
+    value=faster_kernels.LOSS_PASSES_LEAST,
+    unit="passes over the logits",
+    source=LIGER,
+    reason="Read once, written once.",
 )
-LOSS_LOW = factor("loss-low", 0.5, OWN, "An assumption: a chunked loss works on pieces too small for full bandwidth.")
+LOSS_LOW = factor(
+    "loss-low",
+    faster_kernels.LOSS_LOW,
+    OWN,
+    "An assumption: a chunked loss works on pieces too small for full bandwidth.",
+)
 
 # unfused-norm
 
-NORM_LOW = factor("norm-low", 0.75, TRACELENS, "TraceLens closes 75 % of a kernel's gap at the least.")
+NORM_LOW = factor(
+    "norm-low", faster_kernels.NORM_LOW, TRACELENS, "TraceLens closes 75 % of a kernel's gap at the least."
+)
 
 # misaligned-matmul
 
-MISALIGNED_LOW = factor("misaligned-low", 0.75, TRACELENS, "TraceLens closes 75 % of a kernel's gap at the least.")
+MISALIGNED_LOW = factor(
+    "misaligned-low",
+    misaligned_products.LEAST,
+    TRACELENS,
+    "TraceLens closes 75 % of a kernel's gap at the least.",
+)
 
 # recompute-overuse
 
@@ -137,7 +141,12 @@ RECOMPUTE_PIECE = factor(
 # layout-copies
 
 COPY_SHARE = share("copies", 0.05, OWN, "Some casts and copies are part of every mixed-precision step.")
-COPY_AVOIDABLE = factor("copies-avoidable", 0.5, OWN, "An assumption: half of the copies are needed by what follows.")
+COPY_AVOIDABLE = factor(
+    "copies-avoidable",
+    faster_kernels.COPY_AVOIDABLE,
+    OWN,
+    "An assumption: half of the copies are needed by what follows.",
+)
 
 # low-bandwidth-kernels
 
@@ -171,7 +180,7 @@ LINEAR_EFFICIENCY = factor(
 )
 FP8_SPEEDUP = factor(
     "fp8-speedup",
-    1.6,
+    faster_kernels.FP8_SPEEDUP,
     MEGATRON_GUIDE,
     "Linear layers are about 1.6 times as fast in fp8; whole runs gain 1.2 to 1.5 times where they are large.",
 )
@@ -179,10 +188,12 @@ FP8_SPEEDUP = factor(
 # conv-layout
 
 CONVERSIONS = share("layout-conversions", 0.02, OWN, "Conversions between NCHW and NHWC around tensor-core kernels.")
-LAYOUT_NORM = factor("layout-norm", 0.75, TRACELENS, "TraceLens closes 75 % of a kernel's gap at the least.")
+LAYOUT_NORM = factor(
+    "layout-norm", faster_kernels.LAYOUT_NORM, TRACELENS, "TraceLens closes 75 % of a kernel's gap at the least."
+)
 LAYOUT_NORM_LOW = factor(
     "layout-norm-low",
-    0.5,
+    faster_kernels.LAYOUT_NORM_LOW,
     OWN,
     "An assumption: some operators have no channels_last kernel and convert back and forth.",
 )

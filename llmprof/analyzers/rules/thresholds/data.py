@@ -47,7 +47,7 @@ PREPROCESSING_SHARE = factor(
     "preprocessing-gain",
     0.5,
     OWN,
-    "Middle of none and all of the wait: how much of the work can be done beforehand is not known.",
+    "Middle of none and all of the work a batch: how much of it can be done beforehand is not known.",
 )
 EPOCH_SPIKE = share(
     "epoch-spike",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llmprof.analyzers.rules.thresholds.record import OWN, TRACELENS, XPROF, Threshold, share
+from llmprof.analyzers.rules.thresholds.record import OWN, TRACELENS, XPROF, Threshold, factor, share
 
 SEVERITY_WARNING = share(
     "severity-warning", 0.05, TRACELENS, "TraceLens marks what takes 5 % of the time as important."
@@ -19,6 +19,25 @@ NOISE_ERRORS = Threshold(
     unit="standard errors of the mean step",
     source=OWN,
     reason="Two standard errors: a smaller difference is chance in more than one of twenty comparisons.",
+)
+EFFORT_FEW_LINES = factor(
+    "effort-few-lines", 2.0, OWN, "An assumption: a flag goes first unless some lines promise twice as much."
+)
+EFFORT_REFACTOR = factor(
+    "effort-refactor", 3.0, OWN, "An assumption: work of days, after a flag that promises a third."
+)
+EFFORT_INFRASTRUCTURE = factor(
+    "effort-infrastructure",
+    4.0,
+    OWN,
+    "An assumption: somebody else has to do it, after a flag that promises a quarter.",
+)
+CAPTURE_LATER = factor(
+    "capture-later",
+    3.0,
+    OWN,
+    "An assumption: a graph holds the loop as it is and has to be made again when that changes, so what mends the loop "
+    "stands before it as soon as it promises a third as much.",
 )
 CONFIDENCE_TRACE = Threshold(
     name="confidence-trace",

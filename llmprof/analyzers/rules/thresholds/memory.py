@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llmprof.analyzers.facts import kept_activations
 from llmprof.analyzers.rules.thresholds.record import (
     HUGGING_FACE,
     MEGATRON,
@@ -56,7 +57,7 @@ STATE_PER_PARAMETER = Threshold(
 
 FIT_SHARE = Threshold(
     name="fits",
-    value=0.92,
+    value=kept_activations.FIT_SHARE,
     unit="share of device memory",
     source=TRACEML,
     reason="TraceML's lower mark of memory pressure: what is to fit needs room for fragments and for other shapes.",

@@ -81,6 +81,49 @@ def test_a_graph_gives_a_launch_bound_step_back_to_the_device() -> None:
     assert gain(found, "cuda-graphs") == pytest.approx(0.79, abs=0.08)  # the device alone would be 0.8 shorter
 
 
+def reduced(inside: int, after: int, *, hand: bool = True) -> RankTimeline:
+    """Forward on thread 1, backward on thread 2, each `inside` launches of 100 µs; then `after` gradients by hand.
+
+    Not by hand: the backward thread launches the collectives, as hooks of DDP do.
+    """
+    builder = TraceBuilder()
+    now = 0
+    for step in range(4):
+        begin = now
+        backward = begin + inside * 100_000
+        builder.op("autograd::engine::evaluate_function: MmBackward0", backward, inside * 100_000, tid=2)
+        for place in range(2 * inside):
+            tid = 1 if place < inside else 2
+            builder.kernel("ampere_bf16_gemm", now + 99_000, 10_000, launch_ns=now + 90_000, tid=tid)
+            now += 100_000
+        for _ in range(after):
+            tid = 1 if hand else 2
+            builder.kernel("vectorized_elementwise_kernel", now + 49_000, 2_000, launch_ns=now + 40_000, tid=tid)
+            builder.kernel("ncclDevKernel_AllReduce", now + 99_000, 2_000, launch_ns=now + 90_000, tid=tid)
+            now += 100_000
+        now += 20_000
+        builder.step(step, begin, now)
+    return builder.rank()
+
+
+def test_gradients_that_are_reduced_by_hand_are_not_in_the_graph() -> None:
+    """3 of 4 ms are forward and backward, of which 0.15 stays; the loop of 1 ms launches as before."""
+    assert gain(asked(reduced(15, 10)), "cuda-graphs") == pytest.approx(0.85 * 3 / 4, abs=0.03)
+
+
+def test_ddp_launches_as_much_for_each_gradient_as_a_loop_does() -> None:
+    """A copy into the bucket and one back: where the host sets the pace, two launches in place of two save nothing."""
+    assert gain(asked(reduced(15, 10)), "wrap-ddp") < 0.01
+
+
+def test_collectives_inside_the_model_break_its_graph() -> None:
+    """Half of the launches stays: of those of the collectives, outside of the graphs, all."""
+    found = asked(reduced(15, 10, hand=False))
+    after = found.predict(["cuda-graphs"])
+    assert gain(found, "cuda-graphs") == pytest.approx(0.5 * 3.5 / 4, abs=0.04)
+    assert after.most_ns > 0.75 * found.model.step_ns
+
+
 def test_a_graph_does_not_shorten_a_device_bound_step() -> None:
     found = asked(record([Call(5_000, "launch", 300_000)] * 30))
     assert gain(found, "cuda-graphs") < 0.01

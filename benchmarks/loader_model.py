@@ -1,0 +1,400 @@
+"""How well does the replay of the DataLoader foretell other settings, where the workers do real work?
+
+    python benchmarks/loader_model.py --seconds 200 --out loader.jsonl
+    python benchmarks/loader_model.py --tiny                                # two cores, half a minute
+
+Four kinds of input. `cpu`: compressed images are inflated and augmented; `io`: every sample first waits as for a remote
+store (a sleep stands for it), little work after that; `tail`: the work of a sample varies lognormally (sigma 1.4);
+`launch`: as `io`, batches of 12 MB, for a training thread that is never idle: it launches small operations.
+One setting of each kind is recorded under `llmprof run`. From that recording alone the steps of all other settings
+(workers, prefetch, the consumer's time) are foretold, with the functions that `what-if` uses; then they are measured
+without any recorder, in a process of their own, in turn, several times, after warm-up batches. Beside the error stands
+that of the textbook, max(consumer, load time / workers), and how far the repetitions of one setting lie apart: no
+model can be closer than that. All settings see the same samples again and again, as the epochs of a training run do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+TARGET = 0.03
+"""Median error of the step that each kind is meant to stay under."""
+EDGE, STORED = 128, 16
+PERIOD = 96
+"""Batches after which the samples come again."""
+SIGMA = 1.4
+LAUNCHES = 150
+"""Of the training thread of `launch`, for each ms that a GPU's host needs for them, about."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One way to train; `work` is decoded views a sample (mean), `wait_ms` what a sample takes to arrive."""
+
+    kind: str
+    workers: int
+    prefetch: int = 2
+    consumer_ms: float = 10.0
+    in_order: bool = True
+    batch: int = 16
+    work: float = 8.0
+    wait_ms: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Short, for tables."""
+        order = "" if self.in_order else " any order"
+        return f"{self.workers} workers, prefetch {self.prefetch}, consumer {self.consumer_ms:g} ms{order}"
+
+
+class Samples(Dataset[tuple[int, torch.Tensor]]):
+    """Compressed images in memory, whose work and time to arrive come from their number.
+
+    `took_ms` is what each batch has taken to make, for everybody to read.
+    """
+
+    def __init__(self, setting: Setting, batches: int) -> None:
+        self._setting, self._count = setting, batches * setting.batch
+        self._seen = PERIOD * setting.batch
+        self.took_ms = torch.zeros(batches, dtype=torch.float64).share_memory_()
+        draw = np.random.default_rng(5)
+        coarse = [draw.integers(0, 255, (3, EDGE // 8, EDGE // 8)).repeat(8, 1).repeat(8, 2) for _ in range(STORED)]
+        self._stored = [
+            zlib.compress((image + draw.integers(0, 9, image.shape)).astype(np.uint8).tobytes(), 4) for image in coarse
+        ]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> tuple[int, torch.Tensor]:
+        begin = time.perf_counter()
+        draw, setting = random.Random(index % self._seen), self._setting
+        more = draw.lognormvariate(-(SIGMA**2) / 2, SIGMA) if setting.kind == "tail" else draw.uniform(0.8, 1.2)
+        if setting.wait_ms:
+            time.sleep(setting.wait_ms / 1e3 * more)
+        image = np.zeros((3, EDGE, EDGE), np.float32)
+        for _ in range(max(1, round(setting.work * more))):
+            image += self._view(draw)
+        return self._noted(index, begin, torch.from_numpy(image))
+
+    def collate(self, samples: list[tuple[int, torch.Tensor]]) -> torch.Tensor:
+        """The batch of these samples, in memory that is shared."""
+        begin = time.perf_counter()
+        return self._noted(samples[0][0], begin, default_collate([image for _, image in samples]))[1]
+
+    def _noted(self, index: int, begin: float, made: torch.Tensor) -> tuple[int, torch.Tensor]:
+        self.took_ms[index // self._setting.batch] += (time.perf_counter() - begin) * 1e3
+        return index, made
+
+    def _view(self, draw: random.Random) -> np.ndarray:
+        raw = zlib.decompress(self._stored[draw.randrange(STORED)])
+        image = np.frombuffer(raw, np.uint8).reshape(3, EDGE, EDGE)
+        image = np.roll(image, (draw.randrange(16), draw.randrange(16)), (1, 2))
+        if draw.random() < 0.5:
+            image = image[:, :, ::-1]
+        return (image.astype(np.float32) - 128.0) / 64.0
+
+
+class Training:
+    """The consumer: a batch goes to the device, a small model learns, and the rest of its time passes."""
+
+    def __init__(self) -> None:
+        self._cuda = torch.cuda.is_available()
+        self._device = torch.device("cuda" if self._cuda else "cpu")
+        self._model = torch.nn.Conv2d(3, 4, 8, 8).to(self._device)
+        self._optimizer = torch.optim.SGD(self._model.parameters(), lr=1e-4)
+        self._small = torch.zeros(64, device=self._device)
+        self._square = torch.zeros(160, 160)
+
+    def batches(self, setting: Setting, samples: Samples) -> Iterator[torch.Tensor]:
+        """A loader as the setting wants it."""
+        order: dict[str, Any] = {} if setting.in_order else {"in_order": False}
+        loader: DataLoader[Any] = DataLoader(
+            samples, setting.batch, num_workers=setting.workers, prefetch_factor=setting.prefetch,
+            pin_memory=self._cuda, collate_fn=samples.collate, **order,
+        )  # fmt: skip
+        return iter(loader)
+
+    def step(self, batch: torch.Tensor, setting: Setting) -> None:
+        """One step, which takes the consumer's time."""
+        begin = time.perf_counter()
+        images = batch.to(self._device, non_blocking=True)
+        self._model(images).mean().backward()
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        if setting.kind == "launch":
+            for _ in range(int(LAUNCHES * setting.consumer_ms)):
+                self._small.add_(1.0)
+        self._wait()
+        while setting.kind != "launch" and time.perf_counter() < begin + setting.consumer_ms / 1e3:
+            self._wait()
+
+    def _wait(self) -> None:
+        """A moment of a host that waits for its device: busy, without Python's lock."""
+        if self._cuda:
+            torch.cuda.synchronize()
+        else:
+            torch.mm(self._square, self._square)
+
+
+def record(setting: Setting, batches: int) -> None:
+    """Train, so that somebody records it."""
+    training = Training()
+    for batch in training.batches(setting, Samples(setting, batches)):
+        training.step(batch, setting)
+
+
+def measure(rounds: int, batches: int) -> None:
+    """Read settings from the input, and say how long their steps are, in turn, round by round."""
+    settings = [Setting(**one) for one in json.load(sys.stdin)]
+    training = Training()
+    for number in range(rounds):
+        for place in random.Random(number).sample(range(len(settings)), len(settings)):
+            print(
+                json.dumps({"place": place, "round": number, **timed(training, settings[place], batches)}), flush=True
+            )
+
+
+def timed(training: Training, setting: Setting, batches: int) -> dict[str, float]:
+    """Mean step in ms over `batches` after the queue's start, and what the queue's model says for these very loads."""
+    from llmprof.analyzers.facts.loader_model import batch_interval_ns
+
+    ahead = setting.prefetch * setting.workers
+    samples = Samples(setting, 3 * ahead + batches)
+    stream = training.batches(setting, samples)
+    for _ in range(2 * ahead):
+        training.step(next(stream), setting)
+    begin, waits = time.perf_counter(), []
+    for _ in range(batches):
+        asked = time.perf_counter()
+        batch = next(stream)
+        waits.append(time.perf_counter() - asked)
+        training.step(batch, setting)
+    passed = time.perf_counter() - begin
+    loads = samples.took_ms[2 * ahead : 2 * ahead + batches].tolist()
+    rest, ready = (passed - sum(waits)) * 1e3 / batches, sorted(waits)[len(waits) // 20] * 1e3
+    queue = batch_interval_ns(
+        loads, rest, setting.workers, setting.prefetch, hand_over_ns=ready, in_order=setting.in_order
+    )
+    return {"ms": passed * 1e3 / batches, "given_ms": queue, "rest_ms": rest, "load_ms": statistics.mean(loads)}
+
+
+def plans(cores: int, tiny: bool) -> dict[str, list[Setting]]:
+    """Settings of each kind; the first is the one that is recorded."""
+    if tiny:
+        cpu = Setting(kind="cpu", workers=1, consumer_ms=6.0, work=1.0)
+        wait = Setting(kind="io", workers=2, consumer_ms=8.0, work=1.0, wait_ms=2.0)
+        return {
+            "cpu": [cpu, replace(cpu, consumer_ms=25.0), replace(cpu, workers=2)],
+            "io": [wait, replace(wait, workers=3), replace(wait, workers=6)],
+        }
+    first = max(2, min(4, cores // 2))
+    cpu = Setting(kind="cpu", workers=first, consumer_ms=8.0)
+    wait = Setting(kind="io", workers=first, consumer_ms=8.0, work=1.0, wait_ms=6.0)
+    tail = replace(cpu, kind="tail")
+    launch = replace(wait, kind="launch", consumer_ms=16.0, batch=64, wait_ms=2.0)
+    beyond = 3 * cores // 2
+    found = {
+        "cpu": [cpu, *_with(cpu, 2, 3, 6, 8, 12, cores, beyond, most=beyond), replace(cpu, workers=first, prefetch=1)],
+        "io": [wait, *_with(wait, 2, 6, 8, 12, 16, 24)],
+        "tail": [tail, *_with(tail, 2, 6, 8, 12, most=cores), replace(tail, in_order=False)],
+        "launch": [launch, *_with(launch, 2, 6, 8, 12, 16)],
+    }
+    found["cpu"] += [replace(cpu, prefetch=8), replace(cpu, consumer_ms=30.0)]
+    found["io"] += [replace(wait, consumer_ms=30.0)]
+    found["tail"] += [replace(tail, prefetch=depth) for depth in (1, 4, 8)] + [replace(tail, consumer_ms=24.0)]
+    found["launch"] += [replace(launch, prefetch=8)]
+    return {kind: list(dict.fromkeys(settings)) for kind, settings in found.items()}
+
+
+def _with(setting: Setting, *counts: int, most: int = 64) -> list[Setting]:
+    return [replace(setting, workers=count) for count in counts if count <= most]
+
+
+def recorded(setting: Setting, folder: Path, batches: int) -> Path:
+    """The run directory of one recorded training run."""
+    place = folder / setting.kind
+    script = [sys.executable, __file__, "--record", json.dumps(asdict(setting)), "--batches", str(batches)]
+    command = [sys.executable, "-m", "llmprof", "run", "--no-report", "-o", str(place), "--", *script]
+    subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return place
+
+
+class Foreteller:
+    """What one recording says about the other settings of its kind."""
+
+    def __init__(self, run: Path, setting: Setting) -> None:
+        from llmprof.analyzers.facts.loader_model import alone_ns
+        from llmprof.analyzers.facts.measure import measure as measured
+        from llmprof.analyzers.replay.scenario import Feed
+        from llmprof.collectors.files import load
+
+        facts = measured(load(str(run)))
+        loader = facts.critical.loader
+        if loader is None or loader.times is None or loader.settings is None:
+            raise SystemExit(f"{run}: the recording holds no load times")
+        workers, cores = loader.settings.num_workers, loader.own_cores
+        self._recorded = setting
+        self.feed = Feed(
+            fetches=loader.fetches_per_step or 1.0,
+            workers=workers,
+            prefetch=loader.settings.prefetch_factor or 2,
+            loads_ns=alone_ns(loader.times.even_ns or loader.times.sequence_ns, loader.times.cpu_ns, workers, cores),
+            cpu_ns=loader.times.cpu_ns or 0.0,
+            cores=cores,
+            paces=loader.times.paces,
+            hand_over_ns=loader.hand_over_ns or 0.0,
+        )
+        self.load_ns = loader.times.mean_ns
+        self.step_ns = facts.step.mean_ns
+        self.rest_ns = facts.step.mean_ns - (loader.wait_ns or 0.0)
+        """What the training process does in a step that never waits for a batch."""
+
+    def step_ms(self, setting: Setting) -> float:
+        """The step with another setting."""
+        rest = self._rest_ns(setting) + self.feed.hand_over_ns
+        feed = replace(self.feed, workers=setting.workers, prefetch=setting.prefetch, in_order=setting.in_order)
+        return feed.step_ns(rest) / 1e6
+
+    def textbook_ms(self, setting: Setting) -> float:
+        """Consumer or workers, whichever is slower, by their means."""
+        return max(self._rest_ns(setting), self.load_ns / setting.workers) / 1e6
+
+    def _rest_ns(self, setting: Setting) -> float:
+        return self.rest_ns + (setting.consumer_ms - self._recorded.consumer_ms) * 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=200.0, help="to spend, more or less")
+    parser.add_argument("--rounds", type=int, default=3, help="at most, as the time allows")
+    parser.add_argument("--kinds", nargs="+", choices=["cpu", "io", "tail", "launch"])
+    parser.add_argument("--tiny", action="store_true", help="few settings and batches")
+    parser.add_argument("--keep", type=Path, help="folder for the recordings")
+    parser.add_argument("--out", type=Path, help="a line of JSON for each setting and the recordings' figures")
+    for option, kind in (("--record", str), ("--measure", int), ("--batches", int)):  # for its own processes
+        parser.add_argument(option, type=kind, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", message="This DataLoader will create")
+    if args.record:
+        record(Setting(**json.loads(args.record)), args.batches)
+    elif args.measure:
+        measure(args.measure, args.batches)
+    else:
+        compare(args)
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Record, foretell, measure and print."""
+    begin, cores = time.monotonic(), len(os.sched_getaffinity(0))
+    chosen = {
+        kind: settings for kind, settings in plans(cores, args.tiny).items() if not args.kinds or kind in args.kinds
+    }
+    batches = 24 if args.tiny else PERIOD
+    lines: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for kind, (first, *_) in chosen.items():
+            run = recorded(first, args.keep or Path(folder), 60 if args.tiny else 2 * PERIOD)
+            teller = Foreteller(run, first)
+            feed = teller.feed
+            loads = {"mean_ms": teller.load_ns / 1e6, "cpu_ms": feed.cpu_ns / 1e6, "count": len(feed.loads_ns)}
+            text = f"{kind}: step {teller.step_ns / 1e6:.2f} ms, without waiting {teller.rest_ns / 1e6:.2f} ms; to make"
+            text += f" {loads['mean_ms']:.1f} ms ({loads['cpu_ms']:.1f} ms of CPU); {feed.cores} cores; {first.name}"
+            print(text, flush=True)
+            lines.extend(
+                {
+                    **asdict(setting),
+                    "name": setting.name,
+                    "recorded": setting == first,
+                    "predicted_ms": teller.step_ms(setting),
+                    "textbook_ms": teller.textbook_ms(setting),
+                    "rest_ms": teller.rest_ns / 1e6,
+                    "recorded_ms": teller.step_ns / 1e6,
+                    "hand_over_ms": feed.hand_over_ns / 1e6,
+                    "cores": feed.cores,
+                    "loads": loads,
+                    "rounds": [],
+                }
+                for setting in chosen[kind]
+            )
+            lines[-len(chosen[kind])]["loads_ms"] = [round(value / 1e6, 3) for value in feed.loads_ns]
+        end = begin + args.seconds
+        for answer in measured_rounds(chosen, args.rounds, batches, end):
+            lines[answer.pop("place")]["rounds"].append(answer)
+    if args.out:
+        args.out.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    show(lines)
+
+
+def measured_rounds(
+    chosen: dict[str, list[Setting]], rounds: int, batches: int, end: float
+) -> Iterator[dict[str, Any]]:
+    """Answers of the process that measures, until it is through or the time is."""
+    command = [sys.executable, __file__, "--measure", str(rounds), "--batches", str(batches)]
+    settings = [asdict(setting) for kind in chosen.values() for setting in kind]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        with process.stdin as orders:
+            json.dump(settings, orders)
+        for line in process.stdout:
+            answer = json.loads(line)
+            yield answer
+            if answer["round"] and time.monotonic() > end:  # every setting has been measured once
+                process.terminate()
+                return
+
+
+def show(lines: list[dict[str, Any]]) -> None:
+    """A table of all settings, and the errors of each kind."""
+    print("\nkind    predicted  measured   error  textbook   queue   repeats   load ms   setting")
+    errors: dict[str, list[tuple[float, float, float, float]]] = {}
+    for line in lines:
+        steps = [one["ms"] for one in line["rounds"]]
+        if not steps:
+            continue
+        found = statistics.median(steps)
+        queue = statistics.median(one["given_ms"] / one["ms"] - 1 for one in line["rounds"])
+        noise = (max(steps) - min(steps)) / found / 2
+        row = (line["predicted_ms"] / found - 1, line["textbook_ms"] / found - 1, queue, noise)
+        errors.setdefault(line["kind"], []).append(row)
+        loads = " to ".join(f"{end(one['load_ms'] for one in line['rounds']):.0f}" for end in (min, max))
+        print(
+            f"{line['kind']:7} {line['predicted_ms']:9.2f} {found:9.2f} {row[0]:+7.1%} {row[1]:+9.1%} {queue:+7.1%} "
+            f"{f'{noise:.1%}' if len(steps) > 1 else '-':>8}   {loads:>10}   {line['name']}"
+            f"{' (recorded)' if line['recorded'] else ''}"
+        )
+    print(
+        "\nMedian error (worst) of the step; queue: the model given the loads of the very run that it is held against"
+    )
+    print(f"kind    settings      predicted          queue             textbook        repeats   target {TARGET:.0%}")
+    for kind, rows in errors.items():
+        columns = [[abs(value) for value in column] for column in zip(*rows, strict=True)]
+        ours, book, queued, noises = ((statistics.median(column), max(column)) for column in columns)
+        met = "met" if ours[0] <= TARGET else "missed"
+        shown = "   ".join(f"{middle:6.1%} ({worst:6.1%})" for middle, worst in (ours, queued, book))
+        print(f"{kind:7} {len(rows):8}   {shown}   {noises[0]:6.1%}   {met}")
+
+
+if __name__ == "__main__":
+    main()

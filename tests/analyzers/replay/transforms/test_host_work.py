@@ -1,0 +1,79 @@
+"""Is Python that is moved out of the step, or into the loader's workers, saved as far as the device waited for it?"""
+
+from __future__ import annotations
+
+import pytest
+
+from llmprof.analyzers.replay.transforms.base import Level
+from tests.analyzers.replay.transforms.test_pauses import what_if_of
+from tests.scenarios.builder import TraceBuilder
+
+MS = 1_000_000
+FETCH = "enumerate(DataLoader)#_MultiProcessingDataLoaderIter.__next__"
+
+
+def steps_with_python(kernel_ns: int, python_ns: int) -> TraceBuilder:
+    """Each step: a fetch, ten launches in 2 ms, then `python_ns` without an operator."""
+    builder = TraceBuilder()
+    length = 2 * MS + python_ns
+    free = 0
+    for step in range(4):
+        begin = step * length
+        builder.annotation(FETCH, begin, 10_000)
+        for place in range(10):
+            at = begin + 20_000 + place * 195_000
+            builder.op("aten::mm", at - 10_000, 190_000)
+            start = max(at + 8_000, free + 1_000)
+            builder.kernel("gemm_bf16", start, kernel_ns, launch_ns=at)
+            free = start + kernel_ns
+        builder.step(step, begin, begin + length)
+    return builder
+
+
+def test_long_python_is_won_back_where_the_device_waits_for_it() -> None:
+    found = what_if_of(steps_with_python(20_000, 5 * MS))
+    assert found.model.outcome.step_ns == pytest.approx(7 * MS, rel=0.01)
+    assert found.outcome(["hoist-python"]).step_ns == pytest.approx(2 * MS, rel=0.03)
+    assert found.outcome(["hoist-python"], Level.LOW).step_ns == pytest.approx(4.5 * MS, rel=0.02)
+
+
+def test_only_as_much_is_won_back_as_the_device_does_not_need() -> None:
+    """2 ms of launches, 5 ms of Python, and 6 ms of kernels: 1 ms of the 5 is waited for."""
+    found = what_if_of(steps_with_python(600_000, 5 * MS))
+    saved = found.model.outcome.step_ns - found.outcome(["hoist-python"]).step_ns
+    assert saved == pytest.approx(1 * MS, rel=0.05)
+
+
+def test_python_behind_a_busy_device_brings_nothing() -> None:
+    found = what_if_of(steps_with_python(900_000, 5 * MS))
+    assert found.outcome(["hoist-python"]).step_ns == pytest.approx(found.model.outcome.step_ns, rel=0.005)
+
+
+def test_without_long_stretches_nothing_is_hoisted_for_sure() -> None:
+    found = what_if_of(steps_with_python(20_000, 0))
+    assert found.outcome(["hoist-python"], Level.LOW).step_ns == pytest.approx(found.model.outcome.step_ns, rel=0.001)
+
+
+def test_work_on_the_batch_goes_to_the_workers() -> None:
+    """6 ms between fetch and model, of which 1 ms is the way into the model, and 2 ms of launches."""
+    builder = TraceBuilder()
+    for step in range(4):
+        begin = step * 8 * MS
+        builder.annotation(FETCH, begin, 10_000)
+        builder.op("aten::stack", begin + 2 * MS, 1 * MS)
+        for place in range(10):
+            at = begin + 6 * MS + place * 195_000
+            builder.op("aten::mm", at - 10_000, 190_000)
+            builder.kernel("gemm_bf16", at + 8_000, 20_000, launch_ns=at)
+        builder.step(step, begin, begin + 8 * MS)
+    found = what_if_of(builder)
+    assert found.outcome(["preprocess-in-workers"]).step_ns == pytest.approx(3 * MS, rel=0.05)
+    scenario, _ = found.applied(["preprocess-in-workers"])
+    (feed,) = scenario.feeds.values()
+    assert feed.loads_ns[0] == pytest.approx(5 * MS, rel=0.05)  # what left the loop is made by workers
+    assert (feed.workers or 0) >= 2
+
+
+def test_a_batch_that_goes_straight_into_the_model_needs_no_workers() -> None:
+    found = what_if_of(steps_with_python(20_000, 5 * MS))
+    assert "preprocess-in-workers" in found.predict(["preprocess-in-workers"]).left_out

@@ -1,0 +1,70 @@
+"""Does the benchmark of the loader model record, foretell and measure what it says?"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.loader_model import PERIOD, Samples, Setting, plans
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_one_recording_foretells_the_other_settings_which_are_measured_too(tmp_path: Path) -> None:
+    """With a loader that sets the pace the step foretold is the measured one, roughly: this machine has other work."""
+    out = tmp_path / "loader.jsonl"
+    command = [
+        sys.executable,
+        "benchmarks/loader_model.py",
+        "--tiny",
+        "--kinds",
+        "io",
+        "--rounds",
+        "1",
+        "--out",
+        str(out),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [line["workers"] for line in lines] == [2, 3, 6]
+    assert [len(line["rounds"]) for line in lines] == [1, 1, 1]
+    assert lines[0]["loads"]["count"] == len(lines[0]["loads_ms"]) >= 16
+    # 16 samples wait 2 ms each, and are decoded after that.
+    assert lines[0]["loads"]["mean_ms"] > 32
+    predicted = [line["predicted_ms"] for line in lines]
+    assert predicted[0] > predicted[1] > predicted[2]
+    assert "io " in done.stdout and "target 3%" in done.stdout
+
+
+def test_all_settings_see_the_same_samples_again_and_again() -> None:
+    setting = Setting(kind="tail", workers=1, work=1.0, batch=2)
+    short, long = Samples(setting, PERIOD), Samples(setting, 2 * PERIOD)
+    assert (len(short), len(long)) == (2 * PERIOD, 4 * PERIOD)
+    assert torch.equal(long[3][1], short[3][1])
+    assert torch.equal(long[2 * PERIOD + 3][1], short[3][1])
+    assert not torch.equal(short[3][1], short[4][1])
+
+
+def test_what_a_batch_took_is_noted_by_whoever_makes_it() -> None:
+    """Two samples that each wait 4 to 6 ms, and the time to put them together."""
+    samples = Samples(Setting(kind="io", workers=1, work=1.0, wait_ms=5.0, batch=2), 3)
+    assert samples.collate([samples[2], samples[3]]).shape[0] == 2
+    assert samples.took_ms[1] >= 8
+    assert samples.took_ms[[0, 2]].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("cores", [2, 4, 16, 64])
+def test_settings_go_beyond_the_cores_and_none_is_measured_twice(cores: int) -> None:
+    chosen = plans(cores, tiny=False)
+    assert set(chosen) == {"cpu", "io", "tail", "launch"}
+    assert max(setting.workers for setting in chosen["cpu"]) > cores
+    for settings in chosen.values():
+        assert len(set(settings)) == len(settings) > 4
