@@ -31,6 +31,8 @@ BANDWIDTH_SHARE = 0.70
 """Share of kernel time in memory-bound classes from which the limit is bandwidth (XProf's MemoryBound)."""
 IMBALANCE_SHARE = 0.10
 """Excess of the critical rank over the median of the others, as a share of the step (TraceML's straggler warning)."""
+ALIKE_SHARE = 0.10
+"""Hosts that take at most this much longer do the same work: as much as makes a rank a straggler (TraceML)."""
 EXPLAINED_SHARE = 0.80
 """When one class explains this much of a straggler's excess, that class is the bound."""
 RESERVED_SHARE = 0.97
@@ -205,10 +207,26 @@ def _imbalance(facts: Facts) -> _Imbalance | None:
         if name != "skew"
     }
     part = max(over, key=lambda name: over[name])
+    if part == "data" and over["host"] > 0 and _hosts_alike(facts, others):
+        excess -= over["host"]
+        over["host"] = 0.0
+        if excess < IMBALANCE_SHARE * critical.step_ns:
+            return None
     untold = over[part] < STRAGGLER_CAUSE.value * sum(value for value in over.values() if value > 0)
     if (part in _DISTORTED or untold) and perturbed(facts):
         return None
     return _Imbalance(excess / critical.step_ns, part, over[part] / excess)
+
+
+def _hosts_alike(facts: Facts, others: list[int]) -> bool:
+    """Whether the critical rank's host works no longer than the others', which issue their work while they wait for it.
+
+    A rank whose batch comes late has its launches still to do when it comes; those of its peers are done by then, and
+    are no less.
+    """
+    hosts = {number: rank.host.busy_ns for number, rank in facts.ranks.items() if rank.host is not None}
+    own, known = hosts.get(facts.critical.rank), [busy for number in others if (busy := hosts.get(number)) is not None]
+    return own is not None and len(known) == len(others) and own <= (1 + ALIKE_SHARE) * statistics.median(known)
 
 
 def _capacity_reason(facts: Facts) -> str | None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from llmprof.analyzers.facts.coverage import MAX_LOST, RecordingFacts
+from llmprof.analyzers.facts.host import HostFacts
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.memory import MemoryFacts
 from llmprof.analyzers.facts.operator_facts import OperatorFacts
@@ -146,6 +147,18 @@ def test_a_straggler_that_no_class_explains_is_an_imbalance() -> None:
     verdict = judge(facts(slow, fast))
     assert verdict.bound == "imbalance"
     assert "rank 1" in verdict.sentence
+
+
+@pytest.mark.parametrize(("fast_busy_ms", "bound"), [(48, "data"), (30, "imbalance")])
+def test_launches_that_follow_a_late_batch_are_no_difference_between_hosts(fast_busy_ms: int, bound: str) -> None:
+    """The peers launch as much while they wait: of 60 ms of excess, 20 ms are launches that both hosts have to do."""
+    slow = rank_facts({"gemm": 20, "wait": 50, "launch": 30}, rank=1)
+    fast = rank_facts({"gemm": 20, "wait": 10, "launch": 10, "skew": 60}, rank=0)
+    slow = replace(slow, host=HostFacts(busy_ns=50 * MS))
+    fast = replace(fast, host=HostFacts(busy_ns=fast_busy_ms * MS))
+    verdict = judge(facts(slow, fast))
+    assert verdict.bound == bound
+    assert ("straggler-rank" in verdict.flags) == (bound == "data")
 
 
 def test_of_two_ranks_the_late_one_is_held_against_the_other_alone() -> None:

@@ -61,7 +61,8 @@ class EpochStarts:
     mean_ns: float
     """Ending the one before, making the iterator with its workers, and waiting for its first batch."""
     per_step_ns: float
-    """All of them, divided among the steps since."""
+    """All of them, divided among the steps from the first start of all to the last one: whole epochs, in which every
+    start was seen."""
     counted_ns: float = 0.0
     """Per step that the mean is made of: how much of the mean step they are."""
     first_load_ns: float | None = None
@@ -145,7 +146,7 @@ def epoch_starts(
     return EpochStarts(
         count=int(later.size),
         mean_ns=float(later.mean()),
-        per_step_ns=float(later.sum()) / (len(times) - int(found[0])),
+        per_step_ns=float(later.sum()) / int(times.number[found[-1]] - times.number[found[0]]),
         counted_ns=float(column[rows].clip(0).sum()) / rows.size if rows.size else 0.0,
         first_load_ns=None if loads is None else _first_load_ns(times, found[1:], loads),
     )

@@ -20,7 +20,7 @@ from llmprof.analyzers.facts.partition import PART_OF, Partition, parts_of
 from llmprof.timeline.events import EventTable, Kind
 from llmprof.timeline.intervals import Int64, Intervals
 
-__all__ = ["ELASTIC", "Correction", "Elastic", "HostEvents", "correct", "elastic_of", "host_events"]
+__all__ = ["ELASTIC", "Correction", "Elastic", "HostEvents", "correct", "elastic_of", "host_events", "waited_longer"]
 
 ELASTIC = ("launch", "sync", "memory_management", "wait", "skew")
 """Classes that the host makes longer under a profiler. Gaps of the hardware queue and dependencies are not."""
@@ -28,6 +28,10 @@ ELASTIC = ("launch", "sync", "memory_management", "wait", "skew")
 MAX_COST_NS = 15_000.0
 """The largest believable cost of one recorded event (on H200 hosts 2 to 11 µs were fitted, the latter with a busy
 second thread)."""
+
+MOST_OF_IT = 0.5
+"""Of what is unexplained, in a host that was seen to take longer: then all of it is. The windows of traced steps end
+with the device's work, and hold less of what the host does afterwards than the steps that the host's clock tiles."""
 
 MAX_STRETCH = 1.25
 """The largest believable common stretch; what is missing beyond it counts as unexplained."""
@@ -172,6 +176,23 @@ def correct(
         detail[name] = float(left[owner == elastic.names.index(name)].sum()) / steps
     detail, remainder = _settle(detail, step_ns, names, known)
     return Correction(partition=_rebuilt(traced, detail, step_ns), remainder_ns=remainder, event_cost_ns=cost)
+
+
+def waited_longer(found: Correction, longer_ns: float) -> Correction:
+    """The correction in which the device waits for a host that took `longer_ns` longer than in the traced steps.
+
+    longer_ns    of a host that was seen to set the pace (`facts.between`): idle time of the device, beside its work
+    """
+    detail, rest = found.partition.detail, found.remainder_ns
+    if rest <= 0:
+        return found
+    late = rest if longer_ns >= MOST_OF_IT * rest else min(longer_ns, rest)
+    moved = {"launch": detail.get("launch", 0.0) + late, "untraced": max(detail.get("untraced", 0.0) - late, 0.0)}
+    parts = {**found.partition.parts}
+    for name, ns in (("launch", late), ("untraced", -late)):
+        parts[PART_OF[name]] = max(parts.get(PART_OF[name], 0.0) + ns, 0.0)
+    partition = replace(found.partition, parts=parts, detail={**detail, **moved})
+    return replace(found, partition=partition, remainder_ns=rest - late)
 
 
 def _fit_cost(spans: npt.NDArray[np.float64], inside: npt.NDArray[np.float64], target: float) -> float:

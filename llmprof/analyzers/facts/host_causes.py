@@ -12,7 +12,7 @@ from llmprof.analyzers.facts.host_work import HostWork, host_work
 from llmprof.analyzers.facts.partition import Partition
 from llmprof.analyzers.facts.step_times import counted_steps
 from llmprof.analyzers.facts.steps import Windows
-from llmprof.timeline.steps import StepPhase, StepTimes
+from llmprof.timeline.steps import NO_STEPS, StepMarks, StepPhase, StepTimes
 from llmprof.timeline.timeline import RankTimeline
 
 __all__ = ["AllocatorCalls", "Collections", "CpuLoad", "HostCauses", "collections_of", "host_causes"]
@@ -85,7 +85,7 @@ def host_causes(rank: RankTimeline, windows: Windows | None, traced: Partition |
     return HostCauses(
         blocking=blocking(rank, windows, traced) if windows is not None else None,
         work=host_work(rank, windows, traced) if windows is not None else None,
-        collections=collections_of(rank.times),
+        collections=collections_of(rank.times, rank.marks),
         allocator=_allocator(rank),
         load=_load(rank, rows),
         token_counts=_token_counts(rank.times, rows),
@@ -104,14 +104,19 @@ def _own_wall(times: StepTimes | None, rows: npt.NDArray[np.intp]) -> npt.NDArra
     return wall
 
 
-def collections_of(times: StepTimes | None) -> Collections | None:
-    """The garbage collector's pauses; None where nobody noted them."""
+def collections_of(times: StepTimes | None, marks: StepMarks = NO_STEPS) -> Collections | None:
+    """The garbage collector's pauses; None where nobody noted them.
+
+    marks    the traced steps that are looked at; without any all traced ones
+    """
     rows = counted_steps(times)
     column = times.parts.get("gc") if times is not None else None
     wall = _own_wall(times, rows)
     if times is None or column is None or wall is None:
         return None
-    traced = np.maximum(column[times.select(StepPhase.TRACED)], 0)
+    profiled = times.select(StepPhase.TRACED)
+    looked_at = profiled[np.isin(times.number[profiled], marks.number)]
+    traced = np.maximum(column[looked_at if looked_at.size else profiled], 0)
     pause = np.maximum(column[rows], 0).astype(np.float64)
     some = int((pause > 0).sum())
     felt, error = None, None

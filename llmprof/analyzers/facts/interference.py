@@ -31,8 +31,10 @@ Int64 = npt.NDArray[np.int64]
 
 BESIDE, ALONE = 0.8, 0.05
 """A call counts as beside from this share of its time on, and as alone up to the other; what lies between is left."""
-AROUND = 4
-"""Kernels before and after on the same stream that have to be the same: a layer launches some tens, mostly others."""
+AROUND = (4, 3, 2)
+"""Kernels before and after on the same stream that have to be the same: a layer launches some tens, mostly others. Where
+so few ran alone that this says nothing certain, the nearer ones have to do; kernels of one name that are not the same
+work then show, since those that ran alone differ."""
 LEAST_CALLS = 3
 """On either side: of fewer the median is one call."""
 LEAST_PAIRS = 10
@@ -111,10 +113,13 @@ def interference_of(ranks: Sequence[RankTimeline]) -> Interference:
     rows = {rank.rank: np.ones(len(rank.events)) for rank in ranks if rank.events is not None}
     calls = _kernels(ranks)
     kernels, why = _learned(calls, rows, "kernels beside collectives", within_rank=True)
+    for around in AROUND[1:]:
+        if kernels is None and calls is not None:
+            kernels, _ = _learned(_kernels(ranks, around), rows, "kernels beside collectives", within_rank=True)
     collectives, why_not = _learned(_transfers(ranks), rows, "collectives beside kernels", within_rank=False)
     return Interference(
         kernels=kernels,
-        kernels_reason=why,
+        kernels_reason=why if kernels is None else None,
         collectives=collectives,
         collectives_reason=why_not,
         unseen=calls is not None and not (calls.share > ALONE).any() and any(map(_exchanges, ranks)),
@@ -191,8 +196,10 @@ def _sides(calls: _Calls) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
     return calls.share >= BESIDE, calls.share <= ALONE
 
 
-def _kernels(ranks: Sequence[RankTimeline]) -> _Calls | None:
+def _kernels(ranks: Sequence[RankTimeline], around: int = AROUND[0]) -> _Calls | None:
     """All kernels that compute, with the share of their time in which a collective ran on the device.
+
+    around    kernels before and after that tell calls of the same work
 
     Optimizer kernels over lists of tensors are left out: their names tell nothing of what they work on.
     """
@@ -209,7 +216,7 @@ def _kernels(ranks: Sequence[RankTimeline]) -> _Calls | None:
         for name in np.unique(events.name[kernels]).tolist():
             number[name] = names.setdefault(events.strings[name], len(names))
         own = number[events.name[kernels]]
-        place = _places(events, kernels, own)
+        place = _places(events, kernels, own, around)
         kept = classes[kernels] != _OPTIMIZER
         covered = lengths_inside(spans, events.ts[kernels], events.end[kernels])
         found = _Calls(
@@ -223,15 +230,15 @@ def _kernels(ranks: Sequence[RankTimeline]) -> _Calls | None:
     return _joined(parts)
 
 
-def _places(events: EventTable, kernels: npt.NDArray[np.intp], number: Int64) -> Int64:
+def _places(events: EventTable, kernels: npt.NDArray[np.intp], number: Int64, around: int) -> Int64:
     """Where in the model each kernel stands: one hash of its name and those around it on its stream."""
     found = np.empty(kernels.size, dtype=np.uint64)
     lanes = events.lane[kernels]
     for lane in np.unique(lanes):
         mine = np.flatnonzero(lanes == lane)
-        padded = np.concatenate([np.full(AROUND, -1), number[mine], np.full(AROUND, -1)]).astype(np.uint64)
+        padded = np.concatenate([np.full(around, -1), number[mine], np.full(around, -1)]).astype(np.uint64)
         value = np.zeros(mine.size, dtype=np.uint64)
-        for offset in range(2 * AROUND + 1):
+        for offset in range(2 * around + 1):
             value = (value ^ padded[offset : offset + mine.size]) * _MIX
             value ^= value >> np.uint64(29)
         found[mine] = value

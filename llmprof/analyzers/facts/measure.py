@@ -10,7 +10,7 @@ from llmprof.analyzers.facts.alignment import Waits, match_collectives, transfer
 from llmprof.analyzers.facts.clocks import clocks_of
 from llmprof.analyzers.facts.collectives import CollectiveFacts, with_peers
 from llmprof.analyzers.facts.cores import own_cores
-from llmprof.analyzers.facts.correction import correct, elastic_of
+from llmprof.analyzers.facts.correction import correct, elastic_of, waited_longer
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.partition import Partition, with_skew
 from llmprof.analyzers.facts.reduction import RankReduction, reduce_rank
@@ -158,6 +158,8 @@ def _explained_partition(
     if rank.host is not None:
         elastic |= elastic_of({"skew": rank.exposed & skew}, rank.host)
     found = correct(traced, elastic, len(facts.windows), step.mean_ns, rank.measured)
+    if not traced.cpu_only and facts.longer_ns > 0:
+        found = waited_longer(found, facts.longer_ns)
     return found.partition, found.remainder_ns
 
 

@@ -55,6 +55,8 @@ class RankFacts:
     hardware: HardwareFacts | None = None
     host_memory: HostMemory | None = None
     table: StepTable | None = None
+    longer_ns: float = 0.0
+    """What the host of a device that runs dry took longer between its phases than in the traced steps; ns per step."""
     logits: LogitsFacts | None = None
     stage: StageWork | None = None
     """Of a rank of a pipeline."""

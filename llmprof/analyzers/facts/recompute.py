@@ -17,7 +17,7 @@ from llmprof.analyzers.facts.operator_tree import OperatorTree, innermost, names
 from llmprof.timeline.events import NONE, EventTable, Kind
 from llmprof.timeline.intervals import Intervals
 
-__all__ = ["BACKWARD", "recompute_spans"]
+__all__ = ["BACKWARD", "entry_spans", "recompute_spans"]
 
 BACKWARD = re.compile(r"^autograd::engine::evaluate_function: ")
 """The operator around one node of the backward graph."""
@@ -27,6 +27,10 @@ _FORWARD = re.compile(
     r"leaky_relu|dropout|native_dropout|scaled_dot_product_attention|conv[123]d|embedding|softmax|max_pool2d|"
     r"multi_head_attention_forward)$"
 )
+
+_ENTERING = re.compile(r"^(cuda|hip)StreamIsCapturing$")
+_KEEPING = re.compile(r"^(_NoopSaveInputs|aten::empty)$")
+"""The operators with which a checkpoint keeps what it will need (torch.utils.checkpoint)."""
 
 
 def recompute_spans(events: EventTable, tree: OperatorTree) -> dict[int, Intervals]:
@@ -48,6 +52,28 @@ def recompute_spans(events: EventTable, tree: OperatorTree) -> dict[int, Interva
         int(lane): Intervals.of(*_picked(events, node, last, events.lane[node] == lane))
         for lane in np.unique(events.lane[node])
     }
+
+
+def entry_spans(events: EventTable, tree: OperatorTree) -> dict[int, Intervals]:
+    """When each host lane entered checkpoints in forward, by lane: from the operator before up to what they keep."""
+    asks = events.rows_named((Kind.RUNTIME,), names_matching(events, _ENTERING.match))
+    asks = asks[(tree.paths(events.lane[asks], events.ts[asks]) == NONE).all(axis=1)]
+    operators = events.rows(Kind.CPU_OP)
+    keeping = names_matching(events, _KEEPING.match)[events.name[operators]]
+    found = {}
+    for lane in np.unique(events.lane[asks]).tolist():
+        begin = events.ts[asks[events.lane[asks] == lane]]
+        here = events.lane[operators] == lane
+        others = np.sort(events.ts[operators[here & ~keeping]])
+        ended = np.sort(events.end[operators[here & ~keeping]])
+        kept = np.sort(events.end[operators[here & keeping]])
+        before, after = np.searchsorted(ended, begin, side="right"), np.searchsorted(others, begin)
+        limit = others[np.minimum(after, others.size - 1)] if others.size else begin
+        last = np.searchsorted(kept, limit, side="right") - 1
+        end = kept[np.maximum(last, 0)] if kept.size else begin
+        known = (before > 0) & (after < others.size) & (last >= 0) & (end > begin)
+        found[lane] = Intervals.of(ended[before[known] - 1], end[known])
+    return found
 
 
 def _picked(

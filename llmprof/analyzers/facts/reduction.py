@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from llmprof.analyzers.facts.between import longer_between_ns, waits_inside
 from llmprof.analyzers.facts.collectives import exposed_spans, own_collectives, slim
 from llmprof.analyzers.facts.copies import copy_facts
 from llmprof.analyzers.facts.correction import ELASTIC, Elastic, HostEvents, elastic_of, host_events
@@ -121,6 +122,8 @@ def _facts(
 ) -> RankFacts:
     exposed = traced.detail.get("wait", 0.0) if traced is not None else None
     kernels = kernel_facts(rank, windows) if windows is not None else None
+    causes = host_causes(rank, windows, traced)
+    late = causes is not None and not waits_inside(causes.blocking)
     return RankFacts(
         rank=rank.rank,
         environment=rank.environment,
@@ -134,12 +137,13 @@ def _facts(
         loader=loader_facts(rank, step=step, windows=windows, exposed_traced_ns=exposed, ranks_on_node=None),
         memory=memory_facts(rank),
         host=host_facts(rank, windows) if windows is not None else None,
-        causes=host_causes(rank, windows, traced),
+        causes=causes,
         utilization=utilization(rank_flops(rank, windows), step.mean_ns, rank.environment.device, kernels),
         operators=operator_facts(rank, windows),
         hardware=hardware_facts(rank),
         host_memory=host_memory(rank),
         table=table,
+        longer_ns=longer_between_ns(rank.times) if late else 0.0,
         logits=logits_facts(rank),
         stage=stage_work(rank, windows),
         solo=solo_kernels(rank, windows),

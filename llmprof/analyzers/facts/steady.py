@@ -28,6 +28,8 @@ __all__ = ["period_of", "steady"]
 
 PERIODIC = ("checkpoint", "evaluation", "epoch_start")
 COLD = ("checkpoint", "evaluation")
+STALLS = (*PERIODIC, "gc")
+"""What is measured on the unprofiled steps: in a traced one it would be counted twice, or taken for the program's."""
 COLD_FACTOR = 2.0
 """The first one is cold when it took this many times as long as the median of at least MIN_LATER later ones."""
 MIN_LATER = 2
@@ -115,7 +117,7 @@ def _whole_periods(times: StepTimes, rows: npt.NDArray[np.intp]) -> npt.NDArray[
 def _without_stalls(times: StepTimes, marks: StepMarks) -> StepMarks:
     """The longest run of marked steps in a row none of which holds a stall; all of them where each one does."""
     stalled = np.zeros(len(marks), dtype=bool)
-    for name in PERIODIC:
+    for name in STALLS:
         column = times.parts.get(name)
         if column is not None:
             long = times.number[column > STALLED_SHARE * times.wall_ns]

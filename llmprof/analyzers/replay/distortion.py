@@ -137,7 +137,7 @@ def _fitted(
         return Distortion(cost_ns=cost, fitted=True, error=at(cost) / step_ns - 1)
     fastest = at(MAX_COST_NS)
     # Where the device takes over shortly above the step, the cost at which it does is the one that can be told.
-    near = fastest < (1 + _CORNER) * step_ns
+    near = fastest < (1 + corner) * step_ns
     target = max(step_ns, fastest + _CORNER * step_ns) if near else step_ns
     if fastest <= target:
         cost = _solve(at, target, (0.0, plain), (MAX_COST_NS, fastest), close)

@@ -21,7 +21,7 @@ from llmprof.analyzers.replay.graph import Graph, NodeKind
 from llmprof.analyzers.replay.join import join, meetings_of
 from llmprof.analyzers.replay.replay import Replayed, replay
 from llmprof.analyzers.replay.scenario import Feed, Outcome, Scenario, contended, feed_of, run, without_waits
-from llmprof.analyzers.replay.seen import evened, seen_of, with_optimizer
+from llmprof.analyzers.replay.seen import evened, seen_of, with_longer, with_optimizer
 from llmprof.timeline.timeline import RankTimeline, Timeline
 from llmprof.units import format_count
 
@@ -144,7 +144,9 @@ def model_of(
     rival = None
     waited_ns = _waited(critical, step_ns) if feeds and len(ranks) == 1 else 0.0
     if undistort and facts.step.basis == "unprofiled":
-        fed, distortion, rival = _explained(ranks, evened(ranks, fed, _relief(fed)), step_ns, feeds, waited_ns)
+        later = {place: ns for place, rank in enumerate(ranks) if (ns := facts.ranks[rank.rank].longer_ns) > 0}
+        even = evened(ranks, fed, _relief(fed))
+        fed, distortion, rival = _explained(ranks, even, step_ns, feeds, waited_ns, later)
     scenario = contended(Scenario(graph=relieved(fed, distortion), feeds=feeds), ranks, learned)
     return Model(
         ranks=ranks,
@@ -190,11 +192,21 @@ def sharing_of(model: Model) -> Sharing | None:
 
 
 def _explained(
-    ranks: tuple[RankTimeline, ...], fed: Graph, step_ns: float, feeds: Mapping[int, Feed], waited_ns: float
+    ranks: tuple[RankTimeline, ...],
+    fed: Graph,
+    step_ns: float,
+    feeds: Mapping[int, Feed],
+    waited_ns: float,
+    later: Mapping[int, float],
 ) -> tuple[Graph, Distortion, Distortion | None]:
-    """What leads from the traced to the unprofiled step, from which graph, and the other explanation, if any."""
+    """What leads from the traced to the unprofiled step, from which graph, and the other explanation, if any.
+
+    later    by index of the rank, ns per step that its host was seen to take longer between its phases
+    """
     predict, target_ns = _target(feeds, step_ns, waited_ns)
     seen = seen_of(ranks, fed, _relief(fed), MAX_COST_NS)
+    if later and predict(fed) < (1 - SHORT) * target_ns:
+        fed = with_longer(ranks, fed, later)
     found = fit(fed, target_ns, predict, seen=seen)
     if found.fitted and seen.host_late:
         fed = with_optimizer(ranks, fed, relieved(fed, found))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from llmprof.analyzers.facts.kernel_names import CLASSES
-from llmprof.analyzers.replay.graph import NO_REF, NodeKind, Region
+from llmprof.analyzers.replay.graph import NO_REF, Region
 from llmprof.analyzers.replay.replay import Replayed
 from llmprof.analyzers.replay.transforms.base import Subject
 
@@ -23,46 +25,49 @@ def critical_path(replayed: Replayed, subject: Subject) -> dict[str, float]:
     graph = replayed.graph
     n, rounds = len(graph), replayed.end_ns.shape[0]
     ends = replayed.end_ns.ravel()
-    before, cause, lags = graph.before.tolist(), graph.cause.tolist(), graph.before_lag
-    further: dict[int, list[int]] = {}
-    for to, source in zip(graph.extra_to.tolist(), graph.extra_from.tolist(), strict=True):
-        further.setdefault(to, []).append(source)
-    extra_lag: dict[tuple[int, int], float] = {
-        (to, source): lag
-        for to, source, lag in zip(
-            graph.extra_to.tolist(), graph.extra_from.tolist(), graph.extra_lag.tolist(), strict=True
-        )
-    }
     device = graph.on_device
     last = np.where(device if device.any() else True, replayed.end_ns, -1.0)
     at = int(last[-1].argmax()) + (rounds - 1) * n
     begin = float(last[-2].max()) if rounds > 1 else 0.0
     total = dict.fromkeys(("compute", "communication", "memcpy", "data", "host", "gap"), 0.0)
-    labels = _labels(subject)
+    label = _labels(subject)
+    several = np.zeros(n, dtype=bool)
+    several[graph.extra_to] = True
+    host = graph.on_host
     while at >= 0 and ends[at] > begin:
         node, base = at % n, at - at % n
         start = ends[at] - graph.dur[node]
-        total[labels[node]] += max(0.0, ends[at] - max(start, begin))
-        choices = [(before[node], float(lags[node])), (cause[node], float(graph.cause_lag[node]))]
-        choices += [(source, extra_lag[node, source]) for source in further.get(node, ())]
-        known = [(ends[base + ref] + lag, base + ref) for ref, lag in choices if ref != NO_REF and base + ref >= 0]
+        total[label(node)] += max(0.0, ends[at] - max(start, begin))
+        choices = [(graph.before[node], graph.before_lag[node]), (graph.cause[node], graph.cause_lag[node])]
+        if several[node]:
+            more = slice(*np.searchsorted(graph.extra_to, [node, node + 1]).tolist())
+            choices += zip(graph.extra_from[more], graph.extra_lag[more], strict=True)
+        known = [
+            (ends[base + int(ref)] + float(lag), base + int(ref))
+            for ref, lag in choices
+            if ref != NO_REF and base + ref >= 0
+        ]
         if not known:
             break
         _, came = max(known)
         waited = max(0.0, start - max(ends[came], begin))
-        host = graph.kind[node] <= NodeKind.WAIT and graph.kind[came % n] <= NodeKind.WAIT
-        total[labels[node] if host else "gap"] += waited
+        total[label(node) if host[node] and host[came % n] else "gap"] += waited
         at = came
     return {name: value / graph.steps for name, value in total.items()}
 
 
-def _labels(subject: Subject) -> list[str]:
-    """The class of each node."""
-    graph = subject.graph
-    names = np.array([_of_class(name) for name in CLASSES], dtype=object)
-    labels = np.where(graph.on_device, names[np.maximum(subject.classes, 0)], "host")
-    result: list[str] = np.where(graph.on_host & (graph.region == Region.FETCH), "data", labels).tolist()
-    return result
+def _labels(subject: Subject) -> Callable[[int], str]:
+    """Node to its class."""
+    graph, classes = subject.graph, subject.classes
+    device, fetching = graph.on_device, graph.within(Region.FETCH)
+    names = [_of_class(name) for name in CLASSES]
+
+    def label(node: int) -> str:
+        if device[node]:
+            return names[max(int(classes[node]), 0)]
+        return "data" if fetching[node] else "host"
+
+    return label
 
 
 def _of_class(name: str) -> str:

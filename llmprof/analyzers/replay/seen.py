@@ -6,19 +6,18 @@ beside it: whether the device had run dry when the next batch was there, and how
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from llmprof.analyzers.facts.between import IDLE_SHARE, idle_share
 from llmprof.analyzers.replay.graph import Graph, Int64, NodeKind, Region
 from llmprof.timeline.steps import StepPhase
 from llmprof.timeline.timeline import RankTimeline
 
-__all__ = ["Seen", "evened", "seen_of", "with_optimizer"]
+__all__ = ["Seen", "evened", "seen_of", "with_longer", "with_optimizer"]
 
-IDLE_SHARE = 0.5
-"""Of the time in which the host fetches a batch: a device that is idle for more than this had no work left."""
 _BUSY_SHARE = 0.1
 _HALVINGS = 12
 _PARTS = ("forward", "backward", "optimizer")
@@ -59,7 +58,7 @@ def seen_of(
     """
     shares, costs = [], []
     for place, rank in enumerate(ranks):
-        share = _idle_share(rank)
+        share = idle_share(rank.times)
         if share is not None:
             shares.append(share)
         costs.append(_least_cost(rank, graph, place, relieve, most_cost_ns))
@@ -115,6 +114,37 @@ def with_optimizer(ranks: Sequence[RankTimeline], graph: Graph, relieved: Graph)
     return replace(graph, before_lag=lag, dur=dur, **events)
 
 
+LONG_NS = 1_000_000.0
+MOST_LONGER = 3.0
+"""Work that takes so many times as long as recorded is not the same work: a program that shares its core with another
+one runs at half its pace, and caches and clocks are shared as well (assumption)."""
+
+
+def with_longer(ranks: Sequence[RankTimeline], graph: Graph, longer: Mapping[int, float]) -> Graph:
+    """The graph in which the host's long stretches between its phases take as much longer as was measured.
+
+    Stretches without a call into the runtime, outside of fetches and the optimizer, of the thread that runs the loop;
+    where there are none, or what they would have to grow by is more than the same work may take, nothing changes.
+
+    longer    ns per step, by index of the rank
+    """
+    lag = graph.before_lag.copy()
+    for place, ns in longer.items():
+        events = ranks[place].events
+        assert events is not None
+        mine = graph.on_host & (graph.rank == place)
+        marks = mine & (graph.kind == NodeKind.MARK)
+        lanes = np.where(graph.row >= 0, events.lane[np.maximum(graph.row, 0)], -1)
+        own = lanes[mine & (graph.region == Region.OPTIMIZER) & ~marks]
+        loop = marks | (mine & (lanes == np.bincount(own).argmax()) if own.size else marks)
+        long = loop & np.isin(graph.region, (Region.OTHER, Region.ZERO_GRAD)) & (lag >= LONG_NS)
+        spent = float(lag[long].sum())
+        wanted = ns * graph.steps
+        if 0 < wanted <= (MOST_LONGER - 1) * spent:
+            lag[long] *= 1 + wanted / spent
+    return replace(graph, before_lag=lag)
+
+
 def _phases(rank: RankTimeline, phase: StepPhase) -> list[float] | None:
     """Mean host time of forward, backward and optimizer in the steps of a phase; None where one was not measured."""
     if rank.times is None:
@@ -122,16 +152,6 @@ def _phases(rank: RankTimeline, phase: StepPhase) -> list[float] | None:
     rows = rank.times.select(phase)
     known = [part for name in _PARTS if (part := rank.times.mean_part_ns(name, rows))]
     return known if len(known) == len(_PARTS) else None
-
-
-def _idle_share(rank: RankTimeline) -> float | None:
-    times = rank.times
-    if times is None or not {"data_wait", "data_wait_exposed"} <= times.parts.keys():
-        return None
-    rows = times.select(StepPhase.BASELINE)
-    wait, idle = (times.parts[name][rows] for name in ("data_wait", "data_wait_exposed"))
-    both = (wait > 0) & (idle >= 0)
-    return float(np.median(idle[both] / wait[both])) if both.any() else None
 
 
 def _least_cost(

@@ -17,7 +17,7 @@ from llmprof.analyzers.rules.gains import part_ns
 from llmprof.timeline.intervals import EMPTY, Intervals
 from llmprof.units import NS_PER_MS
 
-__all__ = ["HostWaits", "Loss", "host_waits", "loss", "reduced_by_hand", "unprofiled_ns"]
+__all__ = ["HostWaits", "Loss", "host_waits", "later_ns", "loss", "reduced_by_hand", "unprofiled_ns"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +46,9 @@ def host_waits(facts: Facts) -> HostWaits:
     lengths = waits.ends - waits.starts
     long = lengths >= thresholds.PAUSE.value * NS_PER_MS
     short = Intervals.of(waits.starts[~long], waits.ends[~long])
-    pause = launch * float(lengths[long].sum()) / waits.length
-    reduction = launch * (short & _reduction_phase(facts)).length / waits.length
+    later = later_ns(facts) if long.any() else 0.0
+    pause = (launch - later) * float(lengths[long].sum()) / waits.length + later
+    reduction = (launch - later) * (short & _reduction_phase(facts)).length / waits.length
     return HostWaits(overhead_ns=launch - pause - reduction, pause_ns=pause, reduction_ns=reduction, gap_ns=gap)
 
 
@@ -122,6 +123,14 @@ def loss(facts: Facts, *groups: str) -> Loss | None:
     alone = min(most, unprofiled_ns(facts, sum(found.alone_ns.get(group, 0.0) for group in groups)))
     together = min(most, unprofiled_ns(facts, sum(found.together_ns.get(group, 0.0) for group in groups)))
     return Loss(cost_ns=max(alone, together), alone_ns=alone, calls=found.of(*groups))
+
+
+def later_ns(facts: Facts) -> float:
+    """What the device waits longer for its host than in the traced steps: for what the loop does between its phases."""
+    partition, traced = facts.critical.partition, facts.critical.traced
+    if partition is None or traced is None or facts.critical.longer_ns <= 0:
+        return 0.0
+    return max(partition.detail.get("launch", 0.0) - traced.detail.get("launch", 0.0), 0.0)
 
 
 def unprofiled_ns(facts: Facts, traced_ns: float) -> float:

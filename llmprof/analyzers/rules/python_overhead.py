@@ -11,8 +11,9 @@ Why it costs time:
 How it is measured:
     Idle time before a late launch in which the launching thread was inside no operator and no runtime call, without
     the way from a fetched batch to the first kernel and without pauses of the garbage collector; corrected to the
-    unprofiled step. Stretches of a millisecond and more are single pieces of work that can be moved; the rest is
-    spread out.
+    unprofiled step. Where the device was seen to run dry, what the unprofiled steps took longer than the traced ones
+    between forward, backward and optimizer counts as well. Stretches of a millisecond and more are single pieces of
+    work that can be moved; the rest is spread out.
 
 Does not apply when:
     Launching itself takes most of the waiting: the rule launch-bound speaks of that.
@@ -34,7 +35,7 @@ from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import data_late_weight, gain
-from llmprof.analyzers.rules.host_waits import unprofiled_ns
+from llmprof.analyzers.rules.host_waits import later_ns, unprofiled_ns
 from llmprof.units import format_ns, format_percent
 
 __all__ = ["RULE", "evaluate"]
@@ -67,7 +68,7 @@ def evaluate(facts: Facts) -> Judgement:
     ]
     if share < thresholds.PYTHON_COST.value:
         return RULE.passed(f"Waiting for Python takes {format_percent(share)} of the step.", evidence=figures)
-    all_of_it = unprofiled_ns(facts, work.waiting_ns)
+    all_of_it = unprofiled_ns(facts, work.waiting_ns) + later_ns(facts)
     if cost < thresholds.PYTHON_MAJORITY.value * all_of_it:
         return RULE.passed(
             f"Waiting for Python takes {format_percent(share)} of the step, launching takes more.",
@@ -91,7 +92,10 @@ def _python(facts: Facts, work: HostWork) -> tuple[float, float]:
     known = 0.0 if pauses is None else pauses.mean_ns if pauses.traced_ns is None else pauses.traced_ns
     if partition is not None and partition.cpu_only:
         known = 0.0  # a class of its own there
-    return unprofiled_ns(facts, max(0.0, work.long_ns - known)), unprofiled_ns(facts, work.short_ns)
+    own = max(0.0, work.long_ns - known)
+    # What the host takes longer in the other steps is the same work, as far as that is Python.
+    later = later_ns(facts) * own / work.waiting_ns if work.waiting_ns > 0 else 0.0
+    return unprofiled_ns(facts, own) + later, unprofiled_ns(facts, work.short_ns)
 
 
 def _hoist(facts: Facts, work: HostWork, long_ns: float, cost_ns: float) -> Recommendation:

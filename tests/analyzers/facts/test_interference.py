@@ -78,6 +78,24 @@ def test_every_kernel_has_its_own_factor_and_their_mean_counts_their_time() -> N
     assert found.kernels.low == pytest.approx(1.1) and found.kernels.high == pytest.approx(1.8)
 
 
+def test_where_only_the_nearest_kernels_are_the_same_they_tell_the_work() -> None:
+    """Alone and beside, the third kernel before and after is another one: two on either side still tell the product."""
+    builder, now = TraceBuilder(), 0
+    for number in range(24):
+        begin, beside = now, number % 2
+        outer = "beside_kernel" if beside else "alone_kernel"
+        for name in (outer, "gelu_kernel", NORM, GEMM, NORM, "gelu_kernel", outer):
+            ns = 130_000 if name == GEMM and beside else 100_000
+            builder.kernel(name, now, ns, launch_ns=now - 10_000)
+            now += ns + 1_000
+        if beside:
+            builder.kernel(ALL_REDUCE, begin, now - begin, launch_ns=begin - 5_000, stream=20)
+    builder.step(0, 0, now)
+    found = interference_of([builder.rank()])
+    assert found.kernels is not None and found.kernels_reason is None
+    assert found.kernels.factor == pytest.approx(1.3)
+
+
 def test_a_kernel_that_was_never_alone_gets_what_its_class_shows() -> None:
     builder = TraceBuilder()
     known = alternating({GEMM: (100_000, 150_000)})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.accuracy.table import CASES, MORE
+from benchmarks.accuracy.table import EVERY
 from llmprof.analyzers.rules.registry import all_rules
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -39,7 +39,7 @@ def test_what_is_named_is_there(row: list[str]) -> None:
     for place in row[4].split("; "):
         word, _, names = place.partition(" ")
         if word == "planted":
-            assert set(names.split(", ")) <= {*CASES, *MORE}
+            assert set(names.split(", ")) <= set(EVERY)
         elif place.startswith("sample trace "):
             assert all((ROOT / "sample_traces" / name).is_dir() for name in names.removeprefix("trace ").split(", "))
         elif file := re.search(r"test_\w+\.py", place):

@@ -1,6 +1,8 @@
-"""CUDA graphs and torch.compile: the model's launches shrink to a few, and compilation also fuses its kernels."""
+"""CUDA graphs and torch.compile: the model's launches shrink to a few; compilation also fuses kernels and pads products."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,6 +11,7 @@ from llmprof.analyzers.facts.operator_tree import names_matching
 from llmprof.analyzers.facts.recompute import BACKWARD
 from llmprof.analyzers.replay.graph import NO_REF, NodeKind, Region
 from llmprof.analyzers.replay.scenario import Scenario
+from llmprof.analyzers.replay.transforms import kernels
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, host_of, scaled
 from llmprof.timeline.events import NONE
 
@@ -30,6 +33,9 @@ COMPILE_TRAFFIC = (1.0, 0.75, 0.5)
 """Time of chains of elementwise kernels and reductions once fused: each pass but the first and the last is saved."""
 UNBROKEN = 0.5
 """At worst half of the model is compiled, the rest stands between graph breaks (an assumption)."""
+PADDED = ("pad-vocabulary", "align-dimensions")
+"""Inductor pads operands of matrix products to aligned sizes by itself where it measures that to be faster
+(torch._inductor.config.shape_padding, on by default): compiling brings what these bring."""
 BREAKING_SYNCS = 2
 """Host syncs in a step that do no harm: reading the loss at its end."""
 _NEVER = np.iinfo(np.int64).min + 1
@@ -49,7 +55,8 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
             return "the model is compiled already"
         rest = level.pick(*(_launches_left(subject, outside) or COMPILE_HOST))
         fused = subject.kind(*_FUSED) & ~outside
-        return scaled(scaled(scenario, host, dur=rest, lag=rest), fused, dur=level.pick(*_traffic(subject)))
+        found = scaled(scaled(scenario, host, dur=rest, lag=rest), fused, dur=level.pick(*_traffic(subject)))
+        return _padded(found, subject, level)
     waits = (scenario.graph.kind == NodeKind.WAIT) & ~_in_regions(subject)
     copies = subject.names_where(lambda name: "emcpy" in name)  # a batch on its way in, before the graph
     left = waits & ~copies & ~_returned(scenario)
@@ -59,6 +66,17 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     rest = level.pick(*(BROKEN_HOST if broken else GRAPH_HOST))
     model = subject.device & ~outside & ~subject.kind("communication")
     return scaled(scaled(scenario, host, dur=rest, lag=rest), model, lag=level.pick(*GRAPH_GAP))
+
+
+def _padded(scenario: Scenario, subject: Subject, level: Level) -> Scenario:
+    """The scenario in which products with odd dimensions run as aligned ones do; at worst half of them are compiled."""
+    share = level.pick(UNBROKEN, 1.0, 1.0)
+    for fix in PADDED:
+        found = kernels.apply(fix, scenario, subject, level)
+        if not isinstance(found, str):
+            now, then = scenario.graph, found.graph
+            return replace(scenario, graph=replace(now, dur=now.dur + share * (then.dur - now.dur)))
+    return scenario
 
 
 def _launches_left(subject: Subject, outside: Mask) -> tuple[float, float, float] | None:

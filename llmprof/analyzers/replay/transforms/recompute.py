@@ -1,14 +1,22 @@
-"""Activation checkpointing taken off, or for a part: less of forward is computed again inside backward."""
+"""Activation checkpointing taken off, or for a part: less of forward is computed again inside backward.
+
+Without checkpoints the host enters each block at once. A step that reads a result after every block waits for that.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
 from llmprof.analyzers.facts.kept_activations import EVERY_SECOND, kept
 from llmprof.analyzers.facts.operator_tree import OperatorTree
-from llmprof.analyzers.facts.recompute import recompute_spans
+from llmprof.analyzers.facts.recompute import entry_spans, recompute_spans
+from llmprof.analyzers.replay.graph import Float64, Graph, NodeKind, Region
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, removed, scaled
+from llmprof.timeline.events import EventTable
+from llmprof.timeline.intervals import Intervals, lengths_inside
 
 __all__ = ["FIXES", "apply"]
 
@@ -19,12 +27,36 @@ PRODUCTS = ("gemm", "attention", "convolution")
 def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scenario | str:
     """The scenario without the recomputed part of backward, or with what of it does not fit in memory."""
     again = np.zeros(len(scenario.graph), dtype=bool)
+    entering = np.zeros(len(scenario.graph))
     for place, rank in enumerate(subject.ranks):
         assert rank.events is not None
-        again |= subject.launched_in(place, recompute_spans(rank.events, OperatorTree.of(rank.events)))
+        tree = OperatorTree.of(rank.events)
+        again |= subject.launched_in(place, recompute_spans(rank.events, tree))
+        for lane, spans in entry_spans(rank.events, tree).items():
+            entering += _share_before(subject.graph, place, rank.events, lane, spans)
     if not again.any():
         return "no operators of forward run inside backward"
-    return removed(scenario, again) if fix == "drop-recompute" else _selective(scenario, subject, level, again)
+    if fix != "drop-recompute":
+        return _selective(scenario, subject, level, again)
+    found = removed(scenario, again)
+    left = 1 - level.pick(0.0, 1.0, 1.0) * entering
+    return replace(found, graph=replace(found.graph, before_lag=found.graph.before_lag * left))
+
+
+def _share_before(graph: Graph, place: int, events: EventTable, lane: int, spans: Intervals) -> Float64:
+    """Of the host's work before each call of a lane, the share that lies in spans; shape (nodes,)."""
+    launches = (graph.kind == NodeKind.CALL) | (graph.kind == NodeKind.WAIT)
+    calls = np.flatnonzero((graph.rank == place) & launches & ~graph.within(Region.OPTIMIZER))
+    calls = calls[events.lane[graph.row[calls]] == lane]
+    calls = calls[np.argsort(events.ts[graph.row[calls]], kind="stable")]
+    found = np.zeros(len(graph))
+    if calls.size < 2:
+        return found
+    row = graph.row[calls]
+    begin, end = events.end[row[:-1]], events.ts[row[1:]]
+    inside = lengths_inside(spans, begin, np.maximum(begin, end))
+    found[calls[1:]] = inside / np.maximum(end - begin, 1)
+    return np.clip(found, 0.0, 1.0)
 
 
 def _selective(scenario: Scenario, subject: Subject, level: Level, again: Mask) -> Scenario:

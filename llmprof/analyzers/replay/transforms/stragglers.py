@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from llmprof.analyzers.replay.graph import NodeKind, Region
+from llmprof.analyzers.replay.graph import Float64, Int64, NodeKind, Region
 from llmprof.analyzers.replay.scenario import Scenario
-from llmprof.analyzers.replay.transforms.base import Level, Subject
+from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject
+from llmprof.timeline.events import NONE
 
 __all__ = ["FIXES", "apply"]
 
@@ -23,7 +24,7 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
 
     Only at best on the host too: a profiler slows the hosts of equal ranks unequally. Durations become those of the
     peers, and the steps are replayed, as Lin et al. do it (Understanding Stragglers in Large Model Training Using
-    What-if Analysis, OSDI 2025).
+    What-if Analysis, OSDI 2025); here kernel by kernel, since work that only one rank has stands in one place.
     """
     count = len(subject.ranks)
     if count < 2:
@@ -34,17 +35,20 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     own = graph.kind != NodeKind.MEETING
     changed = False
     host = graph.on_host if level is Level.HIGH else graph.within(Region.FETCH)
+    names = _names(subject)
     for nodes in (subject.device & own & ~subject.kind("communication"), host):
         # A rank that waits at collectives computes beside them, which its peers that come late do not.
         spent = np.where(graph.on_host, dur + lag, scenario.work_ns)
         totals = np.array([spent[nodes & (graph.rank == r)].sum() for r in range(count)])
         # Of two ranks the faster one is the peer.
         usual = float(np.median(totals)) if count > 2 else float(totals.min())
+        by_name = np.stack([_sums(names, spent, nodes & (graph.rank == r)) for r in range(count)])
+        peers = np.median(by_name, axis=0) if count > 2 else by_name[int(totals.argmin())]
         for place in np.flatnonzero(totals > usual * 1.01).tolist():
-            factor = 1 - closure * (1 - usual / float(totals[place]))
             mine = nodes & (graph.rank == place)
+            factor = 1 - closure * (1 - _left(by_name[place], peers, usual)[names[mine]])
             dur[mine] *= factor
-            lag[mine & graph.on_host] *= factor
+            lag[mine] *= np.where(graph.on_host[mine], factor, 1.0)
             changed = True
     limits = [scenario.feeds[p].limit_ns or 0.0 if p in scenario.feeds else 0.0 for p in range(count)]
     usual = float(np.median(limits)) if count > 2 else min(limits)
@@ -56,3 +60,33 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     if not changed:
         return "no rank is slower than its peers"
     return replace(scenario, graph=replace(graph, dur=dur, before_lag=lag), feeds=feeds)
+
+
+def _names(subject: Subject) -> Int64:
+    """What each node is, by its name: the same number for the same name on all ranks; 0 for nodes without one."""
+    graph, numbers = subject.graph, dict[str, int]()
+    found = np.zeros(len(graph), np.int64)
+    for place, rank in enumerate(subject.ranks):
+        assert rank.events is not None
+        mine = np.flatnonzero((graph.rank == place) & (graph.row != NONE))
+        own, index = np.unique(rank.events.name[graph.row[mine]], return_inverse=True)
+        names = [rank.events.strings[int(name)] for name in own]
+        found[mine] = np.array([numbers.setdefault(name, len(numbers) + 1) for name in names], np.int64)[index]
+    return found
+
+
+def _sums(names: Int64, ns: Float64, nodes: Mask) -> Float64:
+    return np.bincount(names[nodes], ns[nodes], int(names.max()) + 1)
+
+
+def _left(own: Float64, peers: Float64, total: float) -> Float64:
+    """By name the share that is left of a rank's time, so that all of it comes to `total`.
+
+    What a rank does longer than its peers goes where it does it: work that they do not do goes as a whole. Where they
+    have other kernels instead, as for smaller shapes, what goes is scaled back to the total.
+    """
+    kept = np.minimum(own, peers)
+    gone = own - kept
+    back = max(total - float(kept.sum()), 0.0) / float(gone.sum()) if gone.any() else 0.0
+    left: Float64 = np.divide(kept + min(back, 1.0) * gone, own, out=np.ones_like(own), where=own > 0)
+    return left

@@ -20,7 +20,6 @@ FIXES = (
     "ddp-bucket-size",
     "enable-p2p",
     "topology-placement",
-    "no-sync",
 )
 
 HALVED = (0.65, 0.55, 0.5)
@@ -52,11 +51,6 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
         return _lasting(scenario, wide, latency + volume * level.pick(*HALVED))
     if fix == "ddp-bucket-size":
         return _lasting(scenario, found, volume + latency * level.pick(*BUCKETS))
-    if fix == "no-sync":
-        rounds = _microbatches(subject)
-        if rounds is None or rounds < 2:
-            return "gradients are not accumulated over several micro-batches"
-        return _lasting(scenario, found, graph.dur / rounds)
     share = _share_of_link(subject)
     factor = level.pick(*FASTER_LINK) if share is None else min(1.0, share * level.pick(*OF_EXPECTED))
     return _lasting(scenario, found, latency + volume * factor)
@@ -103,9 +97,3 @@ def _fp32(subject: Subject) -> Mask:
             if dtype is not None:
                 found[node] = dtype in ("Float", "float", "float32", "torch.float32")
     return found
-
-
-def _microbatches(subject: Subject) -> float | None:
-    times = subject.ranks[0].times
-    counts = times.microbatches if times is not None else None
-    return float(counts.mean()) if counts is not None and counts.size else None
