@@ -32,9 +32,9 @@ Int64 = npt.NDArray[np.int64]
 BESIDE, ALONE = 0.8, 0.05
 """A call counts as beside from this share of its time on, and as alone up to the other; what lies between is left."""
 AROUND = (4, 3, 2)
-"""Kernels before and after on the same stream that have to be the same: a layer launches some tens, mostly others. Where
-so few ran alone that this says nothing certain, the nearer ones have to do; kernels of one name that are not the same
-work then show, since those that ran alone differ."""
+"""Kernels before and after on the same stream that have to be the same: a layer launches some tens, mostly others.
+Where so many leave too few calls to say anything certain, the nearer ones have to do; kernels of one name that are not
+the same work then show, since those that ran alone differ."""
 LEAST_CALLS = 3
 """On either side: of fewer the median is one call."""
 LEAST_PAIRS = 10

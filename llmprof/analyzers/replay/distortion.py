@@ -18,7 +18,7 @@ from llmprof.analyzers.facts.correction import MAX_COST_NS, MAX_STRETCH
 from llmprof.analyzers.replay.graph import Graph, NodeKind
 from llmprof.analyzers.replay.seen import Seen
 
-__all__ = ["USUAL_COST_NS", "Distortion", "fit", "relieved", "slower_device"]
+__all__ = ["MOST_SLOWER", "MOST_SLOWER_HOST", "USUAL_COST_NS", "Distortion", "fit", "relieved", "slower_device"]
 
 USUAL_COST_NS = 2_000.0
 """Fitted on llmprof's own sample recordings of steps that wait for their host (H200): 1.8, 1.9 and 2.2 µs an event."""
@@ -97,13 +97,20 @@ def fit(
 
 
 def slower_device(
-    graph: Graph, step_ns: float, predict: Callable[[Graph], float], seen: Seen, *, cost_ns: float
+    graph: Graph,
+    step_ns: float,
+    predict: Callable[[Graph], float],
+    seen: Seen,
+    *,
+    cost_ns: float,
+    most: float = MOST_SLOWER,
 ) -> Distortion | None:
     """The other explanation of a step that fits a late host: a slower device, and a host that is early.
 
     None where the device was seen to run dry, or would have to be too slow.
 
     cost_ns    what the profiler costs the host an event at least
+    most       how many times as long the device's work may take
     """
     if seen.host_late:
         return None
@@ -112,12 +119,12 @@ def slower_device(
     def at(swiftness: float) -> float:
         return predict(relieved(graph, Distortion(cost_ns=cost, device=1 / swiftness)))
 
-    low, high = (1 / MOST_SLOWER, at(1 / MOST_SLOWER)), (1.0, at(1.0))
+    low, high = (1 / most, at(1 / most)), (1.0, at(1.0))
     if not high[1] < step_ns < low[1]:
         return None
     swiftness = _solve(at, step_ns, low, high, _TOLERANCE * step_ns)
     error = at(swiftness) / step_ns - 1
-    ends = (max(USUAL_COST_NS / 2, seen.least_cost_ns), max(2 * USUAL_COST_NS, cost))
+    ends = (max(USUAL_COST_NS / 2, seen.least_cost_ns), max(2 * USUAL_COST_NS, 2 * seen.least_cost_ns, cost))
     return Distortion(cost_ns=cost, device=1 / swiftness, fitted=True, error=error, range_ns=ends)
 
 
@@ -130,7 +137,7 @@ def _fitted(
     plain, doubled = at(0.0), at(2 * USUAL_COST_NS)
     close = _TOLERANCE * step_ns
     if plain <= step_ns + close or plain - doubled < TELLS_SHARE * step_ns:
-        return _assumed(plain, step_ns, at)
+        return _assumed(plain, step_ns, at, max(USUAL_COST_NS, seen.quick_cost_ns if seen.device_busy else 0.0))
     corner = _BUSY_CORNER if seen.device_busy else _CORNER
     if doubled < (1 - corner) * step_ns:
         cost = _solve(at, step_ns, (0.0, plain), (2 * USUAL_COST_NS, doubled), close)
@@ -184,10 +191,13 @@ def _slower_host(
     return None
 
 
-def _assumed(plain: float, step_ns: float, at: Callable[[float], float]) -> Distortion:
-    """The usual cost, as long as it does not lead away from a step that the recording already meets."""
-    usual = at(USUAL_COST_NS)
-    kept = USUAL_COST_NS if abs(usual - step_ns) <= abs(plain - step_ns) + _TOLERANCE * step_ns else 0.0
+def _assumed(plain: float, step_ns: float, at: Callable[[float], float], cost_ns: float) -> Distortion:
+    """The usual cost, as long as it does not lead away from a step that the recording already meets.
+
+    cost_ns    the usual one, or what the phases of a host that runs ahead tell, where that is more
+    """
+    usual = at(cost_ns)
+    kept = cost_ns if abs(usual - step_ns) <= abs(plain - step_ns) + _TOLERANCE * step_ns else 0.0
     return Distortion(cost_ns=kept, error=(usual if kept else plain) / step_ns - 1)
 
 

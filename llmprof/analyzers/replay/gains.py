@@ -169,7 +169,9 @@ class Replays:
         partition = self.what_if.subject.facts.critical.partition
         exposed = 0.0 if partition is None else partition.parts.get("communication", 0.0)
         bound = exposed > MOST_OF_STEP * self.what_if.model.step_ns
-        if one.id not in TRANSFER_FIXES or not bound or rule.low_ms <= other.high_ms:
+        # A replay that has another explanation of the step, with an early host, spans both already.
+        decided = not bound or rule.low_ms <= other.high_ms or self.what_if.model.rival is not None
+        if one.id not in TRANSFER_FIXES or decided:
             return replayed
         why = f"{one.why} A replay of the traced steps saves less, {format_ms(other.expected_ms)}.".strip()
         return replace(one, gain=replace(rule, low_ms=min(rule.low_ms, other.low_ms), basis="bound"), why=why)

@@ -15,7 +15,15 @@ from llmprof.analyzers.facts.steady import steady
 from llmprof.analyzers.facts.steps import Windows
 from llmprof.analyzers.replay.beside import epochs_ns_of, given_back_ns, stalls_ns_of
 from llmprof.analyzers.replay.build import ALL_EDGES, Edges, build
-from llmprof.analyzers.replay.distortion import USUAL_COST_NS, Distortion, fit, relieved, slower_device
+from llmprof.analyzers.replay.distortion import (
+    MOST_SLOWER,
+    MOST_SLOWER_HOST,
+    USUAL_COST_NS,
+    Distortion,
+    fit,
+    relieved,
+    slower_device,
+)
 from llmprof.analyzers.replay.first_step import without_first_pauses
 from llmprof.analyzers.replay.graph import Graph, NodeKind
 from llmprof.analyzers.replay.join import join, meetings_of
@@ -144,9 +152,7 @@ def model_of(
     rival = None
     waited_ns = _waited(critical, step_ns) if feeds and len(ranks) == 1 else 0.0
     if undistort and facts.step.basis == "unprofiled":
-        later = {place: ns for place, rank in enumerate(ranks) if (ns := facts.ranks[rank.rank].longer_ns) > 0}
-        even = evened(ranks, fed, _relief(fed))
-        fed, distortion, rival = _explained(ranks, even, step_ns, feeds, waited_ns, later)
+        fed, distortion, rival = _explained(ranks, fed, step_ns, feeds, waited_ns, _later(ranks, facts))
     scenario = contended(Scenario(graph=relieved(fed, distortion), feeds=feeds), ranks, learned)
     return Model(
         ranks=ranks,
@@ -203,6 +209,7 @@ def _explained(
 
     later    by index of the rank, ns per step that its host was seen to take longer between its phases
     """
+    fed = evened(ranks, fed, _relief(fed))
     predict, target_ns = _target(feeds, step_ns, waited_ns)
     seen = seen_of(ranks, fed, _relief(fed), MAX_COST_NS)
     if later and predict(fed) < (1 - SHORT) * target_ns:
@@ -222,10 +229,16 @@ def _explained(
     longer = collectives and not found.fitted and (found.error or 0.0) < (-SHORT if seen.device_busy else -FAITHFUL)
     early = longer or (found.fitted and seen.device_busy and found.cost_ns < (1 - FAITHFUL) * seen.least_cost_ns)
     if early or (found.fitted and collectives):
-        usual = USUAL_COST_NS if early else 2 * USUAL_COST_NS
-        other = slower_device(fed, step_ns, predict, seen, cost_ns=usual)
+        usual = max(USUAL_COST_NS, seen.quick_cost_ns) if early else 2 * USUAL_COST_NS
+        # A device that was seen to be busy may have been slower by as much as a host is believed to have been.
+        most = MOST_SLOWER_HOST if seen.device_busy else MOST_SLOWER
+        other = slower_device(fed, step_ns, predict, seen, cost_ns=usual, most=most)
         return (fed, other, None) if other is not None and early else (fed, found, other)
     return fed, found, None
+
+
+def _later(ranks: Sequence[RankTimeline], facts: Facts) -> dict[int, float]:
+    return {place: ns for place, rank in enumerate(ranks) if (ns := facts.ranks[rank.rank].longer_ns) > 0}
 
 
 def _target(feeds: Mapping[int, Feed], step_ns: float, waited_ns: float) -> tuple[Callable[[Graph], float], float]:

@@ -19,12 +19,15 @@ from llmprof.timeline.timeline import RankTimeline
 __all__ = ["Seen", "evened", "seen_of", "with_longer", "with_optimizer"]
 
 _BUSY_SHARE = 0.1
+QUICK = 0.25
+"""The share of the steps in which a phase waited for nothing, at least: a host that runs ahead of its device is stopped
+by a full queue once in a while, and then in one phase of a step. A smaller share is a matter of chance."""
 _HALVINGS = 12
 _PARTS = ("forward", "backward", "optimizer")
-_SAME_EVENTS = 0.02
+_SAME_LAUNCHES = 0.02
 _SAME_PHASES = 0.05
-"""Ranks of which the recording holds as many events, and whose host took as long without the profiler, run the same
-program: closer than means of some tens of steps are to each other."""
+"""Ranks that launch as much work, and whose host took as long without the profiler, run the same program: closer than
+means of some tens of steps are to each other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +36,12 @@ class Seen:
 
     idle_share       of the host's time in fetches, how much the device was idle; None where it was not measured
     least_cost_ns    what the profiler cost an event at least, as far as the length of the host's phases tells
+    quick_cost_ns    the same by the quickest quarter of the phases: where the device is busy, the others wait for it
     """
 
     idle_share: float | None = None
     least_cost_ns: float = 0.0
+    quick_cost_ns: float = 0.0
 
     @property
     def host_late(self) -> bool:
@@ -56,13 +61,15 @@ def seen_of(
 
     relieve    the graph without so many ns a recorded event
     """
-    shares, costs = [], []
+    shares, costs, quick = [], [], []
     for place, rank in enumerate(ranks):
         share = idle_share(rank.times)
         if share is not None:
             shares.append(share)
         costs.append(_least_cost(rank, graph, place, relieve, most_cost_ns))
-    return Seen(idle_share=max(shares, default=None), least_cost_ns=min(costs, default=0.0))
+        quick.append(_least_cost(rank, graph, place, relieve, most_cost_ns, QUICK))
+    least, quickest = min(costs, default=0.0), min(quick, default=0.0)
+    return Seen(idle_share=max(shares, default=None), least_cost_ns=least, quick_cost_ns=quickest)
 
 
 def evened(ranks: Sequence[RankTimeline], graph: Graph, relieve: Callable[[float], Graph]) -> Graph:
@@ -77,7 +84,9 @@ def evened(ranks: Sequence[RankTimeline], graph: Graph, relieve: Callable[[float
         return graph
     work = np.bincount(graph.rank[host], (graph.before_lag + graph.dur)[host], len(ranks))
     events = np.bincount(graph.rank[host], (graph.lead_events + graph.own_events + 3 * graph.launched)[host])
-    alike = np.ptp(events) <= _SAME_EVENTS * events.max() and np.ptp(phases) <= _SAME_PHASES * phases.max()
+    # Not by the recorded events: a profiler may lose the operators of a thread on one of the ranks.
+    launched = np.bincount(graph.rank[host], graph.launched[host], len(ranks))
+    alike = np.ptp(launched) <= _SAME_LAUNCHES * launched.max() and np.ptp(phases) <= _SAME_PHASES * phases.max()
     if not alike or events.min() <= 0:
         return graph
     lag, dur = graph.before_lag.copy(), graph.dur.copy()
@@ -145,17 +154,29 @@ def with_longer(ranks: Sequence[RankTimeline], graph: Graph, longer: Mapping[int
     return replace(graph, before_lag=lag)
 
 
-def _phases(rank: RankTimeline, phase: StepPhase) -> list[float] | None:
-    """Mean host time of forward, backward and optimizer in the steps of a phase; None where one was not measured."""
+def _phases(rank: RankTimeline, phase: StepPhase, quick: float | None = None) -> list[float] | None:
+    """Mean host time of forward, backward and optimizer in the steps of a phase; None where one was not measured.
+
+    quick    not the mean, but what so large a share of the steps needs at most
+    """
     if rank.times is None:
         return None
     rows = rank.times.select(phase)
+    if quick is not None:
+        columns = [rank.times.parts[name][rows] for name in _PARTS if name in rank.times.parts]
+        quickest = [float(np.quantile(column[column > 0], quick)) for column in columns if (column > 0).any()]
+        return quickest if len(quickest) == len(_PARTS) else None
     known = [part for name in _PARTS if (part := rank.times.mean_part_ns(name, rows))]
     return known if len(known) == len(_PARTS) else None
 
 
 def _least_cost(
-    rank: RankTimeline, graph: Graph, place: int, relieve: Callable[[float], Graph], most_cost_ns: float
+    rank: RankTimeline,
+    graph: Graph,
+    place: int,
+    relieve: Callable[[float], Graph],
+    most_cost_ns: float,
+    quick: float | None = None,
 ) -> float:
     """The cost with which the host's work shrinks as its phases did without the profiler: forward, backward, and all.
 
@@ -163,7 +184,7 @@ def _least_cost(
     """
     mine = graph.on_host & (graph.rank == place)
     calls = np.flatnonzero(mine & (graph.kind == NodeKind.CALL))
-    plain, traced = (_phases(rank, phase) for phase in (StepPhase.BASELINE, StepPhase.TRACED))
+    plain, traced = _phases(rank, StepPhase.BASELINE, quick), _phases(rank, StepPhase.TRACED)
     if rank.events is None or not calls.size or plain is None or traced is None:
         return 0.0
     lanes, region = rank.events.lane[graph.row[calls]], graph.region[calls]

@@ -148,7 +148,8 @@ class WhatIf:
         if model.distortion.range_ns is not None:
             return [replace(model.distortion, cost_ns=cost) for cost in model.distortion.range_ns]
         if not model.distortion.fitted:
-            return [Distortion(cost_ns=factor * USUAL_COST_NS) for factor in (0.5, 2.0)]
+            ends = (USUAL_COST_NS / 2, 2 * max(USUAL_COST_NS, model.distortion.cost_ns))
+            return [Distortion(cost_ns=end) for end in ends]
         others = [weight for weight in WEIGHTS if weight != model.distortion.launch_weight]
         return [model.refit(weight) for weight in others]
 

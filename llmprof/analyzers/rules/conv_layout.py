@@ -25,7 +25,7 @@ Verify:
 
 from __future__ import annotations
 
-from llmprof.analyzers.facts.faster_kernels import layout_savings, nchw_norms
+from llmprof.analyzers.facts.faster_kernels import in_channels_last, layout_savings, nchw_norms
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.facts.saving import sum_of
 from llmprof.analyzers.rules import evidence, thresholds
@@ -66,6 +66,8 @@ def evaluate(facts: Facts) -> Judgement:
         evidence.time("batch norms in NCHW", norm_ns, source="kernel names", rank=facts.critical.rank),
         evidence.time("of it above their traffic", saving.high_ns - total, source="roofline", rank=facts.critical.rank),
     ]
+    if in_channels_last(operators):
+        return RULE.passed("The images lie in channels_last already.", evidence=figures[:1])
     if saving.expected_ns < thresholds.CONVERSIONS.value * facts.step.mean_ns:
         return RULE.passed(f"Conversions between layouts take {format_ns(total)} of the step.", evidence=figures)
     estimate, late = kernel_gain(

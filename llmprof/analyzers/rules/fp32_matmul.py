@@ -1,7 +1,8 @@
 """Do matrix products run in a slow number format?
 
 Detects:
-    Matrix products (and attention) in fp32 on CUDA cores, or in TF32, on a GPU whose tensor cores run bf16.
+    Matrix products (convolutions and attention too) in fp32 on CUDA cores, or in TF32, on a GPU whose tensor cores run
+    bf16.
 
 Why it costs time:
     Tensor cores multiply bf16 many times faster than CUDA cores multiply fp32 (fifteen times on an H100) and twice as
@@ -16,7 +17,8 @@ Does not apply when:
 
 Fix:
     `torch.autocast("cuda", dtype=torch.bfloat16)` around forward and loss. Where numerics forbid bf16:
-    `torch.set_float32_matmul_precision("high")`, which lets fp32 products use TF32.
+    `torch.set_float32_matmul_precision("high")`, which lets fp32 products use TF32, and for convolutions
+    `torch.backends.cudnn.allow_tf32 = True`, which is the default.
 
 Verify:
     Record again: the names of the matrix kernels should contain bf16 (or nvjet), and the gemm class should shrink.
@@ -30,6 +32,7 @@ from llmprof.analyzers.diagnosis import Evidence, Recommendation
 from llmprof.analyzers.facts.devices import find_device
 from llmprof.analyzers.facts.kernels import KernelFacts
 from llmprof.analyzers.facts.measured import Facts, RankFacts
+from llmprof.analyzers.facts.operator_facts import CONVERSION
 from llmprof.analyzers.facts.partition import Partition
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
@@ -59,6 +62,7 @@ RULE = Rule(
 
 _TRAFFIC_CLASSES = ("elementwise", "normalization", "softmax", "cross_entropy", "reduction", "dropout", "copy")
 """Compute classes that are limited by memory traffic and may see shorter tensors under autocast."""
+_MATRIX = ("gemm", "convolution")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,8 @@ class _Work:
 
     fp32_ns: float
     tf32_ns: float
+    fp32_convolution_ns: float
+    """Of the former what convolutions take, which have a setting of their own."""
     unknown_ns: float
     attention_ns: float
     """Attention on fp32 inputs."""
@@ -141,16 +147,28 @@ def _work(partition: Partition, kernels: KernelFacts) -> _Work:
     total = sum(formats.values())
     exclusive = partition.compute_classes.get("gemm", min(total, partition.parts.get("compute", 0.0)))
     scale = exclusive / total if total > 0 else 0.0
-    attention = [top for top in kernels.top if top.kind == "attention"]
-    seen = sum(top.ns_per_step for top in attention)
-    slow = sum(top.ns_per_step for top in attention if top.dtype in ("fp32", "tf32"))
+    convolution = _by_format(partition, kernels, "convolution")
+    attention = _by_format(partition, kernels, "attention")
+    fp32_convolution = convolution.get("fp32", 0.0)
     return _Work(
-        fp32_ns=formats.get("fp32", 0.0) * scale,
-        tf32_ns=formats.get("tf32", 0.0) * scale,
+        fp32_ns=formats.get("fp32", 0.0) * scale + fp32_convolution,
+        tf32_ns=formats.get("tf32", 0.0) * scale + convolution.get("tf32", 0.0),
+        fp32_convolution_ns=fp32_convolution,
         unknown_ns=formats.get("unknown", 0.0) * scale,
-        attention_ns=partition.compute_classes.get("attention", 0.0) * slow / seen if seen > 0 else 0.0,
+        attention_ns=attention.get("fp32", 0.0) + attention.get("tf32", 0.0),
         traffic_ns=sum(partition.compute_classes.get(name, 0.0) for name in _TRAFFIC_CLASSES),
     )
+
+
+def _by_format(partition: Partition, kernels: KernelFacts, kind: str) -> dict[str, float]:
+    """The time of a class by the number format of its longest kernels; conversions of layouts multiply nothing."""
+    some = [top for top in kernels.top if top.kind == kind]
+    seen = sum(top.ns_per_step for top in some)
+    found: dict[str, float] = {}
+    for top in (top for top in some if not CONVERSION.search(top.name)):
+        share = top.ns_per_step / seen if seen > 0 else 0.0
+        found[top.dtype or ""] = found.get(top.dtype or "", 0.0) + share * partition.compute_classes.get(kind, 0.0)
+    return found
 
 
 def _known(work: _Work) -> float:
@@ -199,8 +217,11 @@ def _fixes(facts: Facts, work: _Work) -> list[Recommendation]:
     bf16 = _matrix(work.fp32_ns, fp32) + _matrix(work.tf32_ns, _ratio(facts, "tf32", "bf16")) + attention + traffic
     result = [_bf16(facts, work, bf16)]
     environment = facts.critical.environment
-    if work.fp32_ns >= thresholds.FP32_GEMM.value * facts.step.mean_ns and not environment.allow_tf32:
-        result.append(_tf32(facts, _matrix(work.fp32_ns, _ratio(facts, "fp32", "tf32"))))
+    convolution = 0.0 if environment.precision.cudnn_tf32 else work.fp32_convolution_ns
+    products = 0.0 if environment.allow_tf32 else work.fp32_ns - work.fp32_convolution_ns
+    if products + convolution >= thresholds.FP32_GEMM.value * facts.step.mean_ns:
+        saving = _matrix(products + convolution, _ratio(facts, "fp32", "tf32"))
+        result.append(_tf32(facts, saving, products=products, convolution=convolution))
     return result
 
 
@@ -225,7 +246,7 @@ def _bf16(facts: Facts, work: _Work, saving: _Saving) -> Recommendation:
     )
 
 
-def _tf32(facts: Facts, saving: _Saving) -> Recommendation:
+def _tf32(facts: Facts, saving: _Saving, *, products: float, convolution: float) -> Recommendation:
     estimate, late = device_gain(
         facts,
         expected_ns=saving.expected_ns,
@@ -235,7 +256,9 @@ def _tf32(facts: Facts, saving: _Saving) -> Recommendation:
     )
     now = facts.critical.environment.matmul_precision
     before = f'torch.set_float32_matmul_precision("{now}") -> ' if now else ""
-    how = f'{before}torch.set_float32_matmul_precision("high")'
+    settings = [f'{before}torch.set_float32_matmul_precision("high")'] if products > 0 or convolution <= 0 else []
+    settings += ["torch.backends.cudnn.allow_tf32 = True"] if convolution > 0 else []
+    how = "; ".join(settings)
     if facts.critical.environment.variables.get("NVIDIA_TF32_OVERRIDE") == "0":
         how = f"unset NVIDIA_TF32_OVERRIDE (0 forbids TF32 whatever the script says), and {how}"
     return recommend(
@@ -256,7 +279,7 @@ def _mix(work: _Work) -> str:
 
 
 def _top(kernels: KernelFacts) -> list[Evidence]:
-    found = next((top for top in kernels.top if top.kind == "gemm" and top.dtype in ("fp32", "tf32")), None)
+    found = next((top for top in kernels.top if top.kind in _MATRIX and top.dtype in ("fp32", "tf32")), None)
     if found is None:
         return []
     return [evidence.number("longest such kernel", found.name, "", source="trace")]

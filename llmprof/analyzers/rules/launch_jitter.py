@@ -82,9 +82,12 @@ def _varying(facts: Facts) -> str | None:
 
 
 def _fix(facts: Facts, jitter: float, part: str | None) -> Recommendation:
+    node = facts.critical.environment.node
+    flat = part != "compute" and node is not None and len(node.numa_nodes) == 1
     saved = gain(
         facts,
-        expected_ns=thresholds.JITTER_GAIN.value * jitter,
+        # Where no core is nearer to a GPU than another, binding helps only if ranks share cores, which nothing shows.
+        expected_ns=0.0 if flat else thresholds.JITTER_GAIN.value * jitter,
         low_ns=0.0,
         high_ns=jitter,
         at_most_ns=jitter,
@@ -104,9 +107,11 @@ def _fix(facts: Facts, jitter: float, part: str | None) -> Recommendation:
         "numa-binding",
         rule=RULE.id,
         facts=facts,
-        action="Bind each rank to cores of its own near its GPU",
-        why="Ranks that share cores are held up in turn.",
-        how="numactl --cpunodebind=N --membind=N for each rank; gc.collect() at the same steps on all ranks",
+        action="Bind each rank to cores of its own" if flat else "Bind each rank to cores of its own near its GPU",
+        why="Ranks that share cores are held up in turn."
+        + (" The machine has one NUMA node, so that nothing is promised." if flat else ""),
+        how=("taskset -c FIRST-LAST" if flat else "numactl --cpunodebind=N --membind=N")
+        + " for each rank; gc.collect() at the same steps on all ranks",
         gain=saved,
         watch="waiting for late ranks",
     )

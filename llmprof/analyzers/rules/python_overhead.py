@@ -93,8 +93,8 @@ def _python(facts: Facts, work: HostWork) -> tuple[float, float]:
     if partition is not None and partition.cpu_only:
         known = 0.0  # a class of its own there
     own = max(0.0, work.long_ns - known)
-    # What the host takes longer in the other steps is the same work, as far as that is Python.
-    later = later_ns(facts) * own / work.waiting_ns if work.waiting_ns > 0 else 0.0
+    # What the host takes longer in the other steps, outside of the model's phases, is the same work.
+    later = later_ns(facts) if own > 0 else 0.0
     return unprofiled_ns(facts, own) + later, unprofiled_ns(facts, work.short_ns)
 
 

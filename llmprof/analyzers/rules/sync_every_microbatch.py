@@ -4,7 +4,8 @@ Detects:
     Gradient accumulation in which every backward pass reduces the gradients, although only their sum is used.
 
 Why it costs time:
-    The reduction moves the same number of bytes for one micro-batch as for all of them together.
+    The reduction moves the same number of bytes for one micro-batch as for all of them together, and
+    DistributedDataParallel copies every gradient into its bucket and back for each.
 
 How it is measured:
     Elements that the backward passes reduce per step over those of the gradients, and batches per step as the loop

@@ -12,7 +12,9 @@ How it is measured:
     kind of kernel comes. Fused, kernels are taken to cost what the longest of them costs. Which are fused lies between
     two bounds: those on tensors of one size between two matrix products (or other kernels of a library), and all
     between these. The middle is expected. Sure is only that chains of four and more pointwise kernels go, which are
-    formulas that are written out: half of these, as a model may be compiled in parts.
+    formulas that are written out: half of these, as a model may be compiled in parts. The compiler also pads matrix
+    products with odd dimensions where that is faster (torch._inductor.config.shape_padding, on by default), so that
+    their saving is part of its gain.
 
 Does not apply when:
     The model is compiled already, or such kernels take little.
@@ -29,6 +31,9 @@ from __future__ import annotations
 from llmprof.analyzers.diagnosis import Recommendation
 from llmprof.analyzers.facts.fusion import FusionFacts
 from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.facts.misaligned_products import aligned_savings
+from llmprof.analyzers.facts.operator_facts import OperatorFacts
+from llmprof.analyzers.facts.saving import Saving, sum_of
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend
@@ -79,7 +84,12 @@ def evaluate(facts: Facts) -> Judgement:
             "Elementwise work runs in many kernels, but the device waits for the host or the input anyway.",
             evidence=figures,
         )
-    fix = _fix(facts, fusion, expected)
+    padded = _padded(facts, operators, fusion)
+    if padded.expected_ns > 0:
+        figures.append(
+            evidence.time("of products with odd dimensions, which the compiler pads", padded.ns, source="input shapes")
+        )
+    fix = _fix(facts, fusion, expected, padded)
     return RULE.fired(
         facts,
         f"{format_count(fusion.kernels)} elementwise kernels a step could run as {format_count(fusion.runs)}; they "
@@ -91,23 +101,32 @@ def evaluate(facts: Facts) -> Judgement:
     )
 
 
-def _fix(facts: Facts, fusion: FusionFacts, expected: float) -> Recommendation:
+def _padded(facts: Facts, operators: OperatorFacts, fusion: FusionFacts) -> Saving:
+    """What products with odd dimensions save once they are padded; nothing where a compiler was at work already."""
+    found = None if fusion.compiled_ns > 0 else aligned_savings(operators, facts.critical.environment.device)
+    return sum_of(found or ())
+
+
+def _fix(facts: Facts, fusion: FusionFacts, expected: float, padded: Saving) -> Recommendation:
     """A bound, not a roofline: which operators the compiler fuses is not known before."""
     estimate, late = device_gain(
         facts,
-        low_ns=fusion.chain_ns * thresholds.FUSION_LOW.value,
-        expected_ns=expected,
-        high_ns=fusion.between_ns,
-        at_most_ns=fusion.between_ns,
+        low_ns=(fusion.chain_ns + padded.low_ns) * thresholds.FUSION_LOW.value,
+        expected_ns=expected + padded.expected_ns,
+        high_ns=fusion.between_ns + padded.high_ns,
+        at_most_ns=fusion.between_ns + padded.high_ns,
         basis="bound",
     )
+    pads = "It also pads matrix products with odd dimensions." if padded.expected_ns > 0 else ""
     part = "the rest of the model" if fusion.compiled_ns > 0 else "the model"
     return recommend(
         "torch-compile",
         rule=RULE.id,
         facts=facts,
         action=f"Compile {part}",
-        why=f"The compiler makes one kernel of each run of elementwise operators. {late}".rstrip(),
+        why=" ".join(
+            one for one in ("The compiler makes one kernel of each run of elementwise operators.", pads, late) if one
+        ),
         how="model = torch.compile(model)",
         gain=estimate,
         watch="the elementwise, normalization and copy classes",

@@ -12,6 +12,7 @@ from llmprof.analyzers.facts.correction import (
     Elastic,
     elastic_of,
     host_events,
+    waited_longer,
 )
 from llmprof.analyzers.facts.correction import correct as correct_elastic
 from llmprof.analyzers.facts.partition import Partition, device_partition
@@ -111,3 +112,15 @@ def test_joined_rows_shrink_as_the_single_ones_do() -> None:
         assert total_left(tight, cost) == pytest.approx(total_left(many, cost), rel=1e-3)
     for name in range(2):
         assert tight.length_ns[tight.owner == name].sum() == pytest.approx(length[owner == name].sum())
+
+
+@pytest.mark.parametrize(("longer_ms", "moved_ms"), [(4.0, 6.0), (2.0, 2.0), (9.0, 6.0)])
+def test_a_host_that_was_seen_to_take_longer_is_waited_for(longer_ms: float, moved_ms: float) -> None:
+    """6 ms beyond the trace: all of it is the host's where it took most of that longer, else what it took longer."""
+    parts = {"compute": 3e6, "host": 1e6, "other": 6e6}
+    before = Partition(step_ns=10e6, parts=parts, detail={"launch": 1e6, "untraced": 6e6})
+    found = waited_longer(Correction(partition=before, remainder_ns=6e6, event_cost_ns=0.0), longer_ms * MS)
+    assert found.partition.detail["launch"] == pytest.approx((1 + moved_ms) * MS)
+    assert found.partition.parts["host"] == pytest.approx((1 + moved_ms) * MS)
+    assert found.remainder_ns == found.partition.detail["untraced"] == pytest.approx((6 - moved_ms) * MS)
+    assert sum(found.partition.parts.values()) == pytest.approx(10 * MS)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from llmprof.analyzers.facts.faster_kernels import FIXES, FP8_SPEEDUP, faster_kernels
+from llmprof.analyzers.facts.faster_kernels import FIXES, FP8_SPEEDUP, faster_kernels, in_channels_last
 from llmprof.analyzers.facts.operator_facts import OperatorFacts
 from llmprof.analyzers.facts.saving import Saving, saving_of, sum_of
 from llmprof.timeline.environment import Device
@@ -106,3 +108,13 @@ def test_without_the_rates_of_the_device_nothing_is_told(fix: str, given: Operat
 def test_without_operators_there_is_a_reason(fix: str) -> None:
     assert faster_kernels(fix, None, H200) == "the recording holds no kernels with their operators"
     assert isinstance(faster_kernels(fix, make_operators(), H200), str)
+
+
+def test_images_that_lie_in_channels_last_already_cannot_be_turned() -> None:
+    """cuDNN converts for kernels of fp32 that read nothing else; the batch norms tell how the images lie."""
+    last = "void cudnn::batchnorm_fwtr_nhwc_semiPersist<float, float, float, 512, 16, 2, 4, 1, 0>"
+    norm = work("aten::cudnn_batch_norm", "[96,256,48,48];[256]", 20.0, kind="normalization", kernel=last)
+    turned = make_operators(norm, conversion_ns=4e6)
+    assert in_channels_last(turned) and isinstance(faster_kernels("channels-last", turned, H200), str)
+    assert not in_channels_last(make_operators(replace(norm, kernel=NCHW), conversion_ns=4e6))
+    assert not in_channels_last(make_operators(conversion_ns=4e6))  # without batch norms nothing tells

@@ -94,5 +94,6 @@ def test_traced_steps_with_a_stall_are_left_out() -> None:
     assert marks_left(evaluation={20: 30.0}) == [21, 22, 23]
     assert marks_left(checkpoint={21: 30.0}) == [22, 23]
     assert marks_left(epoch_start={22: 30.0}) == [20, 21]
+    assert marks_left(gc={22: 30.0}) == [20, 21]
     assert marks_left(evaluation={22: 1.0}) == [20, 21, 22, 23]  # too short to matter
     assert marks_left(evaluation=dict.fromkeys(range(20, 24), 30.0)) == [20, 21, 22, 23]  # all of them are like that

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from llmprof.analyzers.replay.build import build
-from llmprof.analyzers.replay.distortion import MAX_COST_NS, Distortion, fit, relieved, slower_device
+from llmprof.analyzers.replay.distortion import MAX_COST_NS, USUAL_COST_NS, Distortion, fit, relieved, slower_device
 from llmprof.analyzers.replay.graph import Graph
 from llmprof.analyzers.replay.replay import replay
 from llmprof.analyzers.replay.seen import Seen
@@ -86,6 +86,14 @@ def test_a_slower_device_explains_a_step_as_well() -> None:
     assert abs(found.error or 0) < 0.005
 
 
+def test_how_much_slower_a_device_may_be_is_for_the_caller_to_say() -> None:
+    plain = graph_of(DEVICE_BOUND)
+    asked = (plain, 1.4 * step_ns(plain), step_ns, Seen(idle_share=0.0))
+    assert slower_device(*asked, cost_ns=2_000) is None
+    found = slower_device(*asked, cost_ns=2_000, most=1.5)
+    assert found is not None and found.device == pytest.approx(1.4, rel=0.01)
+
+
 @pytest.mark.parametrize(("longer", "idle_share"), [(1.15, 0.9), (1.6, 0.0)])
 def test_a_device_that_ran_dry_or_had_to_be_far_slower_explains_nothing(longer: float, idle_share: float) -> None:
     plain = graph_of(DEVICE_BOUND)
@@ -113,3 +121,21 @@ def test_a_host_much_slower_than_recorded_did_something_else() -> None:
     plain = graph_of(HOST_BOUND)
     found = fit(plain, 2.0 * step_ns(plain), step_ns, seen=Seen(idle_share=1.0))
     assert found.stretch == 1.0 and (found.error or 0) < -0.4
+
+
+def test_a_busy_device_that_is_a_little_slower_than_recorded_makes_no_host_quicker() -> None:
+    """The traced steps wait for a burdened host; the device alone would take 1.2 % more than the step did."""
+    plain = graph_of([Call(4_000, "launch", 20_000)] * 50)
+    found = fit(burdened(plain, 6_000), step_ns(plain) / 1.012, step_ns, seen=Seen(idle_share=0.0))
+    assert found.stretch == 1.0 and found.range_ns is not None
+    assert found.range_ns[0] <= found.cost_ns <= max(USUAL_COST_NS, found.range_ns[0])
+    assert found.error == pytest.approx(0.012, abs=0.006)
+
+
+def test_where_the_step_tells_nothing_quick_phases_tell_what_the_profiler_cost() -> None:
+    plain = graph_of(DEVICE_BOUND)
+    early, late = (Seen(idle_share=share, quick_cost_ns=3_500) for share in (0.0, 0.3))
+    assert fit(plain, step_ns(plain), step_ns, seen=early).cost_ns == 3_500
+    assert fit(plain, step_ns(plain), step_ns, seen=late).cost_ns == USUAL_COST_NS
+    less = Seen(idle_share=0.0, quick_cost_ns=500)  # what they tell is a lower bound
+    assert fit(plain, step_ns(plain), step_ns, seen=less).cost_ns == USUAL_COST_NS

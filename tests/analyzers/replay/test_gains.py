@@ -134,6 +134,15 @@ def test_where_collectives_are_the_step_a_replay_below_the_measured_bound_does_n
     assert "A replay of the traced steps saves less, 1.19 ms." in told.why
 
 
+def test_a_replay_that_spans_both_explanations_of_the_step_is_not_overruled() -> None:
+    one = recommended("compress-gradients", gain=Gain(expected_ms=2.8, low_ms=2.6, high_ms=3.0))
+    found = exchanging(400_000, 2_700_000)
+    assert found.what_if is not None
+    model = replace(found.what_if.model, rival=found.what_if.model.scenario)
+    (told,) = replace(found, what_if=replace(found.what_if, model=model)).improved([one])
+    assert told.gain.basis == "replay"
+
+
 def test_where_the_step_waits_for_something_else_the_replay_of_a_faster_link_counts() -> None:
     one = recommended("compress-gradients", gain=Gain(expected_ms=2.8, low_ms=2.6, high_ms=3.0))
     (told,) = exchanging(3_000_000, 100_000).improved([one])

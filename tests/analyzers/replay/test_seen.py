@@ -69,11 +69,28 @@ def test_the_phases_tell_what_the_profiler_cost_at_least() -> None:
     assert found.least_cost_ns == pytest.approx(1_500, rel=0.02)
 
 
-def rank_of(number: int, lead_ns: int, phases: dict[str, int]) -> RankTimeline:
+def test_steps_that_wait_for_the_device_do_not_hide_how_quick_the_host_is() -> None:
+    """Two unprofiled steps of four run ahead; in the others the host is stopped by a full queue."""
+    rank = record(PROGRAM)
+    graph = build(rank)
+    assert graph is not None
+    share = hosts(relieved(graph, Distortion(cost_ns=1_500)))[0] / hosts(graph)[0]
+    traced = {"forward": 300_000, "backward": 500_000, "optimizer": 100_000}
+    waiting = times(traced)
+    for name, value in traced.items():
+        waiting.parts[name][:2] = int(value * share)
+    found = seen(replace(rank, times=waiting))
+    assert found.quick_cost_ns == pytest.approx(1_500, rel=0.02)
+    assert found.least_cost_ns < 1_000
+
+
+def rank_of(number: int, lead_ns: int, phases: dict[str, int], operators: int = 0) -> RankTimeline:
     """A rank whose recorded host takes `lead_ns` before each of its two launches, of which one is a collective."""
     builder = TraceBuilder()
     for step in range(4):
         begin = step * 1_000_000
+        for place in range(operators):
+            builder.op("aten::view", begin + 1_000 + place * 5_000, 1_000)
         builder.kernel("gemm", begin + lead_ns + 10_000, 50_000, launch_ns=begin + lead_ns)
         at = begin + 2 * lead_ns
         arrived = at + 10_000
@@ -83,10 +100,13 @@ def rank_of(number: int, lead_ns: int, phases: dict[str, int]) -> RankTimeline:
     return builder.rank(number, times=times(phases))
 
 
-@pytest.mark.parametrize(("backward", "even"), [(400_000, True), (700_000, False)])
-def test_hosts_that_were_alike_without_the_profiler_are_made_alike(backward: int, even: bool) -> None:
+@pytest.mark.parametrize(
+    ("backward", "operators", "even"), [(400_000, 0, True), (700_000, 0, False), (400_000, 9, True)]
+)
+def test_hosts_that_were_alike_without_the_profiler_are_made_alike(backward: int, operators: int, even: bool) -> None:
+    """Also where the profiler lost the operators of one rank."""
     same = {"forward": 200_000, "backward": 400_000, "optimizer": 100_000}
-    ranks = [rank_of(0, 100_000, same | {"backward": backward}), rank_of(1, 80_000, same)]
+    ranks = [rank_of(0, 100_000, same | {"backward": backward}), rank_of(1, 80_000, same, operators)]
     graphs = [graph for rank in ranks if (graph := build(rank)) is not None]
     meetings = meetings_of(ranks, graphs)
     assert meetings is not None

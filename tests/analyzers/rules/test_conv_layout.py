@@ -60,3 +60,10 @@ def test_norms_that_channels_last_does_not_change_are_left_alone(one: OperatorWo
 
 def test_no_convolutions_no_question() -> None:
     assert status(evaluate(with_operators(copied(2**20, 10.0)))) == "not_applicable"
+
+
+def test_images_in_channels_last_that_are_converted_all_the_same_need_no_other_layout() -> None:
+    """cuDNN's fp32 kernels for CUDA cores read NCHW alone, and it converts for them by itself."""
+    last = "void cudnn::batchnorm_fwtr_nhwc_semiPersist<float, float, float, 512, 16, 2, 4, 1, 0>"
+    one = norm(20.0, last, number_format="fp32")
+    assert status(evaluate(with_operators(given=make_operators(CONV, one, conversion_ns=8e6)))) == "passed"

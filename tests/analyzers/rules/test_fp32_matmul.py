@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from llmprof.analyzers.facts.kernels import TopKernel
+from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.fp32_matmul import evaluate
 from llmprof.timeline.environment import Device, Environment
 from llmprof.timeline.settings import Precision
 from tests.analyzers.rules.facts_builder import (
+    H200,
     assert_consistent,
     assert_contains,
     fix,
@@ -121,3 +126,30 @@ def test_a_variable_that_forbids_tf32_has_to_go_first() -> None:
     kernels = make_kernels(gemm_ms={"fp32": 80.0})
     found = evaluate(make_facts(100, compute_classes={"gemm": 80.0}, kernels=kernels, environment=environment))
     assert "unset NVIDIA_TF32_OVERRIDE" in fix(found, "tf32").how
+
+
+def convolutional(precision: Precision, allow_tf32: bool | None = None) -> Facts:
+    """A step of 100 ms of which convolutions in fp32 take 60, and 5 ms convert their images."""
+    longest = (
+        TopKernel(name="sm80_xmma_wgrad_implicit_gemm_indexed_f32f32_f32f32_f32_nhwckrsc_nhwc", kind="convolution",
+                  ns_per_step=60e6, count_per_step=50, dtype="fp32"),
+        TopKernel(name="nchwToNhwcKernel<float, float>", kind="convolution", ns_per_step=5e6, count_per_step=50,
+                  dtype="fp32"),
+    )  # fmt: skip
+    return make_facts(
+        100,
+        compute_classes={"convolution": 65.0},
+        kernels=replace(make_kernels(), top=longest),
+        environment=Environment(device=H200, precision=precision, allow_tf32=allow_tf32),
+    )
+
+
+@pytest.mark.parametrize(("cudnn", "expected"), [(False, ["bf16-autocast", "tf32"]), (True, ["bf16-autocast"])])
+def test_convolutions_in_fp32_have_a_setting_of_their_own(cudnn: bool, expected: list[str]) -> None:
+    facts = convolutional(Precision(cudnn_tf32=cudnn), allow_tf32=True)
+    found = evaluate(facts)
+    assert sorted(one.id for one in found.recommendations) == expected
+    assert fix(found, "bf16-autocast").gain.expected_ms == pytest.approx(60.0 * (1 - 1.1 * 67 / 989), rel=0.01)
+    if not cudnn:
+        assert fix(found, "tf32").how == "torch.backends.cudnn.allow_tf32 = True"
+        assert_consistent(fix(found, "tf32"), facts)

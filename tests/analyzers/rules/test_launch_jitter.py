@@ -8,6 +8,8 @@ import pytest
 
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.launch_jitter import evaluate
+from llmprof.timeline.environment import Environment
+from llmprof.timeline.topology import Node
 from tests.analyzers.rules.facts_builder import (
     assert_consistent,
     fix,
@@ -40,6 +42,15 @@ def test_all_waiting_is_jitter() -> None:
     advice = fix(found, "numa-binding")
     assert (advice.gain.low_ms, advice.gain.high_ms) == (0.0, pytest.approx(8.0))
     assert_consistent(advice, facts)
+
+
+@pytest.mark.parametrize(("numa_nodes", "promised"), [({"0": "0-31"}, False), ({"0": "0-15", "1": "16-31"}, True)])
+def test_binding_promises_nothing_where_no_core_is_nearer_to_a_gpu(numa_nodes: dict[str, str], promised: bool) -> None:
+    facts = waiting(8.0, 9.0, 12.0)
+    critical = replace(facts.critical, environment=Environment(node=Node(numa_nodes=numa_nodes)))
+    advice = fix(evaluate(replace(facts, critical=critical, ranks={**facts.ranks, 0: critical})), "numa-binding")
+    assert (advice.gain.expected_ms > 0) == promised
+    assert ("numactl" in advice.how) == promised
 
 
 def test_computation_that_varies_is_to_be_balanced() -> None:

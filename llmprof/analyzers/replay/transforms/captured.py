@@ -1,4 +1,4 @@
-"""CUDA graphs and torch.compile: the model's launches shrink to a few; compilation also fuses kernels and pads products."""
+"""CUDA graphs and torch.compile: the model's launches shrink to a few, and compilation also fuses and pads."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from llmprof.analyzers.facts.recompute import BACKWARD
 from llmprof.analyzers.replay.graph import NO_REF, NodeKind, Region
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms import kernels
+from llmprof.analyzers.replay.transforms.accumulation import bucket_copies
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, host_of, scaled
 from llmprof.timeline.events import NONE
 
@@ -44,7 +45,7 @@ _FUSED = ("elementwise", "normalization", "softmax", "cross_entropy", "reduction
 
 def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scenario | str:
     """The scenario with the model compiled, or captured as graphs."""
-    outside = _outside(subject)
+    outside = _outside(subject) | bucket_copies(subject)
     host = host_of(subject.graph, subject.device & ~subject.kind("communication", "memcpy", "optimizer")) & ~outside
     if not host.any():
         return "no launches of a model were recorded"
@@ -54,6 +55,8 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
         if subject.facts.critical.environment.compiled:
             return "the model is compiled already"
         rest = level.pick(*(_launches_left(subject, outside) or COMPILE_HOST))
+        if _broken(subject, outside):
+            rest = max(rest, level.pick(*BROKEN_HOST))
         fused = subject.kind(*_FUSED) & ~outside
         found = scaled(scaled(scenario, host, dur=rest, lag=rest), fused, dur=level.pick(*_traffic(subject)))
         return _padded(found, subject, level)
@@ -62,10 +65,14 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     left = waits & ~copies & ~_returned(scenario)
     if int(left.sum()) > BREAKING_SYNCS * subject.graph.steps * len(subject.ranks):
         return "host syncs inside the model break the graph; they have to be taken out first"
-    broken = (subject.kind("communication") & ~outside).any()
-    rest = level.pick(*(BROKEN_HOST if broken else GRAPH_HOST))
+    rest = level.pick(*(BROKEN_HOST if _broken(subject, outside) else GRAPH_HOST))
     model = subject.device & ~outside & ~subject.kind("communication")
     return scaled(scaled(scenario, host, dur=rest, lag=rest), model, lag=level.pick(*GRAPH_GAP))
+
+
+def _broken(subject: Subject, outside: Mask) -> bool:
+    """Whether collectives stand inside the model."""
+    return bool((subject.kind("communication") & ~outside).any())
 
 
 def _padded(scenario: Scenario, subject: Subject, level: Level) -> Scenario:

@@ -1,4 +1,8 @@
-"""Matrix products in bf16 or TF32: each kernel at the rate of the other format, casts and their launches included."""
+"""Matrix products in bf16 or TF32: each kernel at the rate of the other format, casts and their launches included.
+
+A convolution in fp32 on CUDA cores may be dozens of kernels (transforms, many small products). On tensor cores it is
+one kernel forward, and one for each gradient backward.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from llmprof.analyzers.facts.convolutions import BACKWARD_CONVOLUTION, FORWARD_CONVOLUTION
 from llmprof.analyzers.facts.devices import find_device
-from llmprof.analyzers.replay.graph import Float64
+from llmprof.analyzers.facts.faster_kernels import in_channels_last
+from llmprof.analyzers.replay.graph import NO_REF, Float64
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, host_of, scaled
+from llmprof.timeline.events import NONE
 
 __all__ = ["FIXES", "apply"]
 
@@ -26,6 +33,11 @@ AMP documentation)."""
 CASTS = (1.0, 1 / 3, 0.0)
 """Extra launches for each matrix product: autocast casts a weight once a forward, and each forward product has two in
 backward."""
+KERNELS = {FORWARD_CONVOLUTION: 1, BACKWARD_CONVOLUTION: 3}
+"""Kernels of a convolution on tensor cores: the product, backward one for each gradient, of which that of the weight
+adds up its parts in another (recorded on an H200: 55 for 53 convolutions, and 159)."""
+CONVERTED = {FORWARD_CONVOLUTION: 2, BACKWARD_CONVOLUTION: 3}
+"""Conversions around it where the images lie in NCHW: of input and result; of both images and of a gradient."""
 UNKNOWN_RATIO = {"fp32": 0.25, "tf32": 0.5}
 """Where the device's peaks are not known: the smallest step among data-centre GPUs since Ampere (A10, L40S)."""
 _MEMORY_CLASSES = ("elementwise", "normalization", "softmax", "cross_entropy", "reduction", "dropout", "copy")
@@ -49,7 +61,38 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     if fast == "bf16":
         factor[subject.kind(*_MEMORY_CLASSES)] = level.pick(*TRAFFIC)
     changed = scaled(scenario, subject.device, dur=factor)
+    if level is not Level.LOW:
+        beyond = _beyond(subject, slow)  # their time is part of what the others then take
+        changed = scaled(changed, beyond, dur=np.where(beyond & subject.device, 1.0, 0.0), lag=0.0)
     return _with_casts(changed, subject, products, level.pick(*CASTS)) if fast == "bf16" else changed
+
+
+def _beyond(subject: Subject, slow: tuple[str, ...]) -> Mask:
+    """Kernels with their launches that convolutions of these formats have beyond those that tensor cores need."""
+    graph, found = subject.graph, np.zeros(len(subject.graph), dtype=bool)
+    for place in range(len(subject.ranks)):
+        operators = subject.of(place).operators
+        if operators is None:
+            continue
+        node = np.full(int(graph.row.max(initial=0)) + 1, NO_REF, dtype=np.int64)
+        mine = np.flatnonzero(graph.on_device & (graph.rank == place) & (graph.row != NONE))
+        node[graph.row[mine]] = mine
+        converted = not in_channels_last(operators)
+        for one in operators.work:
+            if one.operator not in KERNELS or one.number_format not in slow or one.tensor_core:
+                continue
+            rows = np.sort(subject.operator_rows[place].get(one.key, np.empty(0, dtype=np.intp)))
+            each = round(one.kernels / one.calls) if one.calls else 0
+            need = KERNELS[one.operator] + converted * CONVERTED[one.operator]
+            if each <= need or not rows.size:
+                continue
+            extra = node[rows[np.arange(rows.size) % each >= need]]
+            extra = extra[extra >= 0]
+            found[extra] = True
+            calls = graph.cause[extra]
+            calls = calls[calls >= 0]
+            found[calls[subject.graph.launched[calls] <= 1]] = True
+    return found
 
 
 def _ratio(subject: Subject, slow: str, fast: str) -> float:

@@ -76,7 +76,7 @@ def _names(subject: Subject) -> Int64:
 
 
 def _sums(names: Int64, ns: Float64, nodes: Mask) -> Float64:
-    return np.bincount(names[nodes], ns[nodes], int(names.max()) + 1)
+    return np.bincount(names[nodes], ns[nodes], int(names.max()) + 1).astype(np.float64)
 
 
 def _left(own: Float64, peers: Float64, total: float) -> Float64:

@@ -37,7 +37,8 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
 def _waited_for(subject: Subject, work: Mask) -> Mask:
     """The nodes that wait first of all for this work."""
     graph = subject.graph
-    return (graph.cause != NO_REF) & work[graph.cause % len(graph)]  # of the round before as well
+    found: Mask = (graph.cause != NO_REF) & work[graph.cause % len(graph)]  # of the round before as well
+    return found
 
 
 def _unlogged(scenario: Scenario, subject: Subject, reads: Mask) -> Scenario:

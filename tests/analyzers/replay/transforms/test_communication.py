@@ -84,6 +84,34 @@ def test_repairing_the_slow_rank_saves_what_the_others_wait_for_it() -> None:
     assert saved(found, "repair-straggler") == pytest.approx(8 * MS, rel=0.1)
 
 
+def backward_overlapped(number: int, extra_ns: int) -> RankTimeline:
+    """Forward, then work that one rank has alone, then backward beside one long all-reduce that all ranks share."""
+    builder, forward, backward, reduce = TraceBuilder(), 4 * MS, 8 * MS, 20 * MS
+    latest = 10 * MS
+    step_ns = forward + latest + reduce + MS
+    for step in range(4):
+        begin = step * step_ns
+        builder.kernel("gemm_forward", begin + 20_000, forward - 2_000, launch_ns=begin + 1_000)
+        if extra_ns:
+            builder.kernel("burn", begin + 20_000 + forward, extra_ns - 2_000, launch_ns=begin + 8_000)
+        arrived = begin + 20_000 + forward + extra_ns
+        builder.runtime("cudaStreamWaitEvent", begin + 20_000, 1_000)
+        left = begin + 20_000 + forward + latest + reduce
+        builder.kernel(NCCL.format("AllReduce_Sum_f32"), arrived, left - arrived, launch_ns=begin + 25_000, stream=20)
+        builder.kernel("gemm_backward", arrived, backward, launch_ns=begin + 32_000)
+        builder.runtime("cudaStreamWaitEvent", begin + 40_000, 1_000)
+        builder.kernel("adam", left + 5_000, 50_000, launch_ns=begin + 45_000)
+        builder.runtime("cudaDeviceSynchronize", begin + 60_000, left + 57_000 - begin - 60_000)
+        builder.step(step, begin, begin + step_ns)
+    return builder.rank(number)
+
+
+def test_work_that_only_the_slow_rank_has_goes_where_it_stands() -> None:
+    """10 ms of extra products before backward delay the reduction by 10 ms; backward, shrunk, would delay nothing."""
+    found = asked(backward_overlapped(0, 0), backward_overlapped(1, 10 * MS))
+    assert saved(found, "repair-straggler") == pytest.approx(10 * MS, rel=0.03)
+
+
 def test_equal_ranks_have_no_straggler() -> None:
     ranks = [reducing(n, compute_ns=12 * MS, lengths=(MS,) * 2, slowest_ns=12 * MS) for n in range(3)]
     assert "no rank is slower" in asked(*ranks).predict(["repair-straggler"]).left_out["repair-straggler"]

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from llmprof.analyzers.facts.measure import measure
+from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.replay.model import Model, model_of
 from llmprof.analyzers.replay.transforms.base import Level
+from llmprof.analyzers.replay.what_if import WhatIf
+from llmprof.analyzers.rules.python_overhead import evaluate
+from llmprof.analyzers.verdict import judge
+from llmprof.timeline.steps import StepPhase, StepTimes
+from llmprof.timeline.timeline import Timeline
 from tests.analyzers.replay.transforms.test_pauses import what_if_of
 from tests.scenarios.builder import TraceBuilder
 
@@ -28,6 +37,42 @@ def steps_with_python(kernel_ns: int, python_ns: int) -> TraceBuilder:
             free = start + kernel_ns
         builder.step(step, begin, begin + length)
     return builder
+
+
+def slower_without_the_profiler(python_ms: float, *, exposed_us: int = 10) -> tuple[Facts, Model | str]:
+    """Steps of 7 ms, 5 of them Python, whose unprofiled siblings take 2 ms + `python_ms` for the same."""
+    wall = np.array([int((2 + python_ms) * MS)] * 8 + [7 * MS] * 4)
+    us = {"data_wait": 10, "data_wait_exposed": exposed_us, "forward": 600, "backward": 1_100, "optimizer": 200}
+    times = StepTimes(
+        number=np.arange(-8, 4),
+        start_ns=np.cumsum(wall),
+        wall_ns=wall,
+        phase=np.array([StepPhase.BASELINE] * 8 + [StepPhase.TRACED] * 4, np.uint8),
+        parts={name: np.full(12, value * 1_000) for name, value in us.items()},
+    )
+    rank = steps_with_python(20_000, 5 * MS).rank(times=times)
+    timeline = Timeline(ranks=(rank,), kind="kineto", paths=("here",), world_size=1)
+    facts = measure(timeline)
+    return facts, model_of(timeline, facts)
+
+
+def test_python_that_is_slower_without_the_profiler_is_won_back_as_a_whole() -> None:
+    """A host that other programs slow: 12 ms of Python in steps whose traced siblings have 5 ms of it."""
+    facts, model = slower_without_the_profiler(12)
+    assert isinstance(model, Model) and model.faithful
+    # The end of the last operator lies in the same stretch without a call, and is taken to be as slow.
+    assert WhatIf.of(model, facts).outcome(["hoist-python"]).step_ns == pytest.approx(2 * MS, rel=0.1)
+    verdict = judge(facts)
+    assert verdict.bound == "host" and verdict.share == pytest.approx(1 - 0.2 / 14, abs=0.03)
+    found = evaluate(facts)
+    assert found.finding.cost_ms == pytest.approx(12, rel=0.1)
+
+
+@pytest.mark.parametrize(("python_ms", "exposed_us"), [(12, 0), (40, 10)])
+def test_steps_that_nothing_explains_stay_unexplained(python_ms: float, exposed_us: int) -> None:
+    """The device was busy when the next batch was there; or the host took more than three times as long."""
+    _, model = slower_without_the_profiler(python_ms, exposed_us=exposed_us)
+    assert isinstance(model, Model) and not model.faithful
 
 
 def test_long_python_is_won_back_where_the_device_waits_for_it() -> None:

@@ -230,3 +230,21 @@ def test_in_real_recordings_the_device_works_less_by_what_the_facts_say(name: st
         before, after = (one.dur[device].sum() for one in (model.scenario.graph, found.applied([fix])[0].graph))
         expected = sum_of(savings(facts, fix)).expected_ns
         assert (before - after) / model.traced.steps == pytest.approx(expected, rel=0.01, abs=1e3), fix
+
+
+def test_compiling_pads_odd_products_as_well_and_no_product_is_padded_twice() -> None:
+    """Inductor pads by itself: with or without a padded vocabulary the compiled step is the same, in any order."""
+    program = products(8_000_000)
+    found = asked(record(program, 10_000))
+    padded = after_ns(found, "pad-vocabulary")
+    assert after_ns(found, "torch-compile") == pytest.approx(padded, rel=2e-3)  # there is nothing to fuse
+    for both in (["torch-compile", "pad-vocabulary"], ["pad-vocabulary", "torch-compile"]):
+        for level in (Level.EXPECTED, Level.HIGH):
+            compiled = after_ns(found, "torch-compile", level)
+            assert found.outcome(both, level).step_ns == pytest.approx(compiled, rel=1e-3)
+        # At worst half of the model is compiled; what is padded by hand is padded all the same.
+        low = after_ns(found, "pad-vocabulary", Level.LOW)
+        assert found.outcome(both, Level.LOW).step_ns == pytest.approx(low, rel=1e-3)
+    before = found.model.outcome.step_ns
+    gone = before - after_ns(found, "torch-compile", Level.LOW)
+    assert gone == pytest.approx((before - after_ns(found, "pad-vocabulary", Level.LOW)) / 2, rel=0.02)

@@ -24,6 +24,58 @@ NVJET = "nvjet_sm90_tst_128x256_64x4_2x1_v_bz_coopA_NTN"
 CAPACITY = 100 * RESULT
 
 
+ENTER = 200_000
+
+
+def watched(blocks: int = 6) -> WhatIf:
+    """Checkpointed blocks of one product, after each of which the host waits for the device: all of that is exposed.
+
+    Before each the host keeps the states of the random generators, which takes it ENTER.
+    """
+    builder, now, free_at = TraceBuilder(), 100_000, 0
+    shapes = ([[16384, 4096], [4096, 4096]], ["c10::BFloat16"] * 2)
+    for step in range(STEPS):
+        begin = now
+        for backward in (False, True):
+            for _ in range(blocks):
+                opened = now
+                if not backward:
+                    builder.runtime("cudaStreamIsCapturing", now + 50_000, 1_000)
+                    builder.op("aten::empty", now + ENTER - 5_000, 5_000)
+                    now += ENTER
+                builder.op("aten::linear", now, 30_000, shapes=shapes)
+                builder.op("aten::mm", now + 1_000, 28_000, shapes=shapes)
+                start = max(now + 20_000, free_at + 1_000)
+                builder.kernel(NVJET, start, GEMM, launch_ns=now + 10_000, launch_dur_ns=5_000)
+                now, free_at = now + 30_000, start + GEMM
+                if backward:
+                    builder.op("aten::mm", now, 30_000, shapes=shapes)
+                    builder.kernel(NVJET, free_at + 1_000, GEMM, launch_ns=now + 10_000, launch_dur_ns=5_000)
+                    now, free_at = now + 30_000, free_at + 1_000 + GEMM
+                    builder.op("autograd::engine::evaluate_function: LinearBackward0", opened, now - opened + 1_000)
+                    now += 2_000
+                else:
+                    builder.op("aten::item", now, free_at + 2_000 - now)
+                    builder.runtime("cudaStreamSynchronize", now + 500, free_at + 1_000 - now)
+                    now = free_at + 2_000
+        builder.step(step, begin, now)
+    timeline = Timeline(ranks=(builder.rank(environment=Environment(device=H200)),), kind="kineto", paths=("here",))
+    facts = measure(timeline)
+    model = model_of(timeline, facts)
+    assert isinstance(model, Model), model
+    return WhatIf.of(model, facts)
+
+
+def test_without_checkpoints_the_host_enters_each_block_at_once() -> None:
+    """The product that is computed again goes; and of the host, which the device waits for, what a checkpoint costs."""
+    found, blocks = watched(), 6
+    before = found.model.outcome.step_ns
+    low, expected = (before - found.outcome(["drop-recompute"], level).step_ns for level in (Level.LOW, Level.EXPECTED))
+    assert low == pytest.approx(blocks * GEMM, rel=0.02)
+    # The first block of a step is entered while the device still works on the step before.
+    assert expected - low == pytest.approx((blocks - 1) * ENTER, rel=0.05)
+
+
 def checkpointed(free: float | None) -> WhatIf:
     """Layers of a product and a GELU, forward and again inside backward; the device never waits."""
     builder, now, free_at = TraceBuilder(), 100_000, 0
