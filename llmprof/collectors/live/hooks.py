@@ -42,7 +42,7 @@ class TooSlowError(Exception):
 
 
 class Apart:
-    """Time that no step has to answer for: opening the session, the burst, collections of Python's garbage.
+    """Time that no hook has to answer for: opening the session, the burst, Python's garbage, a full launch queue.
 
     Hooks contain each other and these moments; a call over 1 ms is judged without what is noted here.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from llmprof.collectors.live.crew import Crew
@@ -37,7 +38,7 @@ def begin_collecting(
     with suppress(Exception):
         session.models = find_models(optimizers)
     with suppress(Exception):
-        timer = DeviceTimer.of(_device_of(optimizers))
+        timer = DeviceTimer.of(_device_of(optimizers), partial(apart.note, "queue"))
     return FinishedSteps(session, Crew(session, list(hooks.values()), apart), timer, unix_offset, on_many)
 
 

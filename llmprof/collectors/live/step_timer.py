@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from time import perf_counter_ns
 from typing import Any, Protocol
 
 __all__ = ["RING", "DeviceTimer", "Fetched", "OpenStep", "SettlingSteps", "next_sampled"]
@@ -22,6 +23,9 @@ SETTLING = 32
 FIRST_SAMPLED = 8
 """The first steps are all sampled: a run may end soon."""
 STRIDE, LATER_STRIDE = 4, 16
+HELD_NS = 500_000
+"""An event takes some 10 to 100 µs. One that takes longer waits for room in a full launch queue, with the processor
+busy: the host is that far ahead, and the next launch of the training would have waited instead."""
 LATER = 512
 """From this step on the mean over hundreds of steps is known; what is sampled then is only to notice a change."""
 
@@ -138,12 +142,18 @@ class DeviceTimer:
         stream: Callable[[], Any],
         capturing: Callable[[], bool],
         which_stream: Callable[[], Any] | None = None,
+        blocked: Callable[[int, int], None] | None = None,
     ) -> None:
-        """`which_stream` is a quick way to see whether `stream` would answer the same as before."""
+        """Events of `make` on `stream`, none while `capturing`.
+
+        which_stream    a quick way to see whether `stream` would answer the same as before
+        blocked         told from when to when (perf_counter_ns) the driver held an event back
+        """
         self._make = make
         self._find_stream = stream
         self._capturing = capturing
         self._which_stream = which_stream
+        self._blocked = blocked
         self._stream: Any = None
         self._stream_is: Any = None
         self._free: deque[Any] = deque()
@@ -151,7 +161,7 @@ class DeviceTimer:
         self.dropped = 0
 
     @classmethod
-    def of(cls, device: Any) -> DeviceTimer | None:
+    def of(cls, device: Any, blocked: Callable[[int, int], None] | None = None) -> DeviceTimer | None:
         """The timer of a torch.device; None unless it is a CUDA device in use."""
         import torch
 
@@ -167,6 +177,7 @@ class DeviceTimer:
             lambda: torch.cuda.current_stream(index),
             getattr(private, "_cuda_isCurrentStreamCapturing", torch.cuda.is_current_stream_capturing),
             None if which is None else partial(which, index),
+            blocked,
         )
 
     def mark(self, *, ask: bool = True) -> Any:
@@ -189,7 +200,10 @@ class DeviceTimer:
         now = None if which is None else which()
         if now is None or now != self._stream_is:
             self._stream, self._stream_is = self._find_stream(), now
+        began = perf_counter_ns()
         event.record(self._stream)
+        if self._blocked is not None and perf_counter_ns() - began > HELD_NS:
+            self._blocked(began, perf_counter_ns())
         return event
 
     def release(self, *events: Any) -> None:

@@ -44,7 +44,7 @@ class Event:
 def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A training step of a recorded process that seems to have a GPU, 40 of which are over."""
     timer = DeviceTimer(Event, lambda: None, lambda: False)
-    monkeypatch.setattr(DeviceTimer, "of", lambda device: timer)
+    monkeypatch.setattr(DeviceTimer, "of", lambda device, blocked: timer)
     monkeypatch.setenv("WORLD_SIZE", "1")
     recording = injection.record(lambda: tmp_path, {"trace_steps": 0})
     net = model()

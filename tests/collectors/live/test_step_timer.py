@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+from time import thread_time_ns
 from typing import Any
 
 import numpy as np
 import pytest
 
+from llmprof.collectors.live.hooks import LONG_NS, Apart, Hook
 from llmprof.collectors.live.step_timer import RING, SETTLING, DeviceTimer, OpenStep, SettlingSteps, next_sampled
 
 
@@ -173,6 +176,29 @@ def test_the_stream_is_looked_up_again_only_when_it_has_changed() -> None:
         timer.mark()
     assert recorded == ["A", "A", "B", "B", "A"]
     assert found == ["a", "b", "a"]
+
+
+def test_waiting_for_room_in_the_launch_queue_is_not_the_hooks() -> None:
+    """Ten events of 2 ms of processor time each, which the driver holds back: a hook is not switched off for them."""
+
+    class Held(Event):
+        def record(self, stream: Any) -> None:
+            until = thread_time_ns() + 2 * LONG_NS
+            while thread_time_ns() < until:
+                pass
+
+    reasons: list[str] = []
+    apart = Apart()
+    hook = Hook("loader", lambda name, reason: reasons.append(reason), apart)
+    timer = DeviceTimer(lambda: Held(Device()), lambda: None, lambda: False, blocked=partial(apart.note, "queue"))
+    for _ in range(10):
+        hook.run(timer.mark)
+    assert (hook.armed, reasons) == (True, [])
+    assert apart.totals["queue"] > 10 * LONG_NS
+    unheard = DeviceTimer(lambda: Held(Device()), lambda: None, lambda: False)
+    for _ in range(10):
+        hook.run(unheard.mark)
+    assert not hook.armed
 
 
 def test_a_fetch_without_its_events_leaves_the_exposed_wait_unknown() -> None:
