@@ -95,7 +95,10 @@ def batch_times(loads: BatchLoads | None, times: StepTimes | None, rows: npt.NDA
 
 
 def _paces(durations: npt.NDArray[np.float64], workers: npt.NDArray[np.int64]) -> npt.NDArray[np.float64] | None:
-    """Of each worker, against the mean of all, less what chance explains; None when that explains the differences."""
+    """Of each worker, against the mean of all, less what chance explains; None when that explains the differences.
+
+    A slow worker is slow at every batch: where only its mean stands out, and not its median, it got the long batches.
+    """
     numbers, place = np.unique(workers, return_inverse=True)
     counts = np.bincount(place)
     if numbers.size < 2 or counts.min() < LEAST:
@@ -105,7 +108,10 @@ def _paces(durations: npt.NDArray[np.float64], workers: npt.NDArray[np.int64]) -
     between = float((counts * (means - durations.mean()) ** 2).sum()) / (numbers.size - 1)
     if between <= NOT_CHANCE * within:
         return None
-    paces = 1.0 + (1.0 - within / between) * (means / durations.mean() - 1.0)
+    medians = np.array([np.median(durations[place == worker]) for worker in range(numbers.size)])
+    by_mean, by_median = means / durations.mean() - 1.0, medians / np.average(medians, weights=counts) - 1.0
+    both = np.where(by_mean * by_median > 0, np.sign(by_mean) * np.minimum(abs(by_mean), abs(by_median)), 0.0)
+    paces = 1.0 + (1.0 - within / between) * both
     return paces if paces.max() > SLOW else None
 
 

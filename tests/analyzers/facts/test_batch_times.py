@@ -83,6 +83,12 @@ def test_workers_that_differ_as_their_batches_do_are_alike() -> None:
     assert (found.paces, found.even_ns) == ((), ())
 
 
+def test_a_worker_that_always_gets_the_long_batches_is_not_slow() -> None:
+    """Every twelfth of 120 samples takes 250 ms, the others 6: of two workers the first one gets all of them."""
+    loads = [[250.0 if n % 6 == 0 else 6.0 + 0.01 * n for n in range(60)], [6.0 + 0.01 * n for n in range(60)]]
+    assert times_by_worker(*loads).paces == ()
+
+
 def test_a_difference_that_nobody_can_measure_is_none() -> None:
     steady = [[mean, mean + 0.1, mean - 0.1, mean] for mean in (100.0, 102.0, 101.0)]
     assert times_by_worker(*steady).paces == ()
