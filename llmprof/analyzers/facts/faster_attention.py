@@ -21,6 +21,8 @@ __all__ = [
     "fused_saving",
     "masked",
     "newer_saving",
+    "older_kernels",
+    "square_masked",
     "unmasked_saving",
 ]
 

@@ -87,7 +87,9 @@ class Apart:
 class Hook:
     """One thing that is hooked: whether it still is, and what it has cost."""
 
-    __slots__ = ("_apart", "_long_calls", "_report", "armed", "calls", "cost_ns", "name", "reason", "watched")
+    __slots__ = (
+        *("_apart", "_long_calls", "_longest_ns", "_report", "armed", "calls", "cost_ns", "name", "reason", "watched"),
+    )
 
     def __init__(self, name: str, report: Callable[[str, str], None], apart: Apart | None = None) -> None:
         self.name = name
@@ -98,6 +100,8 @@ class Hook:
         self.watched = 0
         """Calls, from the next one on, that are measured in CPU time as well."""
         self._long_calls = 0
+        self._longest_ns = 0
+        """One pause, of a machine that was suspended or a process that was stopped, is no slow hook."""
         self._report = report
         self._apart = apart if apart is not None else Apart()
 
@@ -138,10 +142,12 @@ class Hook:
         `cpu` is the CPU time of the thread when it began, None when the hook was not watched then. Never raises.
         """
         try:
-            return self._own_part(began, spent, cpu)
+            own = self._own_part(began, spent, cpu)
         except Exception as error:
             self.fail(error)
             return spent
+        self._longest_ns = max(self._longest_ns, own)
+        return own
 
     def _own_part(self, began: int, spent: int, cpu: int | None) -> int:
         apart = self._apart.within(began, began + spent)
@@ -160,9 +166,10 @@ class Hook:
     def judge(self, elapsed_ns: int, within_ns: int = 0) -> None:
         """Switch off when it has cost more than MAX_SHARE of the `elapsed_ns` that it has been there.
 
-        `within_ns` is what others, which answer for themselves, have spent inside its calls.
+        `within_ns` is what others, which answer for themselves, have spent inside its calls. The longest call does not
+        count: see `_longest_ns`.
         """
-        own = self.cost_ns - within_ns
+        own = self.cost_ns - within_ns - self._longest_ns
         if own > FREE_NS and own > MAX_SHARE * elapsed_ns:
             share = own / max(elapsed_ns, 1)
             self.fail(TooSlowError(f"it took {share:.1%} of the run's time; {MAX_SHARE:.1%} is what a hook may take"))

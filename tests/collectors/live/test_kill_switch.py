@@ -250,3 +250,15 @@ def test_a_report_that_fails_is_not_felt() -> None:
     hook = Hook("any", report)
     hook.fail(TooSlowError("too slow"))
     assert (hook.armed, hook.reason) == (False, "too slow")
+
+
+def test_one_pause_of_the_machine_is_no_slow_hook_and_two_are() -> None:
+    """The process is stopped for 2 s inside a call, as when a machine is suspended; the run has taken little more."""
+    reports, pause = Reports(), 4 * hooks.FREE_NS
+    hook = Hook("loader", reports)
+    hook.cost_ns += hook.long_call(0, pause, None)
+    hook.judge(pause + hooks.FREE_NS)
+    assert not reports
+    hook.cost_ns += hook.long_call(2 * pause, pause, None)
+    hook.judge(2 * (pause + hooks.FREE_NS))
+    assert len(reports) == 1
