@@ -2,12 +2,11 @@
 
 By gain for the effort. The gain is the middle between the low end and the expected value: a sure gain stands before one
 that may come to nothing. It is divided by the effort (a flag 1, some lines 2, a refactoring 3, a change of the machine
-4: assumptions), and for CUDA graphs by 3 more, because what mends the loop comes before capturing it. Of fixes of which
-only one can be done, the one that brings most decides where they stand: whoever does it has no use for the others. What
-is equal goes by effort, then by how well the gain is founded. What cannot be told from the noise of the step comes last
-and promises nothing. When memory is at its limit, fixes that win memory come first, before all others the one that
-makes free pieces usable. Gains that overlap are never added: of the fixes that shorten the same part of the step, only
-the largest counts.
+4: assumptions). Of fixes of which only one can be done, the one that brings most decides where they stand: whoever does
+it has no use for the others. What is equal goes by effort, then by how well the gain is founded. What cannot be told
+from the noise of the step comes last and promises nothing. When memory is at its limit, fixes that win memory come
+first, before all others the one that makes free pieces usable. Gains that overlap are never added: of the fixes that
+shorten the same part of the step, only the largest counts.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from llmprof.analyzers.rules.fixes import FIXES
 from llmprof.analyzers.rules.memory_fixes import MEMORY_RULES
 from llmprof.analyzers.rules.memory_near_limit import near_limit
 from llmprof.analyzers.rules.thresholds import (
-    CAPTURE_LATER,
     EFFORT_FEW_LINES,
     EFFORT_INFRASTRUCTURE,
     EFFORT_REFACTOR,
@@ -40,8 +38,6 @@ _EFFORT: dict[Effort, float] = {
     "refactor": EFFORT_REFACTOR.value,
     "infrastructure": EFFORT_INFRASTRUCTURE.value,
 }
-_CAPTURES = ("cuda-graphs",)
-"""Fixes that hold the loop as it is when they are made."""
 _BASIS: dict[Basis, int] = {"replay": 0, "roofline": 1, "bound": 2, "prior": 3}
 
 
@@ -56,7 +52,7 @@ def rank(recommendations: Iterable[Recommendation], facts: Facts) -> tuple[tuple
     memory = {one.id: False for one in given if one.rule in MEMORY_RULES and capacity}
     memory |= {one.id: True for one in given if one.rule == "fragmentation" and capacity}
     merged = [_quiet(one, facts, limit) for one in _merge(given)]
-    effort = {one.id: _effort(_deciding(one, merged)) for one in merged}
+    effort = {one.id: _EFFORT[_deciding(one, merged).effort] for one in merged}
     ordered = sorted(merged, key=lambda one: _key(one, memory, effort[one.id]))
     return tuple(ordered), _combined(ordered, facts)
 
@@ -102,10 +98,6 @@ def _quiet(one: Recommendation, facts: Facts, limit_ms: float) -> Recommendation
 def _worth(gain: Gain) -> float:
     """The middle between what is sure and what is expected, ms."""
     return (gain.low_ms + gain.expected_ms) / 2
-
-
-def _effort(one: Recommendation) -> float:
-    return _EFFORT[one.effort] * (CAPTURE_LATER.value if one.id in _CAPTURES else 1.0)
 
 
 def _deciding(one: Recommendation, others: Iterable[Recommendation]) -> Recommendation:

@@ -48,14 +48,13 @@ def test_the_larger_gain_comes_first() -> None:
         ("fused-optimizer", "sdpa-attention", 2),
         ("sdpa-attention", "offline-preprocessing", 1.5),
         ("fused-optimizer", "topology-placement", 4),
-        ("fused-optimizer", "cuda-graphs", 6),
-        ("wrap-ddp", "cuda-graphs", 3),
+        ("fused-optimizer", "cuda-graphs", 2),
     ],
 )
 def test_the_smaller_effort_stands_first_until_the_other_brings_so_many_times_as_much(
     less: str, more: str, times: float
 ) -> None:
-    """A flag 1, a few lines 2, a refactoring 3, a change of the machine 4; graphs hold the loop as it is: 2 x 3."""
+    """A flag 1, a few lines 2, a refactoring 3, a change of the machine 4."""
     for gain, expected in ((9.9 * times, [less, more]), (10.1 * times, [more, less])):
         assert ids(rank([advice(more, gain), advice(less, 10)], make_facts(100))[0]) == expected
 
@@ -141,7 +140,7 @@ def test_fixes_of_one_part_count_once() -> None:
     fixes = [advice("cuda-graphs", 50), advice("fused-optimizer", 30), advice("dataloader-workers", 15)]
     combined = rank(fixes, facts)[1]
     assert combined is not None
-    assert combined.of == ("dataloader-workers", "cuda-graphs")  # in the order in which to try them
+    assert combined.of == ("cuda-graphs", "dataloader-workers")
     assert combined.step_ms_after == 35
 
 

@@ -41,7 +41,12 @@ def ranked(recordings: Path, case: str) -> tuple[tuple[Recommendation, ...], flo
     ]
 
 
-@pytest.mark.parametrize("case", PLANTED)
+GRAPHS_FIRST = pytest.mark.xfail(strict=True, reason="CUDA graphs stand first: see tests/analyzers/test_diagnose.py")
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=GRAPHS_FIRST if case == "comm_manual" else ()) for case in PLANTED]
+)
 def test_the_first_fix_is_the_planted_one_and_its_gain_holds(recordings: Path, case: str) -> None:
     fixes, truth = ranked(recordings, case)
     gain = fixes[0].gain
@@ -50,10 +55,11 @@ def test_the_first_fix_is_the_planted_one_and_its_gain_holds(recordings: Path, c
     assert gain.expected_ms == pytest.approx(truth, rel=0.2)
 
 
-def test_a_for_loop_optimizer_is_named_with_an_honest_gain(recordings: Path) -> None:
-    """Launch fixes may stand above it: the step stays host-bound with a fused optimizer."""
-    fixes, truth = ranked(recordings, "host_optimizer")
-    gain = next(one.gain for one in fixes if one.id == "fused-optimizer")
+@pytest.mark.parametrize(("case", "fix"), [("host_optimizer", "fused-optimizer"), ("comm_manual", "wrap-ddp")])
+def test_a_fix_below_the_launch_fixes_is_named_with_an_honest_gain(recordings: Path, case: str, fix: str) -> None:
+    """Launch fixes may stand above it: the step stays host-bound with a fused optimizer, and with DDP."""
+    fixes, truth = ranked(recordings, case)
+    gain = next(one.gain for one in fixes if one.id == fix)
     assert gain.low_ms <= truth <= gain.high_ms
     assert gain.expected_ms == pytest.approx(truth, rel=0.2)
 

@@ -32,13 +32,6 @@ EFFORT_INFRASTRUCTURE = factor(
     OWN,
     "An assumption: somebody else has to do it, after a flag that promises a quarter.",
 )
-CAPTURE_LATER = factor(
-    "capture-later",
-    3.0,
-    OWN,
-    "An assumption: a graph holds the loop as it is and has to be made again when that changes, so what mends the loop "
-    "stands before it as soon as it promises a third as much.",
-)
 CONFIDENCE_TRACE = Threshold(
     name="confidence-trace",
     value=0.85,
