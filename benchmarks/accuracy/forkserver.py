@@ -14,7 +14,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-SCRIPTS = ("gpt", "convnet", "mlp", "fsdp", "pipeline")
+SCRIPTS = (
+    "gpt", "convnet", "mlp", "fsdp", "pipeline",
+    "llama", "vision", "tables", "recurrent", "experts", "adversarial", "seq2seq",
+)  # fmt: skip
 
 
 def main() -> None:

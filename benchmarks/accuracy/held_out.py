@@ -1,7 +1,8 @@
 """Which planted cases was nothing developed with? Other shapes, batches and mixtures than those in table.py.
 
-What llmprof says about them is to be read only from a frozen run. The most informative cases come first, and sizes
-follow from the same physics as in table.py; `step_ms` is an estimate from it.
+The models are those of table.py; cases with other models are in fresh.py. What llmprof says about them is to be read
+only from a frozen run. The most informative cases come first, and sizes follow from the same physics as in table.py;
+`step_ms` is an estimate from it.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ ARCHIVES = 6
 KEPT = (
     "run.json",
     "burst.json",
+    "kernel_times.json",
     "ranks/*/*.json",
     "ranks/*/*.json.gz",
     "ranks/*/*.jsonl",

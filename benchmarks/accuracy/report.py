@@ -20,9 +20,11 @@ from typing import Any
 sys.path[:0] = [str(Path(__file__).resolve().parents[up]) for up in range(3)]
 
 from scoring import Score, first_is_right, healthy_alarms, scores, skill  # noqa: E402
-from table import CASES, EVERY, HELD_OUT  # noqa: E402
+from table import CASES, EVERY, FRESH, HELD_OUT  # noqa: E402
 
 STEP = "median 5 %, worst 15 %"
+SURE = 0.03
+"""A measured gain that is known to this share of the step, two standard errors, can judge a promise."""
 COLUMNS = ("data", "host", "compute", "memory", "communication", "imbalance", "none", "abstained")
 
 
@@ -129,6 +131,7 @@ def quality(all_scores: list[Score], lines: list[dict[str, Any]]) -> str:
     if not all_scores:
         return ""
     offered = [one for one in all_scores if one.recommended]
+    sure = [one for one in offered if one.noise <= SURE]
     replays = [
         abs(value) for line in lines if (value := (line.get("prediction") or {}).get("replay_error")) is not None
     ]
@@ -142,6 +145,7 @@ def quality(all_scores: list[Score], lines: list[dict[str, Any]]) -> str:
         _spread("the same, recommended fixes", [one.step_error for one in offered], STEP),
         _spread("step after the fix, off the measured step, all fixes", [one.paired_error for one in all_scores], STEP),
         _spread("the same, recommended fixes", [one.paired_error for one in offered], STEP),
+        _spread("the same, gains measured to 3 points", [one.paired_error for one in sure], STEP),
         _spread("gain, in shares of the step", [one.gain_error for one in all_scores], ""),
     ]
     text = "## Errors\n\n" + table(["what", "n", "median", "90th percentile", "worst", "target"], rows)
@@ -150,6 +154,7 @@ def quality(all_scores: list[Score], lines: list[dict[str, Any]]) -> str:
     beside = [
         ("llmprof, all fixes", [(one.expected, one.measured) for one in all_scores]),
         ("llmprof, recommended fixes", [(one.expected, one.measured) for one in offered]),
+        ("the same, gains measured to 3 points", [(one.expected, one.measured) for one in sure]),
         ("share × headroom", [(one.headroom, one.measured) for one in all_scores if one.headroom is not None]),
         ("ceiling T/(T−R)", [(one.ceiling, one.measured) for one in all_scores if one.ceiling is not None]),
     ]
@@ -195,7 +200,8 @@ def failures(lines: list[dict[str, Any]]) -> str:
     """What did not work, and rules that broke."""
     said = [f"- {line['case']}: {line['error']}" for line in lines if line.get("error")]
     run = {line["case"] for line in lines}
-    missing = [name for group in (CASES, HELD_OUT) if run & set(group) for name in group if name not in run]
+    groups = (CASES, [name for name in HELD_OUT if name not in FRESH], FRESH)
+    missing = [name for group in groups if run & set(group) for name in group if name not in run]
     said += [f"- not run yet: {', '.join(missing)}"] if missing else []
     for line in lines:
         said += [

@@ -4,9 +4,10 @@
     python benchmarks/accuracy/run.py --out OUT --cases data-decode,compute-fp32
     python benchmarks/accuracy/report.py OUT/results.jsonl
 
-For each case: (1) `llmprof run` records it and `llmprof analyze` diagnoses it; the document is copied to frozen/ before
-any fix is run; (2) the run as it was and every fix of the table train in blocks that take turns, unrecorded; (3) one
-line is appended to results.jsonl. A case that has a line is not run again; a failure is a line too.
+For each case: (1) `llmprof run` records it, kernels that one of its fixes would change are timed as `llmprof run` times
+them, and `llmprof analyze` diagnoses it; the document is copied to frozen/ before any fix is run; (2) the run as it was
+and every fix of the table train in blocks that take turns, unrecorded; (3) one line is appended to results.jsonl. A
+case that has a line is not run again; a failure is a line too.
 """
 
 from __future__ import annotations
@@ -25,17 +26,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from case import Case, filled, words_of
 from lanes import ROOT, Lane, Process, command, split
 from measuring import Sides
 from packing import compress, pack
-from table import CASES, EVERY, HELD_OUT, MORE
+from table import CASES, EVERY, FRESH, HELD_OUT, MORE
+
+from llmprof.analyzers.facts.timed_kernels import FIXES
 
 RECORD_S, ANALYZE_S = 120.0, 60.0
 CASE_S = 35.0
 """What one case takes: none is begun when the budget ends sooner."""
+TIMED = frozenset(FIXES)
 KEPT = ("id", "rule", "requires")
 LOCK = threading.Lock()
 PACKERS: list[threading.Thread] = []
@@ -82,7 +87,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.tiny:
         os.environ["ACCURACY_TINY"] = "1"
     done = {line["case"] for path in [args.out / "results.jsonl", *args.done] for line in read_lines(path)}
-    group = HELD_OUT if args.held_out else MORE if args.more else CASES
+    group = FRESH if args.fresh else HELD_OUT if args.held_out else MORE if args.more else CASES
     wanted = [EVERY[name] for name in args.cases.split(",")] if args.cases else list(group.values())
     wanted = [case for case in wanted if case.id not in done and (not args.ranks or case.ranks == args.ranks)]
     deadline = time.monotonic() + args.budget_s
@@ -165,10 +170,12 @@ def recorded(recording: Recording, lane: Lane, args: argparse.Namespace) -> tupl
     except Exception as error:
         line["error"] = f"{type(error).__name__}: {error}"[-1500:]
         return line, None
+    begin = time.monotonic()
+    if TIMED & {fix for side in case.sides for fix in side.split("+")}:
+        line["timing"] = timed(recording.run, lane)  # the GPU is idle as long as no side has been started
     sides = Sides(case, lane, args.out / "measured" / case.id) if case.sides else None
     if sides is not None:
         sides.start("planted", "")
-    begin = time.monotonic()
     try:
         line |= diagnosed(case, recording.run, lane, args.out)
     except Exception as error:
@@ -201,6 +208,36 @@ def measured(line: dict[str, Any], sides: Sides, args: argparse.Namespace) -> No
     sides.stop()
 
 
+def timed(run: Path, lane: Lane) -> str:
+    """Have kernels timed on the GPU of this run; what was said about it."""
+    words = [sys.executable, str(Path(__file__).with_name("timing.py")), str(run)]
+    try:
+        result = subprocess.run(
+            words, env=lane.environment(), cwd=ROOT, capture_output=True, timeout=ANALYZE_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"not timed within {ANALYZE_S:.0f} s"
+    return result.stderr.decode(errors="replace")[-800:]
+
+
+def foretold(fixes: list[str], run: Path, lane: Lane) -> dict[str, Any] | None:
+    """What `llmprof what-if` promises of several fixes together."""
+    words = [sys.executable, "-m", "llmprof", "what-if", str(run), "--json"]
+    words += [word for fix in fixes for word in ("--fix", fix)]
+    result = subprocess.run(
+        words, env=lane.environment(), cwd=ROOT, capture_output=True, timeout=ANALYZE_S, check=False
+    )
+    if result.returncode != 0:
+        return None
+    found = json.loads(result.stdout)
+    if found["left_out"]:
+        return None
+    now = found["step_ms"]
+    low, high = now - found["step_ms_most"], now - found["step_ms_least"]
+    expected = now - found["step_ms_after"]
+    return {"expected_ms": expected, "low_ms": low, "high_ms": high, "basis": "replay, joint"}
+
+
 def diagnosed(case: Case, run: Path, lane: Lane, out: Path) -> dict[str, Any]:
     """The main figures of the diagnosis, which is frozen on disk with its digest before any fix is run."""
     result = subprocess.run(
@@ -213,9 +250,10 @@ def diagnosed(case: Case, run: Path, lane: Lane, out: Path) -> dict[str, Any]:
     frozen.parent.mkdir(exist_ok=True)
     frozen.write_bytes(result.stdout)
     document: dict[str, Any] = json.loads(result.stdout)
+    joint = {side: foretold(side.split("+"), run, lane) for side in case.sides if "+" in side}
     return {
         "frozen": {"sha256": hashlib.sha256(result.stdout).hexdigest(), "unix": time.time()},
-        "prediction": prediction(document),
+        "prediction": {**prediction(document), **({"joint": joint} if joint else {})},
         "hows": [{"id": fix["id"], "how": fix["how"]} for fix in document["recommendations"]],
     }
 
@@ -264,7 +302,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder for runs, frozen predictions and results.jsonl")
     parser.add_argument("--cases", help="ids, separated by commas (default: all)")
     parser.add_argument("--more", action="store_true", help="the cases that are there for one rule each")
-    parser.add_argument("--held-out", action="store_true", help="the cases that nothing was developed with")
+    parser.add_argument("--held-out", action="store_true", help="cases in other shapes, not developed with")
+    parser.add_argument("--fresh", action="store_true", help="cases with other models, not developed with")
     parser.add_argument("--ranks", type=int, help="only cases with so many ranks")
     parser.add_argument("--lanes", type=int, default=1, help="cases with one rank at a time, a GPU each")
     parser.add_argument("--blocks", type=int, default=4, help="counted blocks that a side has at least")

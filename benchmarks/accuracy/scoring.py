@@ -83,7 +83,7 @@ def scores(line: dict[str, Any]) -> list[Score]:
         after = _ms(side)
         if fix == "planted" or after is None:
             continue
-        promise = promised(fix, found["fixes"])
+        promise = promised(fix, found["fixes"]) or (found.get("joint") or {}).get(fix)
         gain = promise or {"expected_ms": 0.0, "low_ms": 0.0, "high_ms": 0.0, "basis": "not recommended"}
         errors = [(_error(sides[name]) / before) for name in ("planted", fix)]
         result.append(
@@ -134,7 +134,7 @@ def share_times_headroom(fix: str, found: dict[str, Any]) -> float | None:
 
 def ceiling(promise: dict[str, Any] | None, found: dict[str, Any]) -> float | None:
     """The gain when all that the rule found were gone, R / T: the speed-up T / (T - R)."""
-    cost = (found.get("costs") or {}).get(promise["rule"]) if promise else None
+    cost = (found.get("costs") or {}).get(promise.get("rule")) if promise else None
     return None if cost is None else min(1.0, cost / found["step_ms"])
 
 

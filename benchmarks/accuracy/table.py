@@ -15,9 +15,10 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parent))
 
 from case import Case, case
+from fresh import FRESH
 from held_out import HELD_OUT
 
-__all__ = ["CASES", "EVERY", "HELD_OUT", "MORE"]
+__all__ = ["CASES", "EVERY", "FRESH", "HELD_OUT", "MORE"]
 
 # fmt: off
 _DEEP = "--layers 32 --width 256 --batch 256"
@@ -179,7 +180,8 @@ _MORE = (  # each for one rule that no case above is about
          "exposed-input-copy", "pin-memory prefetch-to-device"),
     case("data-pinned-exposed", "convnet", "--batch 160 --size 224 --channels 128 --stages 1 1 1 --channels-last "
          "--views 0 --workers 8", "data compute", "copies of 96 MB on the stream that computes",
-         "exposed-input-copy", "prefetch-to-device"),
+         "exposed-input-copy", "prefetch-to-device", {"compact-batches": "--compact"}, period=8, rebuild=True,
+         step_ms=40),
     case("data-many-workers", "convnet", f"{_IMAGES} --views 2 --workers 16 ACCURACY_CORES=0,1,2,3", "data",
          "16 workers on 4 cores", "worker-count-over-cores", "dataloader-workers offline-preprocessing"),
     case("host-shapes", "gpt", f"{_GPT} --batch 8 --seq 512 --select", "compute host",
@@ -243,4 +245,4 @@ CASES: Mapping[str, Case] = {
 MORE: Mapping[str, Case] = {one.id: one for one in _MORE}
 """Cases for one rule each; run on request."""
 
-EVERY: Mapping[str, Case] = {**CASES, **MORE, **HELD_OUT}
+EVERY: Mapping[str, Case] = {**CASES, **MORE, **HELD_OUT, **FRESH}

@@ -81,7 +81,7 @@ def place(args: argparse.Namespace) -> Place:
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     if world > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if cuda else "gloo")
+        dist.init_process_group(getattr(args, "backend", "nccl") if cuda else "gloo")
     if not cuda:
         torch.set_num_threads(1)
     torch.manual_seed(17)

@@ -16,9 +16,10 @@ torch = pytest.importorskip("torch", reason="the cases train with torch")
 
 from case import Case, filled, words_of  # noqa: E402
 from case import case as case_of  # noqa: E402
+from fresh import NEVER_RUN  # noqa: E402
 from lanes import Lane, split  # noqa: E402
 from measuring import Sides  # noqa: E402
-from table import CASES, EVERY, HELD_OUT  # noqa: E402
+from table import CASES, EVERY, FRESH, HELD_OUT  # noqa: E402
 
 from llmprof.analyzers.rules.fixes import FIXES  # noqa: E402
 from llmprof.analyzers.rules.registry import all_rules  # noqa: E402
@@ -54,6 +55,16 @@ def test_the_held_out_cases_are_enough_and_other_ones() -> None:
     assert sum(bool(case.first) for case in HELD_OUT.values()) >= 24
     assert sum(bool(case.first) and case.ranks == 2 for case in HELD_OUT.values()) >= 8
     assert sum(name.startswith("healthy") for name in HELD_OUT) >= 3
+
+
+def test_the_fresh_cases_have_models_of_their_own() -> None:
+    others = {case.script for name, case in EVERY.items() if name not in FRESH}
+    own = [case for name, case in FRESH.items() if case.script not in others]
+    assert len({case.script for case in own}) >= 5
+    assert sum(bool(case.first) for case in own) >= 24
+    assert sum(bool(case.first) and case.ranks == 2 for case in own) >= 8
+    assert sum(case.id.startswith("healthy") for case in own) >= 3
+    assert set(NEVER_RUN) <= set(FRESH) & set(HELD_OUT)
 
 
 def test_a_recorded_run_is_long_enough_and_whole_periods() -> None:
