@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 RUNS = Path("llmprof-runs")
+Redact = Annotated[
+    bool, typer.Option("--redact/--no-redact", help="Leave folders, machines and arguments out of report.html.")
+]
+TimeKernels = Annotated[
+    bool,
+    typer.Option(
+        "--time-kernels/--no-time-kernels",
+        help="Time slow kernels and what fixes would make of them on the idle GPU afterwards (some 10 s).",
+    ),
+]
 
 
 def run(
@@ -57,10 +67,8 @@ def run(
         bool, typer.Option("--live", help="Show meanwhile how the run is, in the last rows of the terminal.")
     ] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Only record; diagnose later.")] = False,
-    redact: Annotated[
-        bool,
-        typer.Option("--redact/--no-redact", help="Leave folders, machines and arguments out of report.html."),
-    ] = True,
+    redact: Redact = True,
+    time_kernels: TimeKernels = True,
 ) -> None:
     """Record a training run of any launcher, then diagnose it. Leaves with the exit code of COMMAND."""
     from llmprof.collectors.launch import exit_like, launch
@@ -86,12 +94,19 @@ def run(
             with contextlib.suppress(OSError):
                 directory.rmdir()
         raise
-    _conclude(directory, command, ended, nsys=nsys, report=not no_report, redact=redact)
+    _conclude(directory, command, ended, nsys=nsys, report=not no_report, redact=redact, timing=time_kernels)
     exit_like(ended.returncode)
 
 
 def _conclude(
-    directory: Path, command: Sequence[str], ended: Ended, *, nsys: bool, report: bool, redact: bool = True
+    directory: Path,
+    command: Sequence[str],
+    ended: Ended,
+    *,
+    nsys: bool,
+    report: bool,
+    redact: bool = True,
+    timing: bool = True,
 ) -> None:
     """What comes after the command; nothing of it changes how the wrapper leaves."""
     later = f"`llmprof analyze {directory}`"
@@ -104,7 +119,7 @@ def _conclude(
         elif not report or ended.elsewhere is None:
             note(f"recorded in {directory}; diagnose it with {later}.")
         else:
-            _diagnose(directory, command, ended.returncode, redact)
+            _diagnose(directory, command, ended.returncode, redact, timing=timing and ended.returncode == 0)
     except LlmprofError as error:
         note(f"warning: {error}")
     except KeyboardInterrupt:
@@ -144,7 +159,9 @@ def _export(directory: Path) -> None:
     export_report(report, directory)
 
 
-def _diagnose(directory: Path, command: Sequence[str], returncode: int, redact: bool = True) -> None:
+def _diagnose(
+    directory: Path, command: Sequence[str], returncode: int, redact: bool = True, *, timing: bool = True
+) -> None:
     """Diagnose the finished run; the verdict goes to standard error, since standard output is the child's."""
     exported = (directory / rundir.NSYS_EXPORT).is_file()
     if not exported and not any(_has_something(folder) for _, _, folder in rundir.rank_dirs(directory)):
@@ -154,11 +171,15 @@ def _diagnose(directory: Path, command: Sequence[str], returncode: int, redact: 
         note(f"nothing was recorded: {why_nothing(directory, command, exit_code_of(returncode))}")
         return
     from llmprof.cli.diagnosing import diagnose_paths, write_results
+    from llmprof.cli.kernel_times import with_kernel_times
     from llmprof.reports.terminal import render_plain, render_terminal
 
     note("reading the recording ...")
-    timelines: list[Timeline] = []
-    diagnosis = diagnose_paths([str(directory)], keep=timelines.append)
+    recorded: list[Timeline] = []
+    diagnosis = diagnose_paths([str(directory)], keep=recorded.append)
+    timelines: Sequence[Timeline] = recorded
+    if timing:
+        diagnosis, timelines = with_kernel_times(diagnosis, directory, timelines)
     report = str(write_results(diagnosis, directory, timelines=timelines, redact=redact))
     (directory / "verdict.txt").write_text(render_plain(diagnosis, report_path=report), encoding="utf-8")
     text = render_terminal(diagnosis, width=width_of(sys.stderr), color=can_color(sys.stderr), report_path=report)

@@ -35,7 +35,15 @@ ARCHIVE = "llmprof.zip"
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _BOOTSTRAP = _PACKAGE / "collectors" / "live" / "bootstrap"
-_RECORDER = ("*.py", "timeline/*.py", "collectors/*.py", "collectors/live/**/*.py", "collectors/telemetry/**/*.py")
+_RECORDER = tuple(
+    f"{folder}*.py"
+    for folder in (
+        "",
+        "timeline/",
+        "collectors/",
+        *(f"collectors/{one}/**/" for one in ("live", "telemetry", "timing")),
+    )
+)
 JOIN_S = 0.5
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit codes of a shell for a command that is not there, and for one that may not be executed (POSIX, 2.8.2)."""

@@ -24,6 +24,7 @@ __all__ = [
     "BURST",
     "END",
     "EVENTS",
+    "KERNEL_TIMES",
     "LOADS",
     "LOG",
     "NSYS",
@@ -67,6 +68,7 @@ EVENTS = "events.jsonl"
 ALLOCATOR = "allocator.jsonl"
 OUT_OF_MEMORY = "oom.json"
 LOADS = "loads.jsonl"
+KERNEL_TIMES = "kernel_times.json"
 TRACE = "trace.json"
 TRACE_SHAPES = "trace_shapes.json"
 LOG = "log.txt"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from llmprof.timeline.environment import Environment
 from llmprof.timeline.events import EventTable, Lane
+from llmprof.timeline.kernel_times import KernelTimes
 from llmprof.timeline.loading import BatchLoads
 from llmprof.timeline.memory import AllocatorStats
 from llmprof.timeline.steps import NO_STEPS, StepMarks, StepTimes
@@ -82,6 +83,8 @@ class RankTimeline:
     quality: Quality = field(default_factory=Quality)
     overhead_ns_per_step: float | None = None
     """What the always-on collectors measured as their own cost."""
+    kernel_times: KernelTimes | None = None
+    """Kernels that were timed alone on this rank's model of GPU, after the run."""
     died: str | None = None
     """How this rank ended when it did not end well: `killed`, `exception: …`, `out of memory: …`."""
 

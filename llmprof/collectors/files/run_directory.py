@@ -15,6 +15,7 @@ import numpy as np
 
 from llmprof.collectors.files.run_bursts import burst_warning, chosen_burst, report_of, times_of
 from llmprof.collectors.files.run_endings import Death, deaths, seen_from_outside, with_ending
+from llmprof.collectors.files.run_kernel_times import read_kernel_times
 from llmprof.collectors.files.run_loads import batch_loads
 from llmprof.collectors.files.run_memory import allocator_stats, out_of_memory, snapshot_in, with_snapshot
 from llmprof.collectors.files.run_telemetry import NodeTelemetry
@@ -67,6 +68,12 @@ def read_run_directory(path: Path, *, only: Mapping[Path, int] | None = None, bu
         _timeline(process, path, nodes, over=over, ended_well=run.get("exit_code") == 0, warnings=warnings)
         for process in chosen
     )
+    timed = read_kernel_times(path / rundir.KERNEL_TIMES, warnings)
+    if timed is not None:
+        ranks = tuple(
+            replace(rank, kernel_times=timed) if rank.environment.device.name == timed.device else rank
+            for rank in ranks
+        )
     warnings += deaths([_death_of(process, rank) for process, rank in zip(chosen, ranks, strict=True) if rank.died])
     sizes = [size for process in chosen if (size := _integer(process.header.get("world_size"))) is not None]
     world_size = max(sizes, default=None)

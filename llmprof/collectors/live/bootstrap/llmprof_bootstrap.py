@@ -19,7 +19,7 @@ SETTINGS = os.path.join(HERE, "llmprof_run.json")
 ARCHIVE = os.path.join(HERE, "llmprof.zip")
 MARK = "_llmprof_bootstrap"
 PYTHON_SEEN, TORCH_SEEN, NOT_RECORDED = "python-seen", "torch-seen", "not-recorded.txt"
-"""What the processes leave beside this file: that one began, that one imported torch, why one could not record."""
+"""What the processes leave beside this file: that one began, which Python imported torch, why one could not record."""
 
 # Helpers that never train; a process that is not listed here stays silent until its first optimizer step anyway.
 PROGRAMS = {"pip", "pip3", "conda", "mamba", "uv", "ninja", "nvcc", "llmprof"}
@@ -119,7 +119,7 @@ def start_recorder() -> None:
     try:
         import json  # not at the start of every Python process
 
-        _leave(TORCH_SEEN)
+        _leave(TORCH_SEEN, sys.executable)
         with open(SETTINGS, encoding="utf-8") as file:
             settings = json.load(file)
         if not _has_package():
