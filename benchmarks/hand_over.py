@@ -4,8 +4,9 @@
 
 The same batches once made in the process and once by a worker, which is given the time to have one ready. Receiving
 one (unpickling, mapping its shared memory), and reading its bytes for the first time against reading it the second
-time: what a mapping costs that is not in the processor's page tables yet. Printed are the least times, which are what
-an undisturbed machine takes, and a line: the smallest batch, and the median slope of all pairs (Theil and Sen).
+time: what a mapping costs that is not in the processor's page tables yet. At last its memory is given back. Printed
+are the least times, which are what an undisturbed machine takes, and a line: the smallest batch, and the median slope
+of all pairs (Theil and Sen).
 """
 
 from __future__ import annotations
@@ -41,20 +42,26 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=40)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    print("      MB   in process us   received us   first read us   read again us   hand-over us")
-    points = []
+    print("      MB   in process us   received us   first read us   read again us   given back us   hand-over us")
+    points, backs = [], []
     for size in SIZES_MB:
-        make, _, _ = measure(size, 0, args.batches)
-        receive, first, again = measure(size, 1, args.batches)
+        make = measure(size, 0, args.batches)[0]
+        receive, first, again, back = measure(size, 1, args.batches)
+        backs.append((size * 1e6, back))
         points.append((size * 1e6, receive + max(0.0, first - again)))
-        shown = f"{make:13.0f} {receive:13.0f} {first:15.0f} {again:15.0f} {points[-1][1]:14.0f}"
+        shown = f"{make:13.0f} {receive:13.0f} {first:15.0f} {again:15.0f} {back:15.0f} {points[-1][1]:14.0f}"
         print(f"{size:8.2f}   {shown}", flush=True)
-    slope = statistics.median((y - v) / (x - u) for (u, v), (x, y) in combinations(points, 2))
-    print(f"{points[0][1]:.0f} us a batch and {slope * 1e6:.0f} us a MB ({1 / slope / 1e3:.1f} GB/s)")
+    slope, back = _slope(points), _slope(backs)
+    print(f"{points[0][1]:.0f} us a batch and {slope * 1e6:.0f} us a MB ({1 / slope / 1e3:.1f} GB/s),")
+    print(f"and {back * 1e6:.0f} us a MB for giving its memory back")
 
 
-def measure(megabytes: float, workers: int, batches: int) -> tuple[float, float, float]:
-    """Least times in us: of next(), of reading the batch into a buffer, and of doing that again."""
+def _slope(points: list[tuple[float, float]]) -> float:
+    return statistics.median((y - v) / (x - u) for (u, v), (x, y) in combinations(points, 2))
+
+
+def measure(megabytes: float, workers: int, batches: int) -> tuple[float, ...]:
+    """Least times in us: of next(), of reading the batch into a buffer, of doing that again, of giving it back."""
     iterator: Any = iter(DataLoader(Rows(megabytes), batch_size=ROWS, num_workers=workers))
     buffer = next(iterator).clone()
     rows = []
@@ -68,9 +75,10 @@ def measure(megabytes: float, workers: int, batches: int) -> tuple[float, float,
         for _ in range(2):
             buffer.copy_(batch)
             stamps.append(time.perf_counter_ns())
+        del batch
+        stamps.append(time.perf_counter_ns())
         rows.append([(after - before) / 1e3 for before, after in pairwise(stamps)])
-    received, first, again = (min(column) for column in zip(*rows, strict=True))
-    return received, first, again
+    return tuple(min(column) for column in zip(*rows, strict=True))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from benchmarks.loader_model import PERIOD, Samples, Setting, plans
+from benchmarks.loader_table import Compared, show
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -68,3 +69,24 @@ def test_settings_go_beyond_the_cores_and_none_is_measured_twice(cores: int) -> 
     assert max(setting.workers for setting in chosen["cpu"]) > cores
     for settings in chosen.values():
         assert len(set(settings)) == len(settings) > 4
+
+
+def measured_as(*steps_ms: float, predicted_ms: float = 10.0, **more: object) -> dict[str, object]:
+    """A setting as it is written."""
+    rounds = [{"ms": ms, "given_ms": ms, "rest_ms": ms, "load_ms": 40.0} for ms in steps_ms]
+    line = {"kind": "cpu", "name": "", "recorded": False, "predicted_ms": predicted_ms, "textbook_ms": 5.0}
+    return {**line, "rounds": rounds, **more}
+
+
+def test_a_setting_that_does_not_repeat_decides_nothing_and_is_shown_all_the_same(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = [measured_as(10.0, 10.2, name="steady"), measured_as(10.0, 13.0, 16.0, name="torn")]
+    assert [Compared.of(line).decides for line in lines] == [True, False]
+    assert not Compared.of(measured_as(10.0)).decides
+    show(lines)
+    shown = capsys.readouterr().out.splitlines()
+    assert [line for line in shown if "decides nothing" in line and "torn" in line]
+    every, deciding = (line.split() for line in shown[-2:])
+    assert (every[:2], deciding[:2]) == (["cpu", "2"], ["cpu", "1"])
+    assert deciding[-2:] == ["deciding", "met"]

@@ -16,20 +16,24 @@ from llmprof.analyzers.facts.batch_times import (
     in_process_times,
     queue_empty_share,
 )
+from llmprof.analyzers.facts.copies import CopyFacts
 from llmprof.analyzers.facts.inside import host_steps, step_of
-from llmprof.analyzers.facts.step_times import counted_steps
+from llmprof.analyzers.facts.loader_model import pinning_ns
+from llmprof.analyzers.facts.step_times import counted_steps, exposed_wait_ns
 from llmprof.analyzers.facts.steps import StepFacts, Windows
 from llmprof.timeline.environment import LoaderSettings
 from llmprof.timeline.events import NONE, Kind
 from llmprof.timeline.intervals import lengths_inside
 from llmprof.timeline.timeline import RankTimeline
 
-__all__ = ["LoaderFacts", "loader_facts"]
+__all__ = ["LoaderFacts", "loader_facts", "passing_ns"]
 
 # PyTorch names the annotation after the iterator's class, and the class tells whether there are workers.
 _FETCH = re.compile(r"^enumerate\(DataLoader\)#(\w+)\.__next__|^llmprof\.data")
 _IN_PROCESS = "_SingleProcessDataLoaderIter"
 BLOCKS = 8
+IDLE = 0.8
+"""Workers that would be through with their batches in this share of the step have waited for somebody themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +73,8 @@ class LoaderFacts:
     """Share of the sampled fetches that began with no batch ready."""
     hand_over_ns: float | None = None
     """What a fetch costs that finds a batch ready, as far as the step feels it."""
+    passing_ns: float | None = None
+    """What the thread that pins batches takes with each: no step is shorter, however many workers there are."""
     epochs: EpochStarts | None = None
 
 
@@ -99,7 +105,7 @@ def loader_facts(
     batch = None if times is None else times.mean_ns
     if in_process and wait is not None:
         batch = wait / fetches if fetches else wait
-    exposed = _baseline(rank, "data_wait_exposed")
+    exposed = exposed_wait_ns(rank.times) if rank.times is not None else None
     idle = next((value for value in (exposed, exposed_traced_ns, wait) if value is not None), None)
     workers = settings.num_workers if settings is not None else None
     return LoaderFacts(
@@ -122,6 +128,24 @@ def loader_facts(
         cores=rank.environment.cpu_count,
         ranks_on_node=ranks_on_node,
     )
+
+
+def passing_ns(loader: LoaderFacts, step_ns: float, copies: CopyFacts | None) -> float | None:
+    """What the thread that pins batches takes with each; None where nothing is pinned, or its size is not known.
+
+    Where most fetches found no batch ready although the workers had time to spare, and batches are large enough for it,
+    this thread is what the step waits for, and the step is what it takes. Else it is expected from the bytes that are
+    copied to the device; a step that is shorter than this says that it takes something else, which is not known.
+    """
+    settings, times = loader.settings, loader.times
+    if settings is None or not settings.num_workers or settings.pin_memory is not True or copies is None:
+        return None
+    fetches = loader.fetches_per_step or 1.0
+    expected, each = pinning_ns(copies.pinned_to_device.bytes / fetches), step_ns / fetches
+    late = (loader.queue_empty_share or 0.0) > 0.5 and times is not None
+    if late and times is not None and times.mean_ns < IDLE * settings.num_workers * each and expected > 0.5 * each:
+        return each
+    return expected if expected <= each else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,10 +24,19 @@ from collections import deque
 from collections.abc import Sequence
 from heapq import heappop, heappush
 
-__all__ = ["DEFAULT_PREFETCH", "alone_ns", "batch_interval_ns", "expected_hand_over_ns"]
+__all__ = [
+    "DEFAULT_PREFETCH",
+    "SIBLING",
+    "alone_ns",
+    "batch_interval_ns",
+    "expected_hand_over_ns",
+    "paired_share",
+    "pinning_ns",
+]
 
 BATCHES = 600
-"""Received batches that the mean is taken over, at least; recorded load times are repeated in their order."""
+"""Received batches that the mean is taken over, at least; recorded load times are repeated in their order, each time
+from the next one on, so that no worker gets the same ones again and again."""
 FULL = 0.9
 """Workers whose CPU time fills this share of the cores (but the training thread's) have waited for cores."""
 DEFAULT_PREFETCH = 2
@@ -37,9 +46,17 @@ HAND_OVER_NS, HAND_OVER_NS_PER_BYTE = 1_500_000.0, 0.2
 queue, mapping its shared memory), so much a byte (page after page of the mapping, when it is first read). The former
 is the median of what steps of seven of the recordings in sample_traces/ waited that found a batch of token ids ready
 (1.4 to 1.6 ms); the latter from benchmarks/hand_over.py (0.2 ms a MB, on a virtual machine of two cores)."""
+RELEASE_NS_PER_BYTE = 0.2
+"""What giving the memory of a batch back takes that a worker had made, page after page (benchmarks/hand_over.py: 0.17
+to 0.23 ms a MB). It is the thread that has read the batch which does it, when it takes the next one."""
 PINNED_HAND_OVER_NS = 200_000.0
 """With pin_memory a thread of the training process receives and copies the batch, and the training thread takes it from
 a queue: 0.13 to 0.21 ms for batches of 3 and 13 MB beside an H200 (benchmarks/loader_model.py)."""
+SIBLING = 4 / 3
+"""How many times longer the same work takes beside another thread on the same core. benchmarks/loader_model.py, on a
+virtual machine of 16 cores that are hyperthreads: the same batches took 57 or 76 ms of CPU, the same launches 22 or 29
+ms, by where Linux had put them. Two threads then do 1.5 times the work of one; Intel speaks of up to 1.3 (Marr et al.,
+Hyper-Threading Technology Architecture and Microarchitecture, 2002)."""
 
 
 def expected_hand_over_ns(batch_bytes: float | None, *, pinned: bool = False) -> float:
@@ -49,7 +66,24 @@ def expected_hand_over_ns(batch_bytes: float | None, *, pinned: bool = False) ->
     """
     if pinned:
         return PINNED_HAND_OVER_NS
-    return HAND_OVER_NS + HAND_OVER_NS_PER_BYTE * (batch_bytes or 0.0)
+    return HAND_OVER_NS + pinning_ns(batch_bytes or 0.0)
+
+
+def pinning_ns(batch_bytes: float) -> float:
+    """What reading a batch of a worker and giving its memory back will take.
+
+    With pin_memory one thread does it for all batches, one after the other: no step is shorter than this.
+    """
+    return (HAND_OVER_NS_PER_BYTE + RELEASE_NS_PER_BYTE) * batch_bytes
+
+
+def paired_share(running: float, cores: float | None) -> float:
+    """How likely a thread shares its core while `running` threads have something to do, itself among them.
+
+    What a virtual machine calls a core is mostly one of two hyperthreads, and which two belong together it does not
+    say: the other one has something to do with the share of the other cores that are in use.
+    """
+    return 0.0 if cores is None or cores <= 1 else min(1.0, max(0.0, running - 1.0) / (cores - 1.0))
 
 
 def alone_ns(
@@ -78,14 +112,16 @@ def batch_interval_ns(
     cores: float | None = None,
     in_order: bool = True,
     paces: Sequence[float] = (),
+    passing_ns: float = 0.0,
 ) -> float:
     """Mean time from batch to batch in the steady state; at least `rest_ns`, what the consumer does with one.
 
     loads_ns    load times in the order in which batches were made, without waiting for cores; at least one
     cpu_ns      mean CPU time of a load, for when the workers and the training thread are more than `cores`
     in_order    False: whichever batch is ready is received (DataLoader's in_order)
-    paces       how many times its load each worker takes, for workers that are not equally fast; with another number of
-                workers it says nothing, since these are other processes, and get other batches
+    paces       how many times its load each worker takes, for workers that are not equally fast; of another number of
+                workers it says nothing
+    passing_ns  what the thread that pins batches takes with each: however many workers there are, no less
 
     With 0 workers the consumer makes each batch itself.
     """
@@ -101,7 +137,7 @@ def batch_interval_ns(
         share = min(1.0, cpu_ns / mean) if mean > 0 else 0.0
         queue = _Shared(loads_ns, share, each, prefetch, cores or workers + 1.0, in_order)
         received = queue.received(rest_ns, hand_over_ns, count)
-    return (received[-1] - received[first - 1]) / (count - first)
+    return max(passing_ns, (received[-1] - received[first - 1]) / (count - first))
 
 
 def _received(
@@ -110,13 +146,14 @@ def _received(
     """When each batch has been received, if everybody has a core; `paces` has one for each worker."""
     workers = len(paces)
     ahead = prefetch * workers
+    loads = len(loads_ns)
     made: list[float] = []
     received: list[float] = []
     for n in range(count):
         begin = received[n - ahead] if n >= ahead else 0.0
         if n >= workers:
             begin = max(begin, made[n - workers])
-        made.append(begin + loads_ns[n % len(loads_ns)] * paces[n % workers])
+        made.append(begin + loads_ns[(n + n // loads) % loads] * paces[n % workers])
         received.append(max(made[n], received[n - 1] + rest_ns if n else 0.0) + hand_over_ns)
     return received
 
@@ -196,7 +233,8 @@ class _Shared:
             heappush(self._waiting, (self._now + self._load(worker) * (1.0 - self._share), worker))
 
     def _load(self, worker: int) -> float:
-        return self._loads[self._orders[worker][0] % len(self._loads)] * self._paces[worker]
+        number, loads = self._orders[worker][0], len(self._loads)
+        return self._loads[(number + number // loads) % loads] * self._paces[worker]
 
     def _advance(self) -> int:
         """Go to the next end of something; who it was that got on: the consumer, or a worker."""

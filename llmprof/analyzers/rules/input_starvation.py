@@ -16,7 +16,9 @@ How it is measured:
     all; where they are more than the cores, with the training thread, they share these. The number advised is that plus
     1, at most the cores per rank. Without such times the wait that is left is max(0, time to make a batch / workers -
     rest of the step). Where cores are short, the replay says what it saves if half of the CPU time of a batch is spent
-    before training (offline-preprocessing), or half of its waiting for storage is gone (packed-dataset).
+    before training (offline-preprocessing), or half of its waiting for storage is gone (packed-dataset). With
+    pin_memory one thread reads every batch and gives its memory back: where workers have time to spare and fetches find
+    nothing ready all the same, that thread sets the pace, and only batches of fewer bytes help (compact-batches).
 
 Does not apply when:
     Nothing waits for a loader: synthetic input, or batches already on the device.
@@ -66,6 +68,7 @@ RULE = Rule(
         "persistent-workers",
         "offline-preprocessing",
         "packed-dataset",
+        "compact-batches",
     ),
     thresholds=(
         thresholds.INPUT_WAIT,
@@ -132,6 +135,8 @@ def _cause(found: InputNeed) -> str:
         return f"batches are made in the training process (num_workers=0{made})"
     if found.workers is None:
         return "its workers do not keep up"
+    if _pinning(found):
+        return f"the one thread that pins them takes {format_ns(found.loader.passing_ns or 0.0)} with each"
     if fast_enough(found):
         return f"its {found.workers} workers keep up on average, single batches come late{made}"
     return f"its {found.workers} workers do not keep up{made}"
@@ -174,16 +179,21 @@ def _batch_figures(found: InputNeed, rank: int) -> list[Evidence]:
     return figures
 
 
+def _pinning(found: InputNeed) -> bool:
+    """Whether most of the wait is for the thread that pins batches, and not for workers."""
+    return found.pinning_ns > found.wait_ns / 2
+
+
 def _fixes(facts: Facts, found: InputNeed) -> list[Recommendation]:
-    result = []
-    if fast_enough(found) and deeper_queue_ns(found) > thresholds.NOISE_SHARE.value * facts.step.mean_ns:
+    result = [_compact(facts, found)] if _pinning(found) else []
+    if not result and fast_enough(found) and deeper_queue_ns(found) > thresholds.NOISE_SHARE.value * facts.step.mean_ns:
         result.append(_prefetch(facts, found))
     wanted = wanted_workers(found)
     if wanted is None or wanted > (found.workers or 0):
         result.append(_workers(facts, found, wanted))
     enough = found.receiving_ns + thresholds.NOISE_SHARE.value * facts.step.mean_ns
     short = wanted is not None and left_ns(found, wanted) > enough
-    if short or (wanted is not None and wanted <= (found.workers or 0)):
+    if not _pinning(found) and (short or (wanted is not None and wanted <= (found.workers or 0))):
         result.extend(_less_work(facts, found))
     settings = found.loader.settings
     if settings is not None and found.workers and settings.persistent_workers is False:
@@ -287,6 +297,20 @@ def _less_work(facts: Facts, found: InputNeed) -> list[Recommendation]:
         )
         for fix, saved, action, how in texts
     ]
+
+
+def _compact(facts: Facts, found: InputNeed) -> Recommendation:
+    saved, most = (min(found.wait_ns, found.pinning_ns - found.pinning_with(share)) for share in (1 / 2, 1 / 4))
+    return recommend(
+        "compact-batches",
+        rule=RULE.id,
+        facts=facts,
+        action=f"Hand over batches of fewer bytes{found.where}: in the type in which they are stored",
+        why="One thread reads all batches and gives their memory back, byte for byte; more workers do not change that.",
+        how="Return uint8 images (or bf16) from the dataset; on the device: batch.to(device).float().div_(255)",
+        gain=gain(facts, expected_ns=saved, low_ns=saved / 2, high_ns=most, at_most_ns=found.wait_ns),
+        watch="the data part",
+    )
 
 
 def _prefetch(facts: Facts, found: InputNeed) -> Recommendation:

@@ -9,7 +9,13 @@ from typing import Literal
 
 from llmprof.analyzers.facts.batch_times import BatchTimes
 from llmprof.analyzers.facts.data_loading import LoaderFacts
-from llmprof.analyzers.facts.loader_model import DEFAULT_PREFETCH, alone_ns, batch_interval_ns, expected_hand_over_ns
+from llmprof.analyzers.facts.loader_model import (
+    DEFAULT_PREFETCH,
+    SIBLING,
+    alone_ns,
+    batch_interval_ns,
+    expected_hand_over_ns,
+)
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import thresholds
 
@@ -53,6 +59,15 @@ class InputNeed:
     def receiving_ns(self) -> float:
         """Receiving the batches of a step that are ready."""
         return self.hand_over_ns * (self.loader.fetches_per_step or 1.0)
+
+    @property
+    def pinning_ns(self) -> float:
+        """Of the wait per step, what the thread that pins batches is the reason for: it stays with any workers."""
+        return self.pinning_with(1.0)
+
+    def pinning_with(self, share: float) -> float:
+        """The same with batches of this share of the bytes."""
+        return max(0.0, share * (self.loader.passing_ns or 0.0) * (self.loader.fetches_per_step or 1.0) - self.rest_ns)
 
     @property
     def prefetch(self) -> int:
@@ -122,22 +137,33 @@ def wanted_workers(found: InputNeed) -> int | None:
     """The number of workers that hides the making of batches, as far as there are cores; None when unknown."""
     if found.need_ns is None:
         return None
-    wanted = math.ceil(found.need_ns / found.rest_ns)
+    slower = _on_shared_cores(found)
+    wanted = math.ceil(slower * found.need_ns / (found.rest_ns + found.pinning_ns))
     if found.loader.times is not None:
         most = MOST_WORKERS if found.cores is None else found.cores
-        enough = found.receiving_ns + thresholds.NOISE_SHARE.value * (found.rest_ns + found.wait_ns)
-        while wanted < most and left_ns(found, wanted) > enough:
+        enough = max(found.receiving_ns, found.pinning_ns)
+        enough += thresholds.NOISE_SHARE.value * (found.rest_ns + found.wait_ns)
+        while wanted < most and left_ns(found, wanted, slower=slower) > enough:
             wanted += 1
     wanted += int(thresholds.SPARE_WORKERS.value)
     return wanted if found.cores is None else min(wanted, found.cores)
 
 
-def left_ns(found: InputNeed, workers: int, prefetch: int | None = None) -> float:
+def _on_shared_cores(found: InputNeed) -> float:
+    """How many times longer batches take where every worker shares its core with another thread: enough even then."""
+    times = found.loader.times
+    if times is None or not times.cpu_ns or found.cores is None:
+        return 1.0
+    return 1.0 + min(1.0, times.cpu_ns / times.mean_ns) * (SIBLING - 1.0)
+
+
+def left_ns(found: InputNeed, workers: int, prefetch: int | None = None, slower: float = 1.0) -> float:
     """The wait per step that stays with this many workers; by a replay where single batches were measured."""
     times = found.loader.times
     if times is None:
         return max(found.receiving_ns, (found.need_ns or 0.0) / max(workers, 1) - found.rest_ns)
-    return _replayed_ns(found, _alone(found, times), times.cpu_ns or 0.0, workers, prefetch or found.prefetch)
+    loads, cpu_ns = [slower * load for load in _alone(found, times)], slower * (times.cpu_ns or 0.0)
+    return _replayed_ns(found, loads, cpu_ns, workers, prefetch or found.prefetch)
 
 
 def less_work_ns(found: InputNeed, share: float, part: Literal["cpu", "other"]) -> float:
@@ -178,6 +204,7 @@ def _replayed_ns(found: InputNeed, loads: Sequence[float], cpu_ns: float, worker
         cores=found.cores,
         in_order=settings is None or settings.in_order is not False,
         paces=found.loader.times.paces if found.loader.times is not None else (),
+        passing_ns=found.loader.passing_ns or 0.0,
     )
     return max(0.0, interval - rest) * fetches
 

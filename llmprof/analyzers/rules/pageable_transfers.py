@@ -123,8 +123,9 @@ def _pin(facts: Facts, copies: CopyFacts, stall_ns: float, released: float) -> R
     quicker = exposed * (1 - 1 / speedup)
     most = exposed + stall_ns + released
     # The thread that pins reads the same memory as the call does now, and gives it back: no step is shorter than that.
-    reading = copies.pageable_stall_ns or 0.0
-    shortest = reading + released
+    reading, work = copies.pageable_stall_ns or 0.0, facts.critical.causes.work if facts.critical.causes else None
+    # All of the silence, that behind a busy device too: the thread that pins has nothing to hide it behind.
+    shortest = reading + (min(work.preparing_silent_ns or 0.0, reading) if released > 0 and work is not None else 0.0)
     loader = facts.critical.environment.loaders[0] if facts.critical.environment.loaders else None
     if loader is not None and loader.pin_memory:
         action = "Pin the tensors that are copied to the device outside the DataLoader"

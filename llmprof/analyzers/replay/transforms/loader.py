@@ -1,4 +1,4 @@
-"""More workers, or more batches ordered ahead: the loader's queue is replayed with other numbers."""
+"""More workers, more batches ordered ahead, or smaller batches: the loader's queue is replayed with other numbers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from llmprof.analyzers.facts.loader_model import DEFAULT_PREFETCH
+from llmprof.analyzers.facts.copies import CopyFacts
+from llmprof.analyzers.facts.data_loading import LoaderFacts
+from llmprof.analyzers.facts.loader_model import DEFAULT_PREFETCH, pinning_ns
+from llmprof.analyzers.facts.measured import RankFacts
 from llmprof.analyzers.replay.graph import Region
 from llmprof.analyzers.replay.scenario import HAND_OVER_NS, Feed, Scenario, run, without_waits
 from llmprof.analyzers.replay.transforms.base import Level, Subject, scaled
 
-__all__ = ["FIXES", "apply", "with_enough_workers"]
+__all__ = ["FIXES", "apply", "crowded", "with_enough_workers"]
 
-FIXES = ("dataloader-workers", "dataloader-prefetch")
+FIXES = ("dataloader-workers", "dataloader-prefetch", "compact-batches")
 
 ENOUGH_SHARE = 0.01
 """Workers are added until the loader makes the step longer by no more than this, which no one can measure."""
@@ -22,46 +25,90 @@ SPARE_WORKERS = 1
 """On top, as advised: load times vary from batch to batch."""
 SLOWER = 1.3
 """At worst, what loads take longer when more of them run at once, and the training thread beside them. Lotus (IISWC
-2024) saw CPU seconds grow by half from 8 to 28 workers on 32 cores; benchmarks/loader_model.py saw the same batch take
-57 or 73 ms of CPU, and the same launches 22 or 29 ms, on a virtual machine of 16 cores, by where Linux had put them."""
+2024) saw CPU seconds grow by half from 8 to 28 workers on 32 cores; see SIBLING for what was measured here."""
 DEEPER = 4
 """How many times as many batches on order are advised."""
 LEFT = 0.3
 """At worst, the share of the wait that stays where neither workers nor load times are known (an assumption)."""
 MOST_WORKERS = 64
+COMPACT = (0.75, 0.5, 0.25)
+"""Share of the bytes that a batch is left with: bf16 instead of fp32, at best uint8, at worst some of it stays."""
 
 
 def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scenario | str:
-    """The scenario with enough workers, or with DEEPER times the prefetch."""
+    """The scenario with enough workers, with DEEPER times the prefetch, or with COMPACT batches."""
     feeds = dict(scenario.feeds)
     before = run(scenario)
+    if fix == "compact-batches":
+        if not any(feed.passing_ns * feed.fetches > before.replayed.step_ns for feed in feeds.values()):
+            return "the step does not wait for the thread that pins batches"
+        share = level.pick(*COMPACT)
+        smaller = {place: replace(feed, passing_ns=share * feed.passing_ns) for place, feed in feeds.items()}
+        return replace(scenario, feeds=smaller)
     if fix == "dataloader-prefetch":
         if not any(feed.loads_ns and feed.workers for feed in feeds.values()):
             return "how long single batches take was not measured, so a deeper queue cannot be replayed"
-        return replace(scenario, feeds={p: replace(f, prefetch=DEEPER * f.prefetch) for p, f in feeds.items()})
+        own = before.replayed.step_ns
+        for place, feed in feeds.items():
+            running, deeper = feed.running(before.step_ns, own), replace(feed, prefetch=DEEPER * feed.prefetch)
+            scenario, feeds[place] = crowded(scenario, place, running, deeper, own, level, worst=1.0)
+        return replace(scenario, feeds=feeds)
     changed = False
     for place, feed in scenario.feeds.items():
         if before.input_wait_ns > 0 and (feed.loads_ns or feed.limit_ns):
-            feeds[place] = with_enough_workers(feed, before.replayed.step_ns, subject, place, level)
+            own = before.replayed.step_ns
+            feeds[place] = with_enough_workers(feed, own, subject, place, level)
             changed = True
             if (feeds[place].workers or 0) > (feed.workers or 0):
-                host = scenario.graph.on_host & (scenario.graph.rank == place)
-                crowded = level.pick(SLOWER, 1.0, 1.0)
-                scenario = scaled(scenario, host, dur=crowded, lag=crowded)
+                running = feed.running(before.step_ns, own)
+                scenario, feeds[place] = crowded(scenario, place, running, feeds[place], own, level)
     for place in range(len(subject.ranks)):
         loader = subject.of(place).loader
         if place not in feeds and loader is not None and loader.in_process:
-            made = _made_outside(scenario, place, loader.fetches_per_step or 1.0, loader.own_cores)
+            made = _made_outside(scenario, place, subject.of(place))
             if made is not None:
                 scenario, feed = made
-                feeds[place] = with_enough_workers(feed, run(scenario).step_ns, subject, place, level)
+                own = run(replace(scenario, feeds={})).step_ns
+                after = with_enough_workers(feed, own, subject, place, level)
+                scenario, feeds[place] = crowded(scenario, place, 1.0, after, own, level)
                 changed = True
     return replace(scenario, feeds=feeds) if changed else "the step does not wait for batches"
 
 
-def _made_outside(scenario: Scenario, place: int, fetches: float, cores: float | None) -> tuple[Scenario, Feed] | None:
-    """What the training process spends on batches, moved to workers."""
-    graph = scenario.graph
+def crowded(
+    scenario: Scenario,
+    place: int,
+    running: float,
+    feed: Feed,
+    consumer_ns: float,
+    level: Level,
+    worst: float = SLOWER,
+) -> tuple[Scenario, Feed]:
+    """A rank and its loader as slow as workers make each other and the training thread, with which they share cores.
+
+    running    threads that had something to do on average until now; consumer_ns: the step without waiting for batches
+    worst      what all may take longer at worst
+    """
+    if level is Level.HIGH or not feed.loads_ns:
+        return scenario, feed
+    alone = feed.unpaired(running)
+    then = alone.running(alone.step_ns(consumer_ns), consumer_ns)
+    slower = max(1.0, feed.beside(then) / feed.beside(running))
+    if level is Level.LOW:
+        slower = max(worst, slower)
+        feed = replace(feed, loads_ns=tuple(slower * load for load in feed.loads_ns))
+    else:
+        feed = alone.placed(consumer_ns)
+    host = scenario.graph.on_host & (scenario.graph.rank == place)
+    return scaled(scenario, host, dur=slower, lag=slower), feed
+
+
+def _made_outside(scenario: Scenario, place: int, rank: RankFacts) -> tuple[Scenario, Feed] | None:
+    """What the training process spends on batches, moved to workers; what it copies to the device is their bytes."""
+    graph, loader, copies = scenario.graph, rank.loader or LoaderFacts(), rank.copies or CopyFacts()
+    fetches = loader.fetches_per_step or 1.0
+    copied = (copies.pageable_to_device.bytes + copies.pinned_to_device.bytes) / fetches
+    pinned = loader.settings is not None and loader.settings.pin_memory is True
     fetching = graph.within(Region.FETCH) & (graph.rank == place)
     spent = graph.before_lag + graph.dur
     loads = np.array([spent[fetching & (graph.step == step)].sum() for step in range(graph.steps)]) / fetches
@@ -71,16 +118,16 @@ def _made_outside(scenario: Scenario, place: int, fetches: float, cores: float |
         fetches=fetches,
         workers=1,
         loads_ns=tuple(float(value) for value in loads),
-        cores=cores,
-        cpu_ns=float(loads.mean()) if cores is not None else 0.0,
-        hand_over_ns=min(HAND_OVER_NS, float(loads.mean())),
+        cores=loader.own_cores,
+        cpu_ns=float(loads.mean()) if loader.own_cores is not None else 0.0,
+        hand_over_ns=min(HAND_OVER_NS + (0.0 if pinned else pinning_ns(copied)), float(loads.mean())),
+        passing_ns=pinning_ns(copied) if pinned else 0.0,
     )
     return replace(scenario, graph=without_waits(graph, {place: feed})), feed
 
 
 def with_enough_workers(feed: Feed, consumer_ns: float, subject: Subject, place: int, level: Level) -> Feed:
     """The feed with as many workers as keep up with the consumer, as far as there are cores for them."""
-    slower = level.pick(SLOWER, 1.0, 1.0)
     if not feed.loads_ns:
         kept = level.pick(LEFT, 0.0, 0.0)
         limit = feed.limit_ns or 0.0
@@ -90,13 +137,11 @@ def with_enough_workers(feed: Feed, consumer_ns: float, subject: Subject, place:
     own = cores.own_cores if cores is not None else None
     most = MOST_WORKERS if own is None else max(1, int(own))
     prefetch = max(feed.prefetch, DEFAULT_PREFETCH)
-    needed = math.ceil(mean * feed.fetches / max(consumer_ns, 1.0))
-    enough = (1 + ENOUGH_SHARE) * consumer_ns
-    while needed < most and replace(feed, workers=needed, prefetch=prefetch).step_ns(consumer_ns) > enough:
+    pace = max(consumer_ns, feed.passing_ns * feed.fetches, 1.0)
+    # Enough even if all of them share their cores with other threads.
+    slow = replace(feed, prefetch=prefetch, loads_ns=tuple(feed.paired * load for load in feed.loads_ns))
+    needed = math.ceil(feed.paired * mean * feed.fetches / pace)
+    enough = (1 + ENOUGH_SHARE) * pace
+    while needed < most and replace(slow, workers=needed).step_ns(consumer_ns) > enough:
         needed += 1
-    return replace(
-        feed,
-        workers=max(feed.workers or 1, min(needed + SPARE_WORKERS, most)),
-        prefetch=prefetch,
-        loads_ns=tuple(slower * value for value in feed.loads_ns),
-    )
+    return replace(feed, workers=max(feed.workers or 1, min(needed + SPARE_WORKERS, most)), prefetch=prefetch)
