@@ -5,8 +5,8 @@ that may come to nothing. It is divided by the effort (a flag 1, some lines 2, a
 4: assumptions). Of fixes of which only one can be done, the one that brings most decides where they stand: whoever does
 it has no use for the others. What is equal goes by effort, then by how well the gain is founded. What cannot be told
 from the noise of the step comes last and promises nothing. When memory is at its limit, fixes that win memory come
-first, before all others the one that makes free pieces usable. Gains that overlap are never added: of the fixes that
-shorten the same part of the step, only the largest counts.
+first, before all others the one that makes free pieces usable; in a run that goes on, one of them is enough. Gains that
+overlap are never added: of the fixes that shorten the same part of the step, only the largest counts.
 """
 
 from __future__ import annotations
@@ -54,6 +54,10 @@ def rank(recommendations: Iterable[Recommendation], facts: Facts) -> tuple[tuple
     merged = [_quiet(one, facts, limit) for one in _merge(given)]
     effort = {one.id: _EFFORT[_deciding(one, merged).effort] for one in merged}
     ordered = sorted(merged, key=lambda one: _key(one, memory, effort[one.id]))
+    if memory and not any(one.memory and one.memory.out_of_memory for one in facts.ranks.values()):
+        # A run that goes on needs room once: beside the first fix that makes it the others are judged by their time.
+        first = {ordered[0].id: memory[ordered[0].id]}
+        ordered = sorted(merged, key=lambda one: _key(one, first, effort[one.id]))
     return tuple(ordered), _combined(ordered, facts)
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from llmprof.analyzers.diagnosis import Bound, Recommendation, Verdict
+from llmprof.analyzers.diagnosis import Bound, Recommendation, RunnerUp, Verdict
 from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.facts.pipeline import waiting_for_stages
 from llmprof.timeline.cpus import cpu_list
 from llmprof.units import NS_PER_MS, format_ms, format_percent
 
-__all__ = ["WORTH_A_FIX", "abstention", "prospects", "scoped", "sentence"]
+__all__ = ["WORTH_A_FIX", "abstention", "next_in_line", "prospects", "scoped", "sentence"]
 
 _STALLS = frozenset({"checkpoint", "evaluation", "gc", "compile", "plan_build"})
 """What is none of the host's usual work: beside it the rest of the bound is worth telling apart."""
 WORTH_A_FIX = 0.03
 """Of the step: a smaller gain is no reason to change a run (the mark of MindStudio's advisor for medium weight)."""
+
+_MOSTLY = 0.5
 
 _HOST = {
     "launch": "for the host to launch work",
@@ -31,6 +34,17 @@ _HOST = {
 }
 
 
+_NEXT: dict[Bound, str] = {
+    "data": "input-starved: the GPU waits for data",
+    "communication": "communication-bound: collectives that nothing hides take",
+    "host": "host-bound: the GPU waits for the host",
+    "imbalance": "imbalanced: ranks wait for the one with most work",
+    "compute": "compute-bound: kernels run",
+    "memory": "memory-bound: kernels that are limited by memory traffic run",
+}
+"""How another bound than the verdict's reads, without its time."""
+
+
 def sentence(facts: Facts, bound: Bound, detail: str | None, share: float | None, *, reason: str = "") -> str:
     """The verdict in one sentence; `share` is of the step, `reason` completes a capacity verdict."""
     step = facts.step.mean_ns / NS_PER_MS
@@ -43,7 +57,7 @@ def sentence(facts: Facts, bound: Bound, detail: str | None, share: float | None
         waits = f"{size}, most of it {_HOST[detail]}"
     text = {
         "data": f"Input-starved: the {what} waits for data {size}{who}.",
-        "communication": f"Communication-bound: collectives that nothing hides take {size}{who}.",
+        "communication": f"Communication-bound: {_exchange(facts, share)} {size}{who}.",
         "host": f"Host-bound: the {what} waits {waits}{who}.",
         "imbalance": f"Imbalanced: rank {facts.critical.rank} holds the others up for {size}.",
         "compute": f"Compute-bound: {'operators' if what != 'GPU' else 'kernels'} run {size}{who}.",
@@ -60,6 +74,23 @@ def sentence(facts: Facts, bound: Bound, detail: str | None, share: float | None
     if partition is not None and partition.cpu_only:
         text = text[:-1] + "; there is no GPU work, so operators stand for kernels."
     return text
+
+
+def _exchange(facts: Facts, share: float | None) -> str:
+    """What waits: stages of a pipeline for each other where most of it is sends and receives, else collectives."""
+    in_stages = facts.critical.environment.pipeline is not None and (
+        waiting_for_stages(facts.ranks) > _MOSTLY * (share or 0.0) * facts.step.mean_ns
+    )
+    return "the stages of the pipeline wait for each other" if in_stages else "collectives that nothing hides take"
+
+
+def next_in_line(facts: Facts, close: RunnerUp, how: str = "It is nearly as much") -> str:
+    """The cause that might as well have been the verdict, with its size."""
+    time = format_ms(close.share * facts.step.mean_ns / NS_PER_MS)
+    partition = facts.critical.partition
+    cpu_only = partition is not None and partition.cpu_only
+    what = _NEXT[close.bound].replace("the GPU", "the training thread" if cpu_only else "the GPU")
+    return f"{how} {what} {time} ({format_percent(close.share)})."
 
 
 def abstention(reason: str) -> Verdict:

@@ -13,10 +13,11 @@ from llmprof.analyzers.facts.coverage import RecordingFacts
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.operator_facts import OperatorFacts
 from llmprof.analyzers.facts.partition import Partition
+from llmprof.analyzers.facts.pipeline import uneven_stages_ns
 from llmprof.analyzers.rules.out_of_memory import circumstances
 from llmprof.analyzers.rules.straggler_rank import perturbed
 from llmprof.analyzers.rules.thresholds import STRAGGLER_CAUSE
-from llmprof.analyzers.sentences import abstention, sentence
+from llmprof.analyzers.sentences import abstention, next_in_line, sentence
 
 __all__ = ["judge", "scores"]
 
@@ -35,6 +36,8 @@ ALIKE_SHARE = 0.10
 """Hosts that take at most this much longer do the same work: as much as makes a rank a straggler (TraceML)."""
 EXPLAINED_SHARE = 0.80
 """When one class explains this much of a straggler's excess, that class is the bound."""
+CLOSE_SHARE = 0.05
+"""Causes this near to each other, or to the share that decides between them, are both told (an assumption)."""
 RESERVED_SHARE = 0.97
 """Reserved memory from which a run counts as at its capacity (TraceML's critical limit)."""
 UNKNOWN_LIMIT = 0.35
@@ -92,10 +95,14 @@ def judge(facts: Facts) -> Verdict:
         return abstention(_unknown_reason(rank, partition, unknown))
     imbalance = _imbalance(facts)
     bound, detail, share = _bound(partition, imbalance, rank.operators)
-    others = [(name, value) for name, value in _ranked(scores(partition)) if name != bound and value >= 0.01]
-    runner_up = RunnerUp(bound=others[0][0], share=others[0][1]) if others else None
+    close = _close(partition, bound, rank.operators)
+    uneven = uneven_stages_ns(facts.ranks)
+    if close is None and uneven >= IMBALANCE_SHARE * facts.step.mean_ns > 0:
+        close = RunnerUp(bound="imbalance", share=uneven / facts.step.mean_ns)
     counters = witness(rank, bound, share)
     text, flags = sentence(facts, bound, detail, share), _flags(facts, imbalance, bound)
+    if close is not None:
+        text = f"{text} {next_in_line(facts, close)}"
     if counters is not None and not counters.agrees:
         text, flags = f"{text} The GPU's counters do not fit: {counters.shows}.", (*flags, "counters-disagree")
     return Verdict(
@@ -105,7 +112,7 @@ def judge(facts: Facts) -> Verdict:
         confidence=_confidence(facts, bound, counters),
         sentence=text,
         flags=flags,
-        runner_up=runner_up,
+        runner_up=close or _runner_up(partition, imbalance, bound, share),
     )
 
 
@@ -143,6 +150,35 @@ def _bound(
             return "memory", "bandwidth", busy * bandwidth
         return "compute", max(partition.compute_classes.items(), key=lambda item: item[1])[0], busy
     return "none", None, busy
+
+
+def _close(partition: Partition, bound: Bound, operators: OperatorFacts | None) -> RunnerUp | None:
+    """What the bound would be if the shares were a little different; None when nothing comes near."""
+    if bound in ("none", "imbalance"):
+        return None
+    found = scores(partition)
+    busy = found["compute"]
+    stall, size = _ranked({name: value for name, value in found.items() if name not in ("compute", bound)})[0]
+    if bound in ("compute", "memory"):
+        bandwidth = _bandwidth_share(partition, operators) if bound == "compute" and not partition.cpu_only else 0.0
+        if size >= STALL_SHARE - CLOSE_SHARE:
+            return RunnerUp(bound=stall, share=size)
+        return RunnerUp(bound="memory", share=busy * bandwidth) if bandwidth >= BANDWIDTH_SHARE - CLOSE_SHARE else None
+    if size >= max(MODERATE_SHARE, found[bound] - CLOSE_SHARE):
+        return RunnerUp(bound=stall, share=size)
+    near = busy >= BUSY_SHARE and found[bound] < STALL_SHARE + CLOSE_SHARE
+    return RunnerUp(bound="compute", share=busy) if near else None
+
+
+def _runner_up(partition: Partition, imbalance: _Imbalance | None, bound: Bound, share: float) -> RunnerUp | None:
+    """A straggler, else the largest other cause; beside kernels that traffic limits only the others are compute."""
+    if imbalance is not None and bound != "imbalance":
+        return RunnerUp(bound="imbalance", share=imbalance.share)
+    found = {name: value for name, value in scores(partition).items() if name != bound}
+    if bound == "memory":
+        found["compute"] -= share
+    name, value = _ranked(found)[0]
+    return RunnerUp(bound=name, share=value) if value >= 0.01 else None
 
 
 def _detail(partition: Partition, bound: Bound) -> str | None:
@@ -243,14 +279,17 @@ def _capacity_reason(facts: Facts) -> str | None:
 
 
 def _capacity_verdict(facts: Facts, reason: str, ranked: list[tuple[Bound, float]] | None) -> Verdict:
-    top = ranked[0] if ranked else None
+    top = RunnerUp(bound=ranked[0][0], share=ranked[0][1]) if ranked else None
+    text = sentence(facts, "memory", "capacity", None, reason=reason)
+    if top is not None and top.bound != "compute" and top.share >= STALL_SHARE:
+        text = f"{text} {next_in_line(facts, top, 'In time it is')}"
     return Verdict(
         bound="memory",
         detail="capacity",
         confidence=0.9,
-        sentence=sentence(facts, "memory", "capacity", None, reason=reason),
+        sentence=text,
         flags=("memory-capacity",),
-        runner_up=RunnerUp(bound=top[0], share=top[1]) if top else None,
+        runner_up=top,
     )
 
 

@@ -33,11 +33,11 @@ class Fix:
     why: str
     how: str
     gain: str
-    """`saves 71-94 ms`, `frees 21.0 GiB`, `no gain expected`."""
+    """`saves 71-94 ms`, `saves about 20 ms` (may be nothing), `frees 21.0 GiB`, `no gain expected`."""
     side: str
     """The other effect, on memory or on time: `frees 9.8 GiB`, `costs 50-75 ms`; empty when there is none."""
     gain_share: str
-    """`15-19 % of the step`; empty when it says nothing."""
+    """`15-19 % of the step`, `4.1 %, at most 19 % of the step`; empty when it says nothing."""
     after: str
     """`486 -> about 400 ms, 1.21x`; empty when unknown."""
     expected_ms: float
@@ -146,7 +146,7 @@ def _gain(gain: Gain) -> tuple[str, str]:
 
 def _saved(gain: Gain) -> str:
     if gain.low_ms <= 0:
-        return f"saves up to {format_ms(gain.high_ms)}"
+        return f"saves about {format_ms(gain.expected_ms)}"
     return f"saves {format_ms_range(gain.low_ms, gain.high_ms)}"
 
 
@@ -169,7 +169,8 @@ def _gain_share(gain: Gain, mean_ms: float | None) -> str:
         return ""
     high = format_percent(gain.high_ms / mean_ms)
     if gain.low_ms <= 0:
-        return f"{high} of the step"
+        about = format_percent(gain.expected_ms / mean_ms)
+        return f"{about} of the step" if about == high else f"{about}, at most {high} of the step"
     low = format_percent(gain.low_ms / mean_ms)
     return f"{high} of the step" if low == high else f"{low.removesuffix(' %')}-{high} of the step"
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from llmprof.analyzers.diagnosis import Gain, Recommendation
+from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.facts.memory import MemoryFacts
 from llmprof.analyzers.ranking import noise_ms, rank
 from llmprof.analyzers.rules.fixes import FIXES
@@ -161,20 +162,30 @@ def test_one_fix_is_no_combination() -> None:
     assert rank([], make_facts(100)) == ((), None)
 
 
-def test_under_a_full_device_memory_comes_first() -> None:
-    facts = make_facts(
-        100, host=30.0, memory=MemoryFacts(capacity_bytes=100, peak_reserved_bytes=99, peak_allocated_bytes=99)
+def full_device(*, out_of_memory: bool) -> Facts:
+    memory = MemoryFacts(
+        capacity_bytes=100, peak_reserved_bytes=99, peak_allocated_bytes=99, out_of_memory=out_of_memory
     )
-    memory = {"rule": "memory-near-limit"}
-    fixes = [
-        advice("cuda-graphs", 20),
-        advice("activation-checkpointing", -25, memory_bytes=40, **memory),
-        advice("smaller-batch", 0, memory_bytes=40, **memory),
-        advice("expandable-segments", 0, memory_bytes=60, **memory),
-    ]
-    ordered, _ = rank(fixes, facts)
+    return make_facts(100, host=30.0, memory=memory)
+
+
+MEMORY_FIXES = [
+    advice("cuda-graphs", 20),
+    advice("activation-checkpointing", -25, memory_bytes=40, rule="memory-near-limit"),
+    advice("smaller-batch", 0, memory_bytes=40, rule="memory-near-limit"),
+    advice("expandable-segments", 0, memory_bytes=60, rule="memory-near-limit"),
+]
+
+
+def test_after_running_out_of_memory_all_that_wins_memory_comes_first() -> None:
+    ordered, _ = rank(MEMORY_FIXES, full_device(out_of_memory=True))
     assert ids(ordered) == ["expandable-segments", "smaller-batch", "activation-checkpointing", "cuda-graphs"]
     assert ordered[2].gain.expected_ms == -25
+
+
+def test_a_run_that_goes_on_under_a_full_device_needs_room_once_and_then_time() -> None:
+    ordered, _ = rank(MEMORY_FIXES, full_device(out_of_memory=False))
+    assert ids(ordered) == ["expandable-segments", "cuda-graphs", "smaller-batch", "activation-checkpointing"]
 
 
 def test_without_pressure_a_memory_fix_that_saves_no_time_comes_last() -> None:

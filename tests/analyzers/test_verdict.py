@@ -18,8 +18,11 @@ from llmprof.analyzers.facts.steps import StepFacts, Windows
 from llmprof.analyzers.verdict import judge, scores
 from llmprof.timeline.environment import Environment
 from llmprof.timeline.intervals import Intervals
+from llmprof.timeline.settings import PipelineSettings
 from llmprof.timeline.timeline import Quality
+from tests.analyzers.rules.exchange_facts import facts_of
 from tests.analyzers.rules.run_builder import table
+from tests.scenarios.exchange import pipeline_run
 
 MS = 1_000_000
 WINDOWS = Windows(np.arange(4), np.arange(4) * 100 * MS, (np.arange(4) + 1) * 100 * MS)
@@ -181,6 +184,80 @@ def test_two_equal_causes_leave_little_confidence() -> None:
     verdict = judge(facts(rank_facts({"gemm": 30, "wait": 35, "launch": 35})))
     assert verdict.confidence is not None and verdict.confidence < 0.3
     assert verdict.runner_up is not None and verdict.runner_up.share == pytest.approx(0.35)
+
+
+@pytest.mark.parametrize(
+    ("detail", "other", "words"),
+    [
+        ({"gemm": 15, "launch": 43, "wait": 42}, "data", "waits for data 42.0 ms (42 %)"),
+        ({"gemm": 75, "launch": 22, "dependency": 3}, "compute", "kernels run 75.0 ms (75 %)"),
+        ({"gemm": 80, "communication": 17, "launch": 3}, "communication", "nothing hides take 17.0 ms (17 %)"),
+        ({"gemm": 33, "elementwise": 67}, "memory", "memory traffic run 67.0 ms (67 %)"),
+    ],
+)
+def test_a_cause_within_five_points_is_named_beside_the_bound(detail: dict[str, float], other: str, words: str) -> None:
+    verdict = judge(facts(rank_facts(detail)))
+    assert verdict.runner_up is not None and verdict.runner_up.bound == other
+    assert verdict.sentence.endswith(f"{words}.")
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        {"gemm": 15, "launch": 50, "wait": 35},
+        {"gemm": 60, "communication": 40},
+        {"gemm": 88, "launch": 12},
+        {"gemm": 55, "launch": 9, "wait": 9, "communication": 9, "dependency": 18},
+    ],
+)
+def test_a_verdict_that_a_few_points_do_not_change_names_one_cause(detail: dict[str, float]) -> None:
+    assert "nearly" not in judge(facts(rank_facts(detail))).sentence
+
+
+def test_a_straggler_is_the_runner_up_of_what_it_does_longer() -> None:
+    slow = rank_facts({"gemm": 100}, rank=1)
+    fast = rank_facts({"gemm": 60, "skew": 40}, rank=0)
+    verdict = judge(facts(slow, fast))
+    assert verdict.bound == "compute"
+    assert verdict.runner_up is not None
+    assert (verdict.runner_up.bound, verdict.runner_up.share) == ("imbalance", pytest.approx(0.4))
+
+
+def test_uneven_stages_of_a_pipeline_are_named_beside_the_busy_one() -> None:
+    """90 ms of kernels on one stage and 30 on the other: the mean is 60, and 30 of the step of 100 are one stage's."""
+    settings = PipelineSettings(stages=2, schedule="Schedule1F1B", microbatches=8)
+    heavy, light = (
+        replace(rank, environment=Environment(pipeline=replace(settings, local_stages=(rank.rank,))))
+        for rank in (
+            rank_facts({"gemm": 90, "launch": 10}, rank=1),
+            rank_facts({"gemm": 30, "communication": 70}, rank=0),
+        )
+    )
+    verdict = judge(facts(heavy, light))
+    assert verdict.bound == "compute"
+    assert verdict.sentence.endswith("imbalanced: ranks wait for the one with most work 30.0 ms (30 %).")
+
+
+def test_a_run_short_of_memory_that_goes_on_says_what_takes_its_time() -> None:
+    memory = MemoryFacts(capacity_bytes=100, peak_reserved_bytes=100, retries=3)
+    verdict = judge(facts(rank_facts({"gemm": 27, "launch": 73}, memory=memory)))
+    assert (verdict.bound, verdict.detail) == ("memory", "capacity")
+    assert verdict.sentence.endswith("In time it is host-bound: the GPU waits for the host 73.0 ms (73 %).")
+
+
+def test_a_pipeline_that_waits_in_sends_and_receives_waits_for_its_stages() -> None:
+    settings = {"pipeline": PipelineSettings(stages=2, local_stages=(0,))}
+    verdict = judge(facts_of(pipeline_run(0, 2), pipeline_run(1, 2), settings=settings))
+    assert verdict.bound == "communication"
+    assert "the stages of the pipeline wait for each other" in verdict.sentence
+
+
+def test_the_runner_up_of_memory_traffic_is_not_the_same_kernels() -> None:
+    verdict = judge(facts(rank_facts({"gemm": 14, "elementwise": 80, "launch": 6})))
+    assert verdict.bound == "memory"
+    assert verdict.runner_up is not None
+    assert verdict.runner_up.bound == "compute"
+    assert verdict.runner_up.share == pytest.approx(0.14)
 
 
 def test_a_run_without_a_gpu_says_so() -> None:

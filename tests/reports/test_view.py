@@ -119,7 +119,7 @@ def test_the_limit_is_marked_on_the_part_that_the_verdict_blames() -> None:
     ("gain", "told", "share", "side"),
     [
         (Gain(expected_ms=80, low_ms=71, high_ms=94), "saves 71.0-94.0 ms", "15-19 % of the step", ""),
-        (Gain(expected_ms=20, low_ms=0, high_ms=94), "saves up to 94.0 ms", "19 % of the step", ""),
+        (Gain(expected_ms=20, low_ms=0, high_ms=94), "saves about 20.0 ms", "4.1 %, at most 19 % of the step", ""),
         (Gain(expected_ms=0, low_ms=0, high_ms=0), "no gain expected", "", ""),
         (Gain(expected_ms=-60, low_ms=-75, high_ms=-50, memory_bytes=2**30), "frees 1.0 GiB", "", "costs 50.0-75.0 ms"),
         (Gain(expected_ms=-60, low_ms=-75, high_ms=5, memory_bytes=2**30), "frees 1.0 GiB", "", "costs up to 75.0 ms"),

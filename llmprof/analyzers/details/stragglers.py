@@ -158,5 +158,6 @@ def _sentence(
             times = f"{told}: {name} {rows[0][name]} makes it {factor} times as long{cause}"
             if name == "stage" and balanced_ns is not None:
                 return f"{times}; {format_ns(balanced_ns)} with its layers spread over all stages."
-            return f"{times}; repaired {format_ms(after)}."
+            repaired = format_ms(after)
+            return f"{times}." if repaired == ideal else f"{times}; repaired {repaired}."
     return f"{told}{cause}; no rank{' and no stage' if stages else ''} alone causes most of that."

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from llmprof.analyzers.facts.devices import DevicePeaks
 
-__all__ = ["FusedAttention", "fused_attention"]
+__all__ = ["BACKWARD_AGAIN", "FusedAttention", "fused_attention"]
 
 _BANDS = ((512, 0.05, 0.15), (1536, 0.2, 0.4), (3072, 0.4, 0.6))
 """(queries below, least, most) share of the peak that fused attention reaches, after TraceLens (AMD-AGI/TraceLens):

@@ -31,6 +31,7 @@ MOST_SLIM = 1024
 """Calls of about 50 kB."""
 _ISSUE = "c10d::"
 """Operators of torch.distributed, which none of their own kind encloses."""
+_SEARCH = "torch.distributed.ddp.reducer::search_unused_parameters"
 _COPY_BACK = "torch.distributed.ddp.reducer::copy_bucket_to_grad"
 
 
@@ -70,6 +71,8 @@ class CollectiveFacts:
     """What of them neither kernels nor collectives hide."""
     issue_ns: float | None = None
     """What the traced host takes per step to issue collectives, profiler included; None where that was not recorded."""
+    search_ns: float | None = None
+    """The same for the search of DistributedDataParallel for unused parameters: one operator, hardly longer for it."""
 
     @property
     def overlap(self) -> float | None:
@@ -117,7 +120,8 @@ def own_collectives(rank: RankTimeline, windows: Windows) -> CollectiveFacts | N
         calls=calls,
         microbatches=_microbatches(rank),
         gradients=_gradients(rank, windows),
-        issue_ns=_issue_ns(rank, events, windows),
+        issue_ns=_host_ns(rank, events, windows, _ISSUE),
+        search_ns=_host_ns(rank, events, windows, _SEARCH),
         bucket_copies_ns=None if copies is None else _inside(copies, windows),
         exposed_bucket_copies_ns=None
         if copies is None
@@ -205,8 +209,9 @@ def _fit(calls: CallTimes) -> TransferFit | None:
     return fit_transfers(calls.sizes[chosen], calls.transfer_ns[chosen])
 
 
-def _issue_ns(rank: RankTimeline, events: EventTable, windows: Windows) -> float | None:
-    names = np.fromiter((name.startswith(_ISSUE) for name in events.strings.names), bool, len(events.strings))
+def _host_ns(rank: RankTimeline, events: EventTable, windows: Windows, prefix: str) -> float | None:
+    """Of the host per step in operators that begin so."""
+    names = np.fromiter((name.startswith(prefix) for name in events.strings.names), bool, len(events.strings))
     calls = events.rows_named((Kind.CPU_OP,), names)
     start, end = host_steps(rank, windows)
     mine = calls[step_of(start, end, events.ts[calls]) != NONE]

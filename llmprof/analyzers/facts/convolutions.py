@@ -18,6 +18,7 @@ __all__ = [
     "Results",
     "convolution_bytes",
     "convolution_flops",
+    "is_depthwise",
     "results_of",
 ]
 
@@ -66,6 +67,13 @@ def convolution_bytes(operator: str, text: str, results: Results) -> float | Non
     if operator == BACKWARD_CONVOLUTION:
         return float(size * (result + 2 * image + 2 * weight))
     return float(size * (image + weight + result))
+
+
+def is_depthwise(operator: str, text: str) -> bool:
+    """Whether each channel has a filter of its own: memory and CUDA cores do that, not tensor cores."""
+    dims = operands_of(text).dims
+    image, weight = (*(dims[1:3] if operator == BACKWARD_CONVOLUTION else dims[:2]), (), ())[:2]
+    return len(image) == len(weight) > 2 and weight[1] == 1 and image[1] == weight[0] > 1
 
 
 def _parts(operator: str, operands: Operands, results: Results) -> tuple[Dims, Dims, Dims] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -45,8 +45,8 @@ class RecordingFacts:
 
 
 def recording_facts(rank: RankTimeline, windows: Windows | None) -> RecordingFacts:
-    """What the quality record of a rank means for the traced steps."""
-    quality = rank.quality
+    """What the quality record of a rank means for the traced steps; their shapes may be those of steps of their own."""
+    quality = rank.quality if rank.shaped is None else replace(rank.quality, has_shapes=True)
     return RecordingFacts(
         lost_share=_lost_share(rank),
         clock_error_share=_clock_error(rank, windows),

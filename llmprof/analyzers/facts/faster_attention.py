@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
-from llmprof.analyzers.facts.attention_speed import FusedAttention, fused_attention
-from llmprof.analyzers.facts.devices import find_device
+from llmprof.analyzers.facts.attention_speed import BACKWARD_AGAIN, FusedAttention, fused_attention
+from llmprof.analyzers.facts.devices import DevicePeaks, find_device
 from llmprof.analyzers.facts.operator_facts import OperatorFacts
 from llmprof.analyzers.facts.operators import OperatorWork
 from llmprof.analyzers.facts.saving import Saving, saving_of
@@ -14,9 +15,14 @@ from llmprof.analyzers.facts.written_attention import WrittenAttention
 from llmprof.timeline.environment import Device
 
 __all__ = [
+    "CAUSAL",
+    "CAUSAL_BACKWARD",
+    "CAUSAL_BACKWARD_NS",
+    "CAUSAL_NS",
     "HOPPER",
     "HOPPER_SPEEDUP",
     "HOPPER_SPEEDUP_HIGH",
+    "causal_ns",
     "fused",
     "fused_saving",
     "masked",
@@ -27,9 +33,10 @@ __all__ = [
 ]
 
 HOPPER = (9, 0)
-HOPPER_SPEEDUP = 1.5
+HOPPER_SPEEDUP = 1.7
 HOPPER_SPEEDUP_HIGH = 2.0
-"""Kernels written for the H100 over FlashAttention-2: 1.5 to 2 (FlashAttention-3, arXiv 2407.08608)."""
+"""Kernels written for the H100 over FlashAttention-2: 1.5 to 2 forward, 1.5 to 1.75 backward, of which the middle is
+expected (FlashAttention-3, arXiv 2407.08608)."""
 FORWARD_LAUNCHES, BACKWARD_LAUNCHES = 1, 3
 """Kernels of one fused call: forward one; backward a dot product of gradient and output, the gradients themselves,
 and the conversion of that of the queries (FlashAttention-2, Dao-AILab/flash-attention)."""
@@ -37,6 +44,18 @@ and the conversion of that of the queries (FlashAttention-2, Dao-AILab/flash-att
 CAUSAL_LEFT, CAUSAL_LEFT_BEST = 0.5, 0.3
 """A kernel that knows that its mask is causal skips the half of the blocks that are masked; at best it also saves what
 reading the mask costs (an assumption)."""
+CAUSAL = 0.95
+CAUSAL_BACKWARD = 1.1
+CAUSAL_NS = 10_000.0
+CAUSAL_BACKWARD_NS = 60_000.0
+"""What causal attention in kernels of Hopper's generation takes, of the time that its whole arithmetic needs at the
+achievable rate, and beyond that a call (recorded on H200s with 512 to 2048 tokens)."""
+
+SHORTEST_RECORDED = 512
+"""With fewer tokens a call is shorter: what it takes beyond its arithmetic goes with their number (128 and 256 tokens
+on the same devices)."""
+WHOLE_SHARE = 0.6
+"""The share of the peak that attention without a mask reaches on some thousand tokens (FlashAttention-3, figure 5)."""
 
 _FLASH2 = re.compile(r"flash_(fwd|bwd)_", re.IGNORECASE)
 _EFFICIENT = re.compile(r"fmha_cutlass", re.IGNORECASE)
@@ -53,7 +72,7 @@ def fused(found: WrittenAttention, device: Device) -> FusedAttention | None:
     peaks = find_device(device.name, device.sm_count)
     if peaks is None:
         return None
-    return fused_attention(
+    one = fused_attention(
         peaks,
         forward_flops=found.flops - found.backward_flops,
         backward_flops=found.backward_flops,
@@ -62,6 +81,22 @@ def fused(found: WrittenAttention, device: Device) -> FusedAttention | None:
         number_format=found.number_format,
         causal=found.causal,
     )
+    if one is None or found.number_format not in ("bf16", "fp16") or (device.capability or (0, 0)) < HOPPER:
+        return one
+    return replace(one, expected_ns=min(max(one.fast_ns, _hopper_ns(found, peaks)), one.slow_ns))
+
+
+def _hopper_ns(found: WrittenAttention, peaks: DevicePeaks) -> float:
+    """What kernels of Hopper's generation take, as recorded; of what is not causal no more than their best rate."""
+    rate = (peaks.achievable(found.number_format or "") or math.inf) / 1e9
+    backward = BACKWARD_AGAIN * found.backward_flops
+    forward = found.flops - found.backward_flops
+    short = min(1.0, found.queries / SHORTEST_RECORDED)
+    ns = CAUSAL * forward / rate + found.calls * CAUSAL_NS * short
+    if backward > 0:
+        ns += CAUSAL_BACKWARD * backward / rate + found.calls * CAUSAL_BACKWARD_NS * short
+    least = 0.0 if found.causal else (forward + backward) / (WHOLE_SHARE * peaks.flops[found.number_format or ""]) * 1e9
+    return max(ns, least)
 
 
 def fused_saving(found: WrittenAttention, device: Device) -> Saving | None:
@@ -116,16 +151,27 @@ def square_masked(operators: OperatorFacts) -> list[OperatorWork]:
 
 
 def unmasked_saving(operators: OperatorFacts) -> Saving:
-    """What `is_causal` saves where the mask tensor says just that; nothing for sure, since its values are not known."""
+    """What `is_causal` saves where the mask tensor says just that; nothing for sure, since its values are not known.
+
+    Reading the mask slows a kernel down, so that the causal one is more than twice as fast.
+    """
     found = square_masked(operators)
     total = sum(one.ns for one in found)
     return saving_of(
         total,
         low_ns=0.0,
-        expected_ns=total * (1 - CAUSAL_LEFT),
+        expected_ns=total - sum(min(CAUSAL_LEFT * one.ns, causal_ns(one) or one.ns) for one in found),
         high_ns=total * (1 - CAUSAL_LEFT_BEST),
         work=found,
     )
+
+
+def causal_ns(one: OperatorWork) -> float | None:
+    """What this attention takes in a causal kernel in its own format; None where its arithmetic is not known."""
+    if not one.flops or one.best_ns is None:
+        return None
+    left, fixed = (CAUSAL_BACKWARD, CAUSAL_BACKWARD_NS) if one.backward else (CAUSAL, CAUSAL_NS)
+    return left * one.best_ns + fixed * one.calls
 
 
 def _has_square_mask(shapes: str | None) -> bool:

@@ -11,6 +11,7 @@ from llmprof.analyzers.facts.clocks import clocks_of
 from llmprof.analyzers.facts.collectives import CollectiveFacts, with_peers
 from llmprof.analyzers.facts.cores import own_cores
 from llmprof.analyzers.facts.correction import correct, elastic_of, waited_longer
+from llmprof.analyzers.facts.data_loading import passing_ns
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.partition import Partition, with_skew
 from llmprof.analyzers.facts.reduction import RankReduction, reduce_rank
@@ -117,6 +118,8 @@ def _joined(rank: RankReduction, peers: _Peers) -> RankFacts:
     if traced is not None and facts.windows is not None and not traced.cpu_only:
         traced = with_skew(traced, facts.windows, exposed=rank.exposed, skew=skew)
     partition, remainder = _explained_partition(rank, traced, skew)
+    if loader is not None:
+        loader = replace(loader, passing_ns=passing_ns(loader, facts.step.mean_ns, facts.copies))
     if loader is not None and rank.hostname is not None:
         loader = replace(loader, ranks_on_node=peers.per_host[rank.hostname], own_cores=peers.cores.get(rank.rank))
     return replace(

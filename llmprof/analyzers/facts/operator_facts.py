@@ -18,6 +18,7 @@ from llmprof.analyzers.facts.steps import Windows
 from llmprof.analyzers.facts.written_attention import WrittenAttention, written_attention
 from llmprof.analyzers.facts.written_norm import WrittenNorm, written_norm
 from llmprof.timeline.events import EventTable
+from llmprof.timeline.kernel_times import KernelTimes
 from llmprof.timeline.timeline import RankTimeline
 
 __all__ = ["CONVERSION", "OperatorFacts", "RecomputeFacts", "operator_facts"]
@@ -78,6 +79,8 @@ class OperatorFacts:
     """Time of kernels that convert images between NCHW and NHWC."""
     step_ns: float = 0.0
     """Of the traced steps that this was measured in."""
+    timed: KernelTimes | None = None
+    """What was timed alone on this GPU after the run."""
 
 
 def operator_facts(rank: RankTimeline, windows: Windows | None) -> OperatorFacts | None:
@@ -110,6 +113,7 @@ def operator_facts(rank: RankTimeline, windows: Windows | None) -> OperatorFacts
         modules=module_times(rank, windows, calls),
         conversion_ns=_named_ns(rank.events, calls, CONVERSION.search),
         step_ns=windows.total_ns / len(windows),
+        timed=rank.kernel_times,
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from llmprof.analyzers.facts.measured import RankFacts
 from llmprof.timeline.settings import PipelineSettings
 
-__all__ = ["bubble_of", "busy_by_stage", "waiting_for_stages"]
+__all__ = ["bubble_of", "busy_by_stage", "uneven_stages_ns", "waiting_for_stages"]
 
 
 def bubble_of(settings: PipelineSettings, microbatches: int) -> float:
@@ -43,3 +43,9 @@ def busy_by_stage(ranks: Mapping[int, RankFacts]) -> Mapping[tuple[int, ...], fl
         if settings is not None and settings.local_stages and partition is not None:
             found.setdefault(settings.local_stages, []).append(partition.parts.get("compute", 0.0))
     return {stages: statistics.fmean(values) for stages, values in found.items()}
+
+
+def uneven_stages_ns(ranks: Mapping[int, RankFacts]) -> float:
+    """What the busiest stage computes beyond the mean stage, ns per step; 0 with fewer than two."""
+    busy = busy_by_stage(ranks).values()
+    return max(busy) - statistics.fmean(busy) if len(busy) > 1 else 0.0

@@ -35,7 +35,8 @@ FAITHFUL = 0.05
 """A model that misses the measured step by more than this promises nothing, as a replay of the graph."""
 ROW_COST_NS = 2_000
 """What the profiler costs the host for each row, before a fit: 1.8 to 2.2 us on llmprof's sample recordings of steps
-that wait for their host. A launch is recorded on host and device, and costs four times that."""
+that wait for their host, 1.2 to 2.8 us on other machines' hosts. A launch is recorded on host and device, and costs
+four times that."""
 MOST_MICROBATCHES = 64
 """Micro-batches that are recommended at most."""
 MOST_PASSES = 1024
@@ -55,15 +56,16 @@ _LOW_FORMATS = ("bfloat16", "float16", "bf16", "fp16")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
-    """How the uncertain parts are taken: so many times what stays of each kernel, and the host's time."""
+    """How the uncertain parts are taken: so many times what stays of each kernel, what a row costs, the host's time."""
 
     least: float = 1.0
+    row: float = 1.0
     host: float = 1.0
 
 
-LOW = Doubt(least=2.0, host=1.1)
-HIGH = Doubt(least=0.0, host=0.9)
-"""Twice what is assumed to stay of each kernel, or nothing; the profiler's cost for a row is known to a tenth."""
+LOW = Doubt(least=2.0, row=0.6)
+HIGH = Doubt(least=0.0, row=1.4)
+"""Twice what is assumed to stay of each kernel, or nothing; of the profiler's cost for a row see ROW_COST_NS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,8 +157,9 @@ class PipelineModel:
         return best
 
     def host_bound(self, microbatches: int) -> bool:
-        """Whether the host sets the pace of so many micro-batches."""
-        return self.step_ns(microbatches) > (1 + ROW_FITS) * self.step_ns(microbatches, Doubt(host=0.0))
+        """Whether the host sets the pace of so many micro-batches, even where a row costs the profiler most."""
+        quick, none = Doubt(row=HIGH.row), Doubt(host=0.0)
+        return self.step_ns(microbatches, quick) > (1 + ROW_FITS) * self.step_ns(microbatches, none)
 
     def fixed_ns(self) -> float:
         """What every further micro-batch costs the stage that pays most for it, ns on the device."""
@@ -191,7 +194,7 @@ class PipelineModel:
 
     def _passes(self, stage: StageCost, microbatches: int, doubt: Doubt) -> StagePasses:
         kernels = stage.forward.kernels + stage.backward.kernels
-        each = doubt.host * stage.host_untraced_ns(self.row_ns) / self.microbatches
+        each = doubt.host * stage.host_untraced_ns(doubt.row * self.row_ns) / self.microbatches
         share = stage.forward.kernels / kernels if kernels > 0 else 0.0
         return StagePasses(
             forward_ns=stage.forward.ns(self.microbatches, microbatches, doubt.least),

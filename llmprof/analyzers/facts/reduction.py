@@ -39,7 +39,7 @@ from llmprof.analyzers.facts.step_times import counted_steps, exposed_wait_ns, s
 from llmprof.analyzers.facts.steps import StepFacts, Windows
 from llmprof.analyzers.facts.utilization import utilization
 from llmprof.analyzers.facts.windows import windows_of
-from llmprof.timeline.events import DEVICE_KINDS
+from llmprof.timeline.events import DEVICE_KINDS, NONE
 from llmprof.timeline.intervals import EMPTY, Intervals
 from llmprof.timeline.timeline import RankTimeline
 
@@ -56,6 +56,7 @@ class RankReduction:
     rank: int
     hostname: str | None
     unlinked_share: float | None
+    """Of the device's work in the traced steps: how much has no launch in the recording."""
     warnings: tuple[str, ...]
     gap: str | None = None
     """Why nothing can be concluded from this rank."""
@@ -90,6 +91,7 @@ def reduce_rank(rank: RankTimeline, *, step_ms: float | None = None, compact: bo
         return head
     rank = steady(rank)
     windows = windows_of(rank)
+    head = replace(head, unlinked_share=_unlinked_share(rank, windows))
     step = step_facts(rank, windows, step_ms)
     if step is None:
         return head
@@ -151,6 +153,16 @@ def _facts(
         overhead_ns=rank.overhead_ns_per_step,
         recording=recording_facts(rank, windows),
     )
+
+
+def _unlinked_share(rank: RankTimeline, windows: Windows | None) -> float | None:
+    """Of the device's work in the traced steps; what drains before them was launched before the recording began."""
+    if rank.events is None or windows is None or len(windows) == 0:
+        return rank.quality.unlinked_kernel_share
+    events = rank.events
+    work = events.rows(*DEVICE_KINDS)
+    work = work[(events.ts[work] >= windows.start_ns[0]) & (events.ts[work] < windows.end_ns[-1])]
+    return float(np.mean(events.launch[work] == NONE)) if work.size else None
 
 
 def _traced_partition(rank: RankTimeline, windows: Windows | None) -> Partition | None:

@@ -1,12 +1,14 @@
 """Which of a run's steps stand for all that will follow? Unprofiled ones in whole periods, traced ones without a stall.
 
-Three things make the mean of a few dozen steps another one than that of the run:
+Four things make the mean of a few dozen steps another one than that of the run:
 
 - The first evaluation or checkpoint pays for what later ones find done: kernels are loaded, memory is asked for.
 - Something that comes every k steps is in a window of n steps n/k times only on average: 20 steps may hold one start of
   an epoch of 16, or two. Over a multiple of k steps its share is right.
 - Workers that are too slow have a full queue when training begins, and training is as fast as without them until
   workers x prefetch_factor batches are used up (PyTorch documentation, torch.utils.data, `prefetch_factor`).
+- A host that is let go runs ahead until the launch queue is full, in steps that are shorter than the device's.
+  DistributedDataParallel holds it for the first ten steps, in which it times itself (PyTorch source, reducer.cpp).
 
 A traced step with a stall in it is unlike the other ones; the stall is measured on the unprofiled steps, and added from
 there as what it is.
@@ -19,6 +21,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from llmprof.analyzers.facts.between import idle_share
 from llmprof.analyzers.facts.loader_model import DEFAULT_PREFETCH
 from llmprof.analyzers.facts.step_times import MIN_BASELINE_STEPS, counted_steps
 from llmprof.timeline.steps import StepMarks, StepPhase, StepTimes
@@ -35,6 +38,12 @@ COLD_FACTOR = 2.0
 MIN_LATER = 2
 STALLED_SHARE = 0.05
 """Of a traced step, in a stall: less changes none of its figures by more than a replay may miss."""
+BUSY_SHARE = 0.1
+"""Of the time in which a batch is fetched: a device that is idle for less had work queued."""
+AHEAD_SHARE = 0.25
+"""Of the median step: the host is ahead, or paused, where a step is so much shorter or longer."""
+LEAST_AHEAD, MOST_AHEAD = 2, 8
+"""Steps in a row: one may be short by chance, and a launch queue of a thousand kernels holds a few (an assumption)."""
 WAITED_SHARE = 0.05
 """Of the steps after the queue was used up, in waits for batches: with less the loader keeps up, and nothing drains
 (TensorBoard's and XProf's mark for input-limited runs)."""
@@ -48,7 +57,7 @@ def steady(rank: RankTimeline) -> RankTimeline:
     rows = counted_steps(times)
     if rows.size < MIN_BASELINE_STEPS:
         return rank
-    kept = _after_draining(rank, times, _without_cold(times, rows))
+    kept = _after_draining(rank, times, _without_cold(times, _without_filling(times, rows)))
     kept = _whole_periods(times, kept)
     chosen = np.zeros(len(times), dtype=bool)
     chosen[kept if kept.size >= MIN_BASELINE_STEPS else rows] = True
@@ -65,6 +74,29 @@ def period_of(numbers: npt.NDArray[np.int64]) -> int | None:
         return None
     off = np.abs(gaps - np.rint(gaps / period) * period)
     return period if bool((off <= 1).all()) else None
+
+
+def _without_filling(times: StepTimes, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Without the one stretch of steps in which the host ran ahead of a busy device; all where it is not that clear.
+
+    Short steps after a pause only give back what the device had queued. Of short ones here and there the program is
+    such.
+    """
+    idle = idle_share(times)
+    if idle is None or idle >= BUSY_SHARE:
+        return rows
+    wall = times.wall_ns[rows].astype(np.float64)
+    usual = float(np.median(wall))
+    beyond = np.where(np.abs(wall - usual) > AHEAD_SHARE * usual, wall - usual, 0.0)
+    owed, unpaid = 0.0, []
+    for place in np.flatnonzero(beyond).tolist():
+        owed += beyond[place]
+        if owed < 0:
+            unpaid.append(place)
+            owed = 0.0
+    if not LEAST_AHEAD <= len(unpaid) <= MOST_AHEAD or unpaid[-1] - unpaid[0] >= len(unpaid):
+        return rows
+    return np.delete(rows, unpaid)
 
 
 def _without_cold(times: StepTimes, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:

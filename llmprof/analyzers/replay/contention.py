@@ -28,6 +28,9 @@ MOST_PASSES = 12
 NODES_REPLAYED = 600_000
 """Replays with other durations, and nodes of all of them (half a second): what one collective moves comes to the next
 ones pass by pass. Of larger graphs there are two at least, which correct most of it."""
+FREE_PASSES = 2
+"""After these a duration goes half of the way: a rank that waits in a collective is slowed by it, so that two equal
+ranks would take turns in being late, pass by pass."""
 SETTLED_SHARE = 0.001
 """Of the step: durations whose changes sum up to less than this, on every rank, move nothing."""
 _COMMUNICATION = CLASSES.index("communication")
@@ -86,7 +89,7 @@ def settled(contention: Contention, replayed: Replayed) -> Replayed:
     A schedule that tells its own work (`told_by`) is given back as it is.
     """
     work = replayed.graph.dur * contention.alone
-    for _ in range(min(MOST_PASSES, max(2, NODES_REPLAYED // len(work)))):
+    for number in range(min(MOST_PASSES, max(2, NODES_REPLAYED // len(work)))):
         graph = replayed.graph
         dur = graph.dur.copy()
         for nodes, lost, covered in _sides(contention, replayed):
@@ -95,6 +98,7 @@ def settled(contention: Contention, replayed: Replayed) -> Replayed:
         change = np.bincount(graph.rank, np.abs(dur - graph.dur), len(graph.ranks)).max() / graph.steps
         if change <= max(SETTLED_SHARE * replayed.step_ns, 1.0):
             break
+        dur = dur if number < FREE_PASSES else (dur + graph.dur) / 2
         replayed = replay(replace(graph, dur=dur), replayed.end_ns.shape[0])
     return replayed
 

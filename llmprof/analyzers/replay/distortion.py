@@ -151,9 +151,9 @@ def _fitted(
         if near and fastest > (1 - corner) * step_ns and not seen.host_late:
             # Every cost from this one on explains the step.
             least = max(cost, seen.least_cost_ns)
+            ends = (least, 2 * max(USUAL_COST_NS, least))
             cost = max(least, USUAL_COST_NS)
-            error = at(cost) / step_ns - 1
-            return Distortion(cost_ns=cost, fitted=True, error=error, range_ns=(least, max(2 * USUAL_COST_NS, least)))
+            return Distortion(cost_ns=cost, fitted=True, error=at(cost) / step_ns - 1, range_ns=ends)
         return Distortion(cost_ns=cost, fitted=True, error=at(cost) / step_ns - 1)
     stretched = at(MAX_COST_NS, MAX_STRETCH)
     if stretched >= step_ns:

@@ -2,8 +2,10 @@
 
 PyTorch lets the stream of a collective wait for the stream that computes, and the latter for the collective where its
 result is needed (`Work.wait`, DDP's last hook). A wait call that is followed by a launch on another stream than the
-work before it makes that stream wait; waits of the computing stream are matched to the collectives in their order.
-Edges that the recording contradicts, because the waiting work began earlier, are left out.
+work before it makes that stream wait. What began when work of another stream had ended, although it was launched and
+its own stream idle, waited for that work. Where the recording shows no such end nothing waited there, and the source is
+guessed: waits of the computing stream are matched to the collectives in their order, other streams wait for the one
+that computes. Guesses that the recording contradicts, because the waiting work began earlier, are left out.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ _WAIT = re.compile(r"^(cuda|hip|cu)StreamWaitEvent")
 _SLACK_NS = 2_000
 _HANDOVER_NS = 5_000
 """From the end of the one to the begin of the other some microseconds pass at most; more has another reason."""
+_NEAREST = 512
+"""Work of other streams, launched last before a wait, among which its source is looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,7 +53,7 @@ def event_waits(rank: RankTimeline, draft: Draft) -> EventWaits:
     streams = {int(lane): work[draft.lane[work] == lane] for lane in lanes}
     launched = draft.points.ts[draft.point[work]]
     named = named_streams(rank, events)
-    side = work[draft.lane[work] != main]
+    collectives = _collectives(draft, work[draft.lane[work] != main])
     taken = 0
     pairs: set[tuple[int, int]] = set()
     for row in waits.tolist():
@@ -61,17 +65,44 @@ def event_waits(rank: RankTimeline, draft: Draft) -> EventWaits:
         if to >= streams[waiting].size:
             continue
         target = int(streams[waiting][to])
-        begun = int(np.searchsorted(side, work[place]))
-        if waiting != main:
+        source = _released_by(draft, streams[waiting], to, work[:place])
+        if waiting == main:
+            begun = int(np.searchsorted(collectives, work[place]))
+            known = int(np.searchsorted(collectives, source))
+            if source == NONE:
+                source = int(collectives[min(taken, begun - 1)]) if begun else NONE
+            elif known < begun and collectives[known] == source:
+                taken = known
+        elif source == NONE:
             source = _last(streams[main], work[place])
-        else:
-            source = int(side[min(taken, begun - 1)]) if begun else NONE
         if source != NONE and draft.end[source] <= draft.ts[target] + _SLACK_NS:
             pairs.add((source, target))
             taken += int(waiting == main and taken < begun)
     found = np.array(sorted(pairs), np.int64).reshape(-1, 2)
     lag = np.clip(draft.ts[found[:, 1]] - draft.end[found[:, 0]], 0, _HANDOVER_NS).astype(np.float64)
     return EventWaits(pairs=found, lag_ns=lag, confirmed=bool(named))
+
+
+def _released_by(draft: Draft, stream: npt.NDArray[np.intp], place: int, launched: npt.NDArray[np.intp]) -> int:
+    """The work of another stream that made the work at `place` of this one wait; NONE where none did.
+
+    What waited was launched, its stream idle, and it began when that other work had ended.
+    """
+    target = stream[place]
+    idle = draft.points.ts[draft.point[target]]
+    if place:
+        idle = max(idle, draft.end[stream[place - 1]])
+    others = launched[-_NEAREST:]
+    others = others[draft.lane[others] != draft.lane[target]]
+    ends, begin = draft.end[others], draft.ts[target]
+    found = np.flatnonzero((ends > idle) & (ends >= begin - _HANDOVER_NS) & (ends <= begin + _SLACK_NS))
+    return int(others[found[np.argmax(ends[found])]]) if found.size else NONE
+
+
+def _collectives(draft: Draft, nodes: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Those of the nodes that are collectives; all of them where none is."""
+    known = np.isin(draft.row[nodes], np.fromiter(draft.events.collectives, np.int64, len(draft.events.collectives)))
+    return nodes[known] if known.any() else nodes
 
 
 def _last(nodes: npt.NDArray[np.intp], node: np.intp) -> int:

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from llmprof.analyzers.diagnosis import Combined, Gain, Recommendation, Sharing
+from llmprof.analyzers.facts.faster_kernels import in_channels_last
 from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.facts.timed_kernels import timed_note
 from llmprof.analyzers.replay.beside import STALL_DOUBT
 from llmprof.analyzers.replay.model import FAITHFUL, model_of, sharing_of
 from llmprof.analyzers.replay.transforms.loader import FIXES as LOADER_FIXES
@@ -121,7 +123,7 @@ class Replays:
         found = self.what_if.predict(_all_of(one))
         if one.id in found.left_out:
             return one
-        step, told = self.what_if.model.step_ns, _NOT_YET.sub("", one.why).strip()
+        step, told = self.what_if.model.step_ns, self._told(one)
         if step - found.step_ns > NOTHING_SHARE * step:
             gain = _gain(one.gain, found, step, self._chance_ns(one.id))
             return self._agreed(one, replace(one, gain=gain, why=told))
@@ -140,6 +142,13 @@ class Replays:
             basis="prior" if untold else "replay",
         )
         return self._agreed(one, replace(one, gain=nothing, why=one.why if untold else why))
+
+    def _told(self, one: Recommendation) -> str:
+        """What the rule says of the fix, without what a replay knows better, and whether its kernels were timed."""
+        assert self.what_if is not None
+        operators = self.what_if.subject.facts.critical.operators
+        last = operators is not None and in_channels_last(operators)
+        return f"{_NOT_YET.sub('', one.why).strip()} {timed_note(one.id, operators, channels_last=last)}".strip()
 
     def _capped(self, one: Recommendation) -> Recommendation:
         """The recommendation against a stall with no more than what the step takes beyond its replay without stalls."""

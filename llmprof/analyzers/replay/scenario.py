@@ -15,7 +15,7 @@ import numpy as np
 from llmprof.analyzers.facts.batch_times import BatchTimes
 from llmprof.analyzers.facts.data_loading import LoaderFacts
 from llmprof.analyzers.facts.interference import Interference
-from llmprof.analyzers.facts.loader_model import DEFAULT_PREFETCH, alone_ns, batch_interval_ns
+from llmprof.analyzers.facts.loader_model import DEFAULT_PREFETCH, SIBLING, alone_ns, batch_interval_ns, paired_share
 from llmprof.analyzers.replay.contention import Contention, contention_of, settled, told_by
 from llmprof.analyzers.replay.graph import Float64, Graph, Region
 from llmprof.analyzers.replay.replay import Replayed, replay
@@ -28,6 +28,10 @@ HAND_OVER_NS = 200_000.0
 at most this much of a recorded fetch is taken for it where it was not measured."""
 
 
+SETTLED = 3
+"""Times that workers' pace, and how busy they are with it, are worked out in turn; then they agree within a percent."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
     """The loader of one rank that uses worker processes; ns a batch.
@@ -35,6 +39,7 @@ class Feed:
     loads_ns       load times in their order, without waiting for cores; empty where nobody measured them
     paces          how many times that each worker takes, where they differ
     limit_ns       the step that the loader allows, where it set the pace and its load times are not known
+    passing_ns     what the thread that pins batches takes with each
     """
 
     fetches: float
@@ -47,6 +52,7 @@ class Feed:
     limit_ns: float | None = None
     in_order: bool = True
     paces: tuple[float, ...] = ()
+    passing_ns: float = 0.0
 
     def step_ns(self, consumer_ns: float) -> float:
         """The step with a consumer that takes `consumer_ns` a step when it never waits."""
@@ -62,8 +68,47 @@ class Feed:
                 cores=self.cores,
                 in_order=self.in_order,
                 paces=self.paces,
+                passing_ns=self.passing_ns,
             )
         return max(consumer_ns, self.limit_ns or 0.0)
+
+    @property
+    def paired(self) -> float:
+        """How many times as long a load takes on a core that another thread uses as well."""
+        mean = sum(self.loads_ns) / len(self.loads_ns) if self.loads_ns else 0.0
+        return 1.0 + (min(1.0, self.cpu_ns / mean) if mean > 0 else 0.0) * (SIBLING - 1.0)
+
+    def running(self, step_ns: float, consumer_ns: float) -> float:
+        """Threads that have something to do, on average: the workers, and the one that trains while it does not wait.
+
+        consumer_ns    of the step, what is not waiting
+        """
+        return (consumer_ns + self.cpu_ns * self.fetches) / max(step_ns, 1.0)
+
+    def beside(self, running: float) -> float:
+        """How many times as long the training thread's own work takes while so many threads have something to do."""
+        return 1.0 + paired_share(running, self.cores) * (SIBLING - 1.0)
+
+    def unpaired(self, running: float) -> Feed:
+        """With load times as they were on a core of one's own: those of the fastest worker, where workers differ."""
+        share = paired_share(running, self.cores)
+        alone = max(min(self.paces), 1.0 / self.paired) if self.paces else 1.0 / (1.0 + share * (self.paired - 1.0))
+        return replace(self, loads_ns=tuple(alone * load for load in self.loads_ns), paces=())
+
+    def placed(self, consumer_ns: float) -> Feed:
+        """An `unpaired` feed with its workers where Linux puts them: as many as likely beside another thread.
+
+        There they stay (a thread that wakes goes where it was), and are slower while their neighbour, who is one of
+        them, has something to do. As batches arrive in order the slowest sets the pace of all.
+        """
+        workers = self.workers or 0
+        beside = round(paired_share(workers + 1.0, self.cores) * workers)
+        found, pace = self, self.paired
+        for _ in range(SETTLED):
+            found = replace(self, paces=(pace,) * beside + (1.0,) * (workers - beside))
+            busy = pace * self.cpu_ns * self.fetches / max(workers * found.step_ns(consumer_ns), 1.0)
+            pace = 1.0 + min(1.0, busy) * (self.paired - 1.0)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -135,6 +180,7 @@ def feed_of(loader: LoaderFacts | None, graph: Graph, rank: int) -> Feed | None:
         hand_over_ns=min(HAND_OVER_NS if loader.hand_over_ns is None else loader.hand_over_ns, each),
         in_order=settings is None or settings.in_order is not False,
         paces=times.paces if times is not None else (),
+        passing_ns=loader.passing_ns or 0.0,
     )
 
 

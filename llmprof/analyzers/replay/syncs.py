@@ -2,7 +2,8 @@
 
 A blocking call ends when the work that it waits for is done. Which work that is follows from the order of the launches
 alone: for a device the last one of every stream before the call, for a stream the last one of that stream. The stream
-is the one that a CUDA sync event names, else the one that the same thread used last.
+is the one that a CUDA sync event names, else the one that the same thread used last. A call that returns earlier
+waited for an event: for the work that ended when it returned.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ def sync_edges(graph: Graph, draft: Draft, named: Mapping[int, int]) -> Graph:
         begin, end = int(draft.points.ts[point]), int(draft.points.end[point])
         found = _targets(draft, node, streams, work, named, len(graph))
         targets[node] = [t for t in found if t < 0 or draft.end[t] <= end + _SLACK_NS]
+        if not targets[node] and found:
+            targets[node] = _released_by(draft, work[: np.searchsorted(work, node)], begin, end)
         done = [int(draft.end[t]) for t in targets[node] if t >= 0 and draft.end[t] > begin]
         if any(t < 0 for t in found) and ended.size:
             done += ended[(ended > begin) & (ended <= end + _SLACK_NS)].tolist()
@@ -47,6 +50,15 @@ def sync_edges(graph: Graph, draft: Draft, named: Mapping[int, int]) -> Graph:
             lag[node] = min(own, end - begin)
             wakes[node] = max(0.0, min(float(end - max(done)), 4 * own))
     return _bound(replace(graph, before_lag=lag), targets, wakes)
+
+
+def _released_by(draft: Draft, launched: np.ndarray[tuple[int], np.dtype[np.intp]], begin: int, end: int) -> list[int]:
+    """The work that ended last while a call was blocked that returned before the last launched work was done.
+
+    It waits for an event that was recorded some launches before, as DistributedDataParallel does for its statistics.
+    """
+    inside = launched[(draft.end[launched] > begin) & (draft.end[launched] <= end + _SLACK_NS)]
+    return [int(inside[np.argmax(draft.end[inside])])] if inside.size else []
 
 
 def _bound(graph: Graph, targets: Mapping[int, list[int]], wakes: Mapping[int, float]) -> Graph:

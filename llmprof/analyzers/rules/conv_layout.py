@@ -11,7 +11,8 @@ Why it costs time:
 How it is measured:
     Time of the conversion kernels by their names (nchwToNhwc, nhwcToNchw). Of 16-bit batch norms whose kernels are not
     those of channels_last, the time above their traffic at the achievable bandwidth: three quarters of that are
-    expected back (TraceLens), all of it at most.
+    expected back (TraceLens), all of it at most. Of convolutions what they take beyond 1.4 times their arithmetic or
+    traffic at achievable rates.
 
 Does not apply when:
     The step has no convolutions, or none whose images are converted.
@@ -61,10 +62,11 @@ def evaluate(facts: Facts) -> Judgement:
     total = operators.conversion_ns
     norms, saving = nchw_norms(operators), sum_of(layout_savings(operators))
     norm_ns = sum(one.ns for one in norms)
+    slow_ns = sum(max(0.0, one.ns - (one.best_ns or one.ns)) for one in norms)
     figures = [
         evidence.share("conversions between layouts", facts, total, thresholds.CONVERSIONS, source="kernel names"),
         evidence.time("batch norms in NCHW", norm_ns, source="kernel names", rank=facts.critical.rank),
-        evidence.time("of it above their traffic", saving.high_ns - total, source="roofline", rank=facts.critical.rank),
+        evidence.time("of it above their traffic", slow_ns, source="roofline", rank=facts.critical.rank),
     ]
     if in_channels_last(operators):
         return RULE.passed("The images lie in channels_last already.", evidence=figures[:1])

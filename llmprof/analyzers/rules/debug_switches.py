@@ -7,14 +7,16 @@ Detects:
 
 Why it costs time:
     CUDA_LAUNCH_BLOCKING makes the host wait for every kernel, so host and device never work at the same time.
-    Anomaly detection keeps a stack for every operator and looks for NaN after each. TORCH_DISTRIBUTED_DEBUG=DETAIL
-    checks every collective with another one. Without its cache the allocator asks the driver for every tensor. The
-    others write logs.
+    Anomaly detection keeps a stack for every operator and reads on the host whether a gradient holds NaN.
+    TORCH_DISTRIBUTED_DEBUG=DETAIL checks every collective with another one. Without its cache the allocator asks the
+    driver for every tensor. The others write logs.
 
 How it is measured:
-    From the recorded environment and settings. Only CUDA_LAUNCH_BLOCKING has a model: host and device take turns,
-    so without it the step is as long as the longer of the two, and the shorter one is gained; besides, each launch
-    no longer waits for the news of its kernel's end. What the others cost is found by trying.
+    From the recorded environment and settings. Under CUDA_LAUNCH_BLOCKING host and device take turns, so without it
+    the step is as long as the longer of the two, and the shorter one is gained; besides, each launch no longer waits
+    for the news of its kernel's end. Anomaly detection is taken out of the replayed step: its reads in the backward
+    pass, and stretches inside of operators of the forward pass that are too long for anything but a stack. So are the
+    driver's calls of an allocator without its cache. What the others cost is found by trying.
 
 Does not apply when:
     The recording does not say which variables were set.
@@ -79,6 +81,11 @@ NEWS_NS, MOST_NEWS_NS = 5_000.0, 10_000.0
 H200 without and with the switch (1,000 kernels a step): 6.5 µs a launch."""
 _SLOW = ("CUDA_LAUNCH_BLOCKING", "PYTORCH_NO_CUDA_MEMORY_CACHING", "TORCH_DISTRIBUTED_DEBUG", _ANOMALY)
 """Those that are documented to slow a run down, not only to write."""
+_TOLD = {
+    _ANOMALY: "Every operator keeps its stack, and every gradient is read on the host.",
+    "PYTORCH_NO_CUDA_MEMORY_CACHING": "Every tensor is asked of the driver, and given back to it.",
+}
+"""What those cost that a replay takes out."""
 
 
 def evaluate(facts: Facts) -> Judgement:
@@ -129,6 +136,9 @@ def evaluate(facts: Facts) -> Judgement:
 def _cost(facts: Facts, slow: list[str]) -> tuple[float | None, Gain, str]:
     """What is lost, what unsetting brings, and why."""
     partition = facts.critical.partition
+    known = [told for name, told in _TOLD.items() if name in slow]
+    if known and "CUDA_LAUNCH_BLOCKING" not in slow:
+        return None, no_gain(facts), " ".join(known)
     if "CUDA_LAUNCH_BLOCKING" not in slow or partition is None or partition.cpu_only:
         return None, no_gain(facts), "How much it costs is not known before it has been tried."
     device = part_ns(facts, "compute", "memcpy", "communication")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from llmprof.analyzers.diagnosis import Effort, Gain, Recommendation
 from llmprof.analyzers.facts.measured import Facts
+from llmprof.collectors.live.fixes.applying.catalogue import applicable
 
 __all__ = ["FIXES", "Fix", "recommend"]
 
@@ -51,6 +52,9 @@ _TABLE = (
     _fix("packed-dataset", "refactor", "data",
          "Store samples in large sequential files.",
          "Shuffling works within shards; shard sizes have to be chosen."),
+    _fix("compact-batches", "few_lines", "data",
+         "Hand over batches of fewer bytes, and convert them on the device.",
+         "Values have to fit the smaller type: pixels uint8, most other input bf16."),
     _fix("prefetch-to-device", "few_lines", "data",
          "Copy the next batch on a stream of its own while the device computes.",
          "Takes device memory for one more batch; the streams have to wait for each other."),
@@ -284,7 +288,12 @@ def recommend(
 
 
 def _verify(facts: Facts, fix: str, watch: str) -> str:
-    """The command that measures the promise; a recording that does not know its command can only be compared."""
+    """The command that measures the promise; a recording that does not know its command can only be compared.
+
+    Most fixes are changes of code or of the machine that nobody can make from outside: two runs are then compared.
+    """
     if facts.critical.environment.command:
-        return f"llmprof try --fix {fix} RUN"
+        if fix in applicable():
+            return f"llmprof try --fix {fix} RUN"
+        return f"Record the changed run as RUN2, then `llmprof try --fix {fix} RUN --against RUN2`."
     return f"Apply it, run `llmprof run -- COMMAND` and look at {watch}."

@@ -36,8 +36,8 @@ from llmprof.analyzers.rules import thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import no_gain
-from llmprof.analyzers.rules.host_waits import Loss, host_waits, loss
-from llmprof.analyzers.rules.waiting_calls import MISSING, figures, wait_gain
+from llmprof.analyzers.rules.host_waits import Loss, loss
+from llmprof.analyzers.rules.waiting_calls import MISSING, figures, late_anyway, wait_gain
 from llmprof.units import format_count, format_ns, format_percent
 
 __all__ = ["RULE", "evaluate"]
@@ -76,9 +76,7 @@ def evaluate(facts: Facts) -> Judgement:
             recommendations=[_remove(facts, lost, late=False)],
         )
     summary = f"{count} waits per step ({lost.operators}) cost {format_percent(share)} of the step."
-    waits = host_waits(facts)
-    launching = waits.overhead_ns + waits.reduction_ns >= thresholds.LAUNCH_SHARE.value * facts.step.mean_ns
-    if not launching or lost.count <= thresholds.GRAPH_SYNCS.value:
+    if not late_anyway(facts, lost):
         return RULE.passed(summary, evidence=shown)
     return RULE.fired(
         facts,
@@ -111,6 +109,8 @@ def _remove(facts: Facts, lost: Loss, *, late: bool) -> Recommendation:
 
 def _how(facts: Facts, lost: Loss) -> str:
     first = lost.calls[0]
+    if facts.critical.environment.precision.detect_anomaly:
+        return "torch.autograd.set_detect_anomaly(False): while it is on every gradient is read on the host"
     if first.group == "shapes":
         return "x[mask].sum() -> (x * mask).sum(); torch.where(mask, a, b); repeat_interleave(..., output_size=n)"
     if first.group == "explicit":

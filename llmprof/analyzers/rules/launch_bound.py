@@ -32,7 +32,7 @@ from llmprof.analyzers.facts.compiled_launches import launches_left
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
-from llmprof.analyzers.rules.fixes import recommend
+from llmprof.analyzers.rules.fixes import FIXES, recommend
 from llmprof.analyzers.rules.gains import data_late_weight, gain, part_ns
 from llmprof.analyzers.rules.host_waits import HostWaits, host_waits, reduced_by_hand
 from llmprof.analyzers.rules.optimizer_time import optimizer_host_time
@@ -56,6 +56,12 @@ RULE = Rule(
         thresholds.GRAPH_SYNCS,
     ),
 )
+
+_BY_HAND = (
+    "Collectives stay outside of these graphs; to capture them too, by hand, PyTorch asks for NCCL 2.9.6 or later, "
+    "DDP's asynchronous error handling off, DDP built on a side stream, and 11 eager steps first."
+)
+"""What a whole backward pass with collectives needs in a graph (PyTorch documentation, notes on CUDA semantics)."""
 
 
 def evaluate(facts: Facts) -> Judgement:
@@ -144,10 +150,7 @@ def _graphs(facts: Facts, reach_ns: float, compiled: bool) -> Recommendation:
     syncs = sum(host.syncs_by_operator.values()) if host is not None else 0.0
     blocked = syncs > thresholds.GRAPH_SYNCS.value
     weight, late = data_late_weight(facts)
-    several = (facts.world_size or facts.critical.environment.world_size or 1) > 1
-    # Gradients that are reduced by hand, after the backward pass, do not stand inside the model.
-    broken = several and not reduced_by_hand(facts)
-    expected = thresholds.GRAPHS_DISTRIBUTED if broken else thresholds.GRAPHS_EXPECTED
+    expected = thresholds.GRAPHS_DISTRIBUTED if _broken(facts) else thresholds.GRAPHS_EXPECTED
     why = "A graph replays all its kernels with one launch, so the host no longer has to keep up with each."
     if blocked:
         why += f" {format_count(syncs)} host syncs per step break the graph; take them out first."
@@ -168,18 +171,31 @@ def _graphs(facts: Facts, reach_ns: float, compiled: bool) -> Recommendation:
         ),
         watch="the host part",
         requires=("remove-sync",) if blocked else (),
+        risk=f"{FIXES['cuda-graphs'].risk} {_BY_HAND}" if _several(facts) else None,
     )
+
+
+def _several(facts: Facts) -> bool:
+    return (facts.world_size or facts.critical.environment.world_size or 1) > 1
+
+
+def _broken(facts: Facts) -> bool:
+    """Whether collectives stand inside the model; gradients reduced by hand, after the backward pass, do not."""
+    return _several(facts) and not reduced_by_hand(facts)
 
 
 def _compile(facts: Facts, reach_ns: float) -> Recommendation:
     weight, late = data_late_weight(facts)
     why = "Compilation fuses chains of small operators: fewer kernels to launch, and less Python between them."
-    left = launches_left(facts.critical.kernels)
+    left = launches_left(facts.critical.kernels, cast=bool(facts.critical.environment.precision.autocast))
     low, expected, high = (
         (thresholds.COMPILE_LOW.value, thresholds.COMPILE_EXPECTED.value, thresholds.COMPILE_HIGH.value)
         if left is None
         else tuple(1.0 - one for one in left)
     )
+    if _broken(facts):
+        low = expected = 0.0
+        why += " With several ranks the model is compiled in pieces, whose calls from Python cost what that saves."
     return recommend(
         "torch-compile",
         rule=RULE.id,

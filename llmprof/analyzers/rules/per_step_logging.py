@@ -28,8 +28,9 @@ from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend
+from llmprof.analyzers.rules.gains import no_gain
 from llmprof.analyzers.rules.host_waits import loss
-from llmprof.analyzers.rules.waiting_calls import MISSING, figures, wait_gain
+from llmprof.analyzers.rules.waiting_calls import MISSING, figures, late_anyway, wait_gain
 from llmprof.units import format_bytes, format_count, format_ns, format_percent
 
 __all__ = ["RULE", "evaluate"]
@@ -40,7 +41,13 @@ RULE = Rule(
     title="Few results are copied to the host",
     failed_title="Results are copied to the host in every step",
     fixes=("log-less-often",),
-    thresholds=(thresholds.SYNC_COST, thresholds.LOG_EVERY, thresholds.SYNC_LOW),
+    thresholds=(
+        thresholds.SYNC_COST,
+        thresholds.LOG_EVERY,
+        thresholds.SYNC_LOW,
+        thresholds.GRAPH_SYNCS,
+        thresholds.LAUNCH_SHARE,
+    ),
 )
 
 
@@ -59,17 +66,25 @@ def evaluate(facts: Facts) -> Judgement:
     shown.append(evidence.number("copied to the host", size, "bytes per step", source="copies", rank=critical.rank))
     share = lost.cost_ns / facts.step.mean_ns
     count = format_count(lost.count)
-    if share < thresholds.SYNC_COST.value:
+    cheap = share < thresholds.SYNC_COST.value
+    if cheap and not late_anyway(facts, lost):
         return RULE.passed(
             f"{count} waiting copies to the host per step cost {format_percent(share)} of the step.", evidence=shown
         )
     every = int(thresholds.LOG_EVERY.value)
     estimate, reason = wait_gain(facts, lost, share=1 - 1 / every)
+    if cheap:
+        estimate = no_gain(facts)
+        reason = "Waiting alone costs little; making these copies takes time of a host that is late."
     amount = "" if size is None else f" ({format_bytes(size)})"
     return RULE.fired(
         facts,
-        f"The host waits for {count} copies{amount} from the device in every step; the device is idle for "
-        f"{format_ns(lost.cost_ns)} afterwards.",
+        f"The host waits for {count} copies{amount} from the device in every step; "
+        + (
+            "it is late with its launches, and makes these besides."
+            if cheap
+            else f"the device is idle for {format_ns(lost.cost_ns)} afterwards."
+        ),
         cost_ns=lost.cost_ns,
         confidence=confidence_of(facts, "sync", "host"),
         evidence=shown,
@@ -85,4 +100,5 @@ def evaluate(facts: Facts) -> Judgement:
                 watch="the sync part",
             )
         ],
+        severity="info" if cheap else None,
     )

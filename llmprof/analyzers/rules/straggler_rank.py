@@ -68,6 +68,8 @@ _CAUSES = {
 """What the late rank does longer, by detailed class of the partition."""
 _DISTORTED = frozenset({None, "launch", "gap", "python", "sync", "gc"})
 """Causes that the profiler itself makes: it slows down the host, and kernels and input hardly."""
+_NAMED = 0.05
+"""Of the excess: what makes up less of it is no evidence."""
 _OTHER_RULES = {"wait": "input-starvation", "input_copy": "pageable-transfers", "gc": "python-gc"}
 """Rules that explain such a cause, and bring its fix: the late rank is the one that all rules look at."""
 
@@ -86,6 +88,7 @@ def evaluate(facts: Facts) -> Judgement:
         *(
             evidence.time(f"of rank {found.late} beyond the others: {name}", ns, source="partition", rank=found.late)
             for name, ns in list(found.causes.items())[:3]
+            if ns >= _NAMED * found.over_next_ns
         ),
     ]
     if share < thresholds.STRAGGLER.value:
@@ -156,11 +159,18 @@ def _fixes(facts: Facts, found: RankDifference, cause: str | None) -> list[Recom
         ]
     host = late.environment.host
     where = f"rank {found.late}" + (f" on {host}" if host else "")
-    told = (
-        f"its clock is {slower:.0%} below the others'"
-        if slower
-        else "nothing tells a heavier load from a slower device"
-    )
+    compare = "clocks, temperature, PCIe generation, other processes and CPU affinity with a fast rank's"
+    if cause == "compute" and heavier and slower and (1 + heavier) * (1 - slower) > 1:
+        # A device that has more to do clocks lower under the load: here the work explains more than the clock.
+        told = f"it does {heavier:.0%} more arithmetic per step than the others, at a clock {slower:.0%} below theirs"
+        how = f"look for work that only this rank does, and for more samples in its batches; compare {compare}"
+    else:
+        told = (
+            f"its clock is {slower:.0%} below the others'"
+            if slower
+            else "nothing tells a heavier load from a slower device"
+        )
+        how = f"compare {compare}; run the same work there on another GPU"
     return [
         recommend(
             "repair-straggler",
@@ -168,8 +178,7 @@ def _fixes(facts: Facts, found: RankDifference, cause: str | None) -> list[Recom
             facts=facts,
             action=f"Find out why {where} is slow",
             why=f"{_cause(found)[1].capitalize()}; {told if cause == 'compute' else 'the others do the same faster'}.",
-            how="compare clocks, temperature, PCIe generation, other processes and CPU affinity with a fast rank's; "
-            "run the same work there on another GPU",
+            how=how,
             gain=saved,
             watch="waiting for the late rank",
         )

@@ -9,7 +9,8 @@ Why it costs time:
 
 How it is measured:
     Exposed time of the collectives of at most 64 KiB outside the backward pass, each at most as long as on the rank
-    that came last, so that waiting for a late rank is not counted.
+    that came last, so that waiting for a late rank is not counted, and the hand-over to it and back of the stream that
+    computes. What the host takes to issue them is the upper end of the gain: it is lost where the host is late.
 
 Does not apply when:
     The run has one rank, its steps hold no collectives, or gradients are reduced one by one (another rule).
@@ -31,8 +32,9 @@ from llmprof.analyzers.facts.collectives import CollectiveFacts
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
-from llmprof.analyzers.rules.exchange import communication_gain, explained, exposed_share, question
+from llmprof.analyzers.rules.exchange import explained, exposed_share, question
 from llmprof.analyzers.rules.fixes import recommend
+from llmprof.analyzers.rules.gains import data_late_weight, gain
 from llmprof.analyzers.rules.host_waits import reduced_by_hand
 from llmprof.timeline.events import NONE
 from llmprof.units import format_count, format_ns
@@ -49,6 +51,11 @@ RULE = Rule(
 )
 
 
+QUICKEST = 0.25
+MOST_HAND_OVER_NS = 5_000.0
+"""From the end of work on one stream to the begin of what waits for it on another some microseconds pass at most."""
+
+
 def evaluate(facts: Facts) -> Judgement:
     """Judge the tiny collectives of the critical rank."""
     collectives = question(RULE, facts)
@@ -62,7 +69,8 @@ def evaluate(facts: Facts) -> Judgement:
     tiny = _tiny(calls)
     steps = len(np.unique(calls.window))
     waiting = np.where(calls.transfer_ns == NONE, calls.dur_ns, calls.transfer_ns)
-    lost = explained(facts, float(np.minimum(calls.exposed_ns, waiting)[tiny].sum()) / steps)
+    exposed = float(np.minimum(calls.exposed_ns, waiting)[tiny].sum()) / steps
+    lost = explained(facts, exposed) + _handed_over(calls, tiny) / steps
     count = float(tiny.sum()) / steps
     figures = [evidence.number("tiny collectives", count, "per step", source="trace"), exposed_share(facts, lost)]
     if lost < thresholds.COMMUNICATION_COST.value * facts.step.mean_ns:
@@ -84,6 +92,19 @@ def _tiny(calls: CallTimes) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     return result
 
 
+def _handed_over(calls: CallTimes, tiny: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
+    """Ns in which one stream waits for another before and after tiny collectives that nothing hides.
+
+    From the end of the work before a collective to its begin is the one; the other is as long. Where its launch was
+    late that is no hand-over, so that the quickest quarter tells.
+    """
+    alone = tiny & (calls.exposed_ns == calls.dur_ns)
+    if not alone.any():
+        return 0.0
+    waited = float(np.quantile((calls.start_ns - calls.ready_ns)[alone], QUICKEST))
+    return 2.0 * float(alone.sum()) * min(waited, MOST_HAND_OVER_NS)
+
+
 def _fix(
     facts: Facts,
     collectives: CollectiveFacts,
@@ -91,8 +112,14 @@ def _fix(
     tiny: np.ndarray[tuple[int], np.dtype[np.bool_]],
     lost: float,
 ) -> Recommendation:
-    gain, late = communication_gain(
-        facts, expected_ns=lost, low_ns=thresholds.REPLAY_LOW.value * lost, high_ns=2 * lost
+    issued = (collectives.issue_ns or 0.0) * float(tiny.sum()) / max(len(calls), 1)
+    weight, late = data_late_weight(facts)
+    estimate = gain(
+        facts,
+        expected_ns=weight * lost,
+        low_ns=weight * thresholds.REPLAY_LOW.value * lost,
+        high_ns=max(2 * lost, issued),
+        at_most_ns=facts.step.mean_ns,
     )
     ddp = facts.critical.environment.ddp
     broadcast = tiny & calls.of("broadcast")
@@ -104,7 +131,7 @@ def _fix(
             action="Stop broadcasting buffers in every step",
             why=f"Buffers are sent before every forward pass. {late}".rstrip(),
             how="DistributedDataParallel(model, broadcast_buffers=False); SyncBatchNorm where statistics have to agree",
-            gain=gain,
+            gain=estimate,
             watch="the communication part",
         )
     return recommend(
@@ -114,6 +141,6 @@ def _fix(
         action="Reduce metrics together, and only in steps that log them",
         why=f"Each tiny collective costs its latency and stops the device. {late}".rstrip(),
         how="values = torch.stack([loss, accuracy]); dist.all_reduce(values) every k-th step",
-        gain=gain,
+        gain=estimate,
         watch="the communication part",
     )

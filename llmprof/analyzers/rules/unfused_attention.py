@@ -12,7 +12,8 @@ How it is measured:
     scores (products, scaling, mask, casts, softmax, copies, forward and backward) is what a fused kernel replaces, and
     with it the copies that lay out its operands. Its own time follows from the FLOPs (half of them under a causal mask)
     and from the share of the peak that fused attention reaches for that length (TraceLens' bands, at best that of
-    FlashAttention-3), or from its traffic if that takes longer.
+    FlashAttention-3), or from its traffic if that takes longer. On Hopper and newer GPUs the time is expected that
+    fused attention was recorded to take on H200s.
 
 Does not apply when:
     No softmax over attention scores is in the step, or attention is fused already.

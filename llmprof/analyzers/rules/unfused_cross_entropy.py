@@ -7,8 +7,9 @@ Why it costs time:
     The logits of a language model are its largest tensor. Every operator reads and writes them whole, often in fp32.
 
 How it is measured:
-    Time of all operators, matrix products left out, that touch a tensor of the size of the logits. A fused loss reads
-    the logits twice and writes their gradient in place (Liger-Kernel): three passes at the achievable bandwidth.
+    Time of all operators, matrix products left out, that touch a tensor of the size of the logits. A compiled loss
+    takes as long as five and a half passes over them at the achievable bandwidth; one that reads the logits twice and
+    writes their gradient in place (Liger-Kernel) needs three at the least.
 
 Does not apply when:
     The step has no such loss, or it is compiled or fused already.

@@ -6,10 +6,10 @@ from llmprof.analyzers.diagnosis import Evidence, Gain
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.gains import data_late_weight, gain
-from llmprof.analyzers.rules.host_waits import Loss, unprofiled_ns
+from llmprof.analyzers.rules.host_waits import Loss, host_waits, unprofiled_ns
 from llmprof.analyzers.rules.thresholds import Threshold
 
-__all__ = ["MISSING", "figures", "wait_gain"]
+__all__ = ["MISSING", "figures", "late_anyway", "wait_gain"]
 
 MISSING = "The recording holds no runtime calls of traced steps, so the host's waits are unknown; record a burst."
 
@@ -28,6 +28,16 @@ def figures(facts: Facts, lost: Loss, limit: Threshold) -> list[Evidence]:
         where = f" at {one.place}" if one.place else ""
         result.append(evidence.number(f"waits in {one.operator}{where}", one.count, "per step", source="trace"))
     return result
+
+
+def late_anyway(facts: Facts, lost: Loss) -> bool:
+    """Whether these are many waits in a step that waits for its launches.
+
+    Then the host is blocked for a moment only, the more so in traced steps, and the loss is not told by that.
+    """
+    waits = host_waits(facts)
+    launching = waits.overhead_ns + waits.reduction_ns >= thresholds.LAUNCH_SHARE.value * facts.step.mean_ns
+    return launching and lost.count > thresholds.GRAPH_SYNCS.value
 
 
 def wait_gain(facts: Facts, lost: Loss, *, share: float = 1.0) -> tuple[Gain, str]:

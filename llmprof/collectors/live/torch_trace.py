@@ -39,6 +39,7 @@ class TorchTrace:
         self._burst: Burst | None = None
         self._reports: list[dict[str, Any]] = []
         self._uninformed = False  # this rank has heard of no burst yet
+        self._heard = -1  # number of the latest burst that it has heard of
         self._closed = threading.Event()
 
     def start(self, session: Session) -> None:
@@ -160,8 +161,10 @@ class TorchTrace:
     # From any thread
 
     def _adopt(self, plan: BurstPlan) -> None:
-        """A burst is to come, and this rank knows of it."""
-        self._uninformed = False
+        """A burst is to come, and this rank knows of it; two watches read burst.json, and both find every plan."""
+        if plan.burst <= self._heard:
+            return
+        self._heard, self._uninformed = plan.burst, False
         self._planned = plan
         self.next_step = 0
         if self._session is not None:

@@ -20,7 +20,7 @@ def cards(page: Page) -> str:
     if not view.fixes:
         return ""
     count = len(view.fixes)
-    answer = "One fix." if count == 1 else f"{count} fixes, in the order in which to try them. Gains do not add up."
+    answer = _answer(sum(fix.helps for fix in view.fixes), count)
     if view.together is not None:
         answer += f" {esc(view.together.who.capitalize())}: {own(view.together.text)}."
     listed = "".join(_card(fix, page) for fix in view.fixes)
@@ -29,6 +29,16 @@ def cards(page: Page) -> str:
         '<section class="section" id="fixes" aria-labelledby="fixes-title"><header><h2 id="fixes-title">Every fix</h2>'
         f'<p>{answer}</p></header>{choice}<div class="cards">{listed}</div></section>'
     )
+
+
+def _answer(helping: int, count: int) -> str:
+    """How many fixes there are, and how many of them only stand there with the reason why not."""
+    rest = count - helping
+    if not helping:
+        return f"{count} considered; none is expected to help this run, and each card says why."
+    told = "One fix" if helping == 1 else f"{helping} fixes, in the order in which to try them"
+    told += f"; {rest} more considered, of which nothing is expected here." if rest else "."
+    return told if helping == 1 else f"{told} Gains do not add up."
 
 
 def joint_results(page: Page) -> list[dict[str, Any]]:

@@ -34,3 +34,9 @@ def test_without_classes_or_products_nothing_is_said() -> None:
     assert left() is None
     assert left(elementwise=100) is None
     assert launches_left(None) is None
+
+
+def test_casts_of_fp32_weights_are_launched_beside_their_products() -> None:
+    """Two for each three products: 367 launches instead of 300 are expected, each dearer; at best nothing is cast."""
+    found = launches_left(replace(make_kernels(), count_by_class={"gemm": 100, "elementwise": 1100}), cast=True)
+    assert found == pytest.approx((1000 / 1200, 550 / 1200, 0.25))

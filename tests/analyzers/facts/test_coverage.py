@@ -7,7 +7,7 @@ from dataclasses import replace
 from llmprof.analyzers.diagnose import diagnose
 from llmprof.analyzers.facts.coverage import gap_in_recording, launch_coverage, recording_facts
 from llmprof.analyzers.facts.windows import windows_of
-from llmprof.timeline.timeline import Quality, RankTimeline
+from llmprof.timeline.timeline import Quality, RankTimeline, ShapedSteps
 from tests.scenarios.builder import TraceBuilder
 
 MS = 1_000_000
@@ -72,6 +72,14 @@ def test_what_was_lost_and_what_rounding_may_move_are_shares() -> None:
     assert windows is not None
     assert found.clock_error_share == 20 * 0.5 * MS / windows.total_ns
     assert recording_facts(damaged(), windows).lost_share == 0
+
+
+def test_shapes_of_steps_of_their_own_are_shapes() -> None:
+    rank = damaged()
+    assert rank.events is not None
+    assert not recording_facts(rank, None).quality.has_shapes
+    shaped = replace(rank, shaped=ShapedSteps(events=rank.events, marks=rank.marks))
+    assert recording_facts(shaped, None).quality.has_shapes
 
 
 def test_a_tenth_of_the_rows_lost_gives_no_verdict() -> None:

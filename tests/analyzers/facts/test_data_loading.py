@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llmprof.analyzers.facts.data_loading import LoaderFacts, loader_facts
+from llmprof.analyzers.facts.batch_times import BatchTimes
+from llmprof.analyzers.facts.copies import CopyFacts, CopyGroup
+from llmprof.analyzers.facts.data_loading import LoaderFacts, loader_facts, passing_ns
 from llmprof.analyzers.facts.steps import StepFacts
 from llmprof.analyzers.facts.windows import windows_of
 from llmprof.timeline.environment import Environment, LoaderSettings
@@ -181,3 +183,47 @@ def test_one_long_wait_leaves_its_mean_unknown_and_workers_that_take_turns_do_no
     assert waiting([0] * 63 + [64_000]) == pytest.approx(1000.0)  # 1000 a step, of which nothing was seen elsewhere
     assert waiting([0, 0, 0, 4_000] * 16) == 0.0
     assert waiting([0, 1_000] * 4) is None
+
+
+def pinning(mean_ms: float, *, empty: float, pinned: bool = True, megabytes: float = 96.0) -> float | None:
+    """ms that the thread which pins takes, of a step of 40 ms with 8 workers."""
+    loader = LoaderFacts(
+        settings=LoaderSettings(num_workers=8, pin_memory=pinned),
+        fetches_per_step=1.0,
+        queue_empty_share=empty,
+        times=BatchTimes(
+            count=40, mean_ns=mean_ms * 1e6, p50_ns=mean_ms * 1e6, p95_ns=mean_ms * 1e6, cpu_ns=None,
+            by_worker_ns=(), sequence_ns=(mean_ms * 1e6,),
+        ),
+    )  # fmt: skip
+    found = passing_ns(loader, 40e6, CopyFacts(pinned_to_device=CopyGroup(bytes=megabytes * 1e6)))
+    return None if found is None else found / 1e6
+
+
+def test_the_thread_that_pins_is_what_the_step_waits_for_when_workers_have_time_to_spare() -> None:
+    """Eight workers of 100 ms could hand over a batch every 13 ms, and none is ready: pinning takes the whole step."""
+    assert pinning(100.0, empty=0.8, megabytes=60.0) == pytest.approx(40.0)
+
+
+def test_small_batches_busy_workers_or_ready_batches_do_not_accuse_it() -> None:
+    """Then it takes what its bytes need: 0.4 ms a MB."""
+    assert pinning(100.0, empty=0.8, megabytes=10.0) == pytest.approx(4.0)
+    assert pinning(320.0, empty=0.8, megabytes=60.0) == pytest.approx(24.0)
+    assert pinning(100.0, empty=0.1, megabytes=60.0) == pytest.approx(24.0)
+    assert pinning(100.0, empty=0.1, megabytes=600.0) is None, "the step was shorter, so this is no such machine"
+
+
+def test_nothing_pins_where_pin_memory_is_off() -> None:
+    assert pinning(100.0, empty=0.8, pinned=False) is None
+
+
+def test_waits_that_were_measured_on_other_steps_than_the_idle_device_are_not_mixed_up() -> None:
+    """Every third step waits 90 us, the sampled ones are those that do not: all of their wait is exposed."""
+    phase = np.full(9, StepPhase.BASELINE, dtype=np.uint8)
+    wait = np.array([2_000, 2_000, 90_000] * 3, dtype=np.int64)
+    exposed = np.array([2_000, -1, -1] * 3, dtype=np.int64)
+    columns = {"data_wait": wait, "data_wait_exposed": exposed}
+    times = StepTimes(np.arange(9), np.arange(9) * 10**6, np.full(9, 10**6, np.int64), phase, columns)
+    rank = replace(two_steps(WORKERS).rank(), times=times)
+    found = facts_of(rank)
+    assert found is not None and found.exposed_wait_ns == pytest.approx(wait.mean())

@@ -51,9 +51,9 @@ def test_all_that_attention_touches_is_one_saving_and_leaves_one_launch_a_call()
 
 
 def test_a_loss_leaves_its_passes_and_two_launches() -> None:
-    """Three passes over 8192 x 50304 numbers of 2 bytes at 80 % of 4.8 TB/s, where the product was not seen."""
+    """5.5 passes over 8192 x 50304 numbers of 2 bytes at 80 % of 4.8 TB/s, where the product was not seen."""
     (one,) = savings("fused-cross-entropy", LOSS)
-    assert one.ns - one.expected_ns == pytest.approx(3 * 8192 * 50304 * 2 / (0.8 * 4.8e12) * 1e9, rel=1e-6)
+    assert one.ns - one.expected_ns == pytest.approx(5.5 * 8192 * 50304 * 2 / (0.8 * 4.8e12) * 1e9, rel=1e-6)
     assert one.launches == 1.0  # two kernels were two before
 
 
@@ -66,6 +66,16 @@ def test_conversions_are_told_by_their_names_and_norms_by_their_operators() -> N
     assert rest.work == (norm,) and 0 < rest.low_ns < rest.expected_ns < rest.high_ns < rest.ns
 
 
+@pytest.mark.parametrize(("best_ms", "left_ms"), [(2.0, 2.804), (25.0, 27.0)])
+def test_a_convolution_takes_in_channels_last_what_is_usual_there(best_ms: float, left_ms: float) -> None:
+    """Of 30 ms 3 are conversions; images of odd sizes in NCHW are loaded in pieces, which shows in the rest."""
+    one = work("aten::convolution", "[64,64,5,5];[64,64,1,1]", 30.0, kind="convolution", number_format="bf16")
+    slow = replace(one, best_ns=best_ms * 1e6, number_format="bf16", calls=1.0)
+    conversions, found = savings("channels-last", make_operators(slow, conversion_ns=3e6))
+    assert found.ns - found.expected_ns == pytest.approx(left_ms * 1e6)
+    assert (found.low_ns, conversions.ns) == (0.0, 0.0)
+
+
 def test_each_copy_is_a_saving_and_half_of_those_within_a_format_go() -> None:
     plain, cast = copied(10**8, 4.0), copied(10**8, 3.0, types="float;c10::BFloat16")
     found = {one.work[0]: one for one in savings("keep-layout", make_operators(plain, cast))}
@@ -73,11 +83,11 @@ def test_each_copy_is_a_saving_and_half_of_those_within_a_format_go() -> None:
     assert (found[cast].expected_ns, found[cast].high_ns, found[cast].launches) == (0.0, 3e6, 1.0)
 
 
-def test_newer_attention_kernels_are_expected_at_the_lower_end_of_what_was_published() -> None:
+def test_newer_attention_kernels_are_expected_in_the_middle_of_what_was_published() -> None:
     q = "[4,16,2048,128]"
     old = work("aten::_scaled_dot_product_flash_attention", f"{q};{q};{q}", 6.0, kind="attention", kernel=FLASH2)
     (one,) = savings("fused-attention-backend", make_operators(old))
-    assert (one.low_ns, one.expected_ns, one.high_ns) == pytest.approx((0.0, 2e6, 3e6))
+    assert (one.low_ns, one.expected_ns, one.high_ns) == pytest.approx((0.0, 6e6 * 0.7 / 1.7, 3e6))
     assert isinstance(faster_kernels("fused-attention-backend", make_operators(old), AMPERE), str)
 
 

@@ -6,7 +6,13 @@ import random
 
 import pytest
 
-from llmprof.analyzers.facts.loader_model import alone_ns, batch_interval_ns, expected_hand_over_ns
+from llmprof.analyzers.facts.loader_model import (
+    alone_ns,
+    batch_interval_ns,
+    expected_hand_over_ns,
+    paired_share,
+    pinning_ns,
+)
 
 MS = 1_000_000.0
 
@@ -129,3 +135,28 @@ def test_other_workers_than_were_recorded_are_taken_as_equal() -> None:
 def test_the_training_thread_only_takes_a_pinned_batch_from_a_queue() -> None:
     assert expected_hand_over_ns(48e6, pinned=True) == expected_hand_over_ns(1e3, pinned=True)
     assert expected_hand_over_ns(48e6, pinned=True) < expected_hand_over_ns(None)
+
+
+def test_the_thread_that_pins_sets_the_pace_however_many_workers_there_are() -> None:
+    assert batch_interval_ns([30 * MS], 10 * MS, 8, passing_ns=25 * MS) == pytest.approx(25 * MS)
+    assert batch_interval_ns([30 * MS], 10 * MS, 1, passing_ns=25 * MS) == pytest.approx(30 * MS)
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_no_worker_gets_the_same_long_batches_again_and_again(in_order: bool) -> None:
+    """Every fourth load is long and there are four workers: all of them get long ones, 3 ms are the mean."""
+    interval = batch_interval_ns([1 * MS, 1 * MS, 1 * MS, 9 * MS], 0.1 * MS, 4, 16, in_order=in_order)
+    assert interval == pytest.approx(3 / 4 * MS, rel=0.05)
+
+
+def test_pinning_a_batch_takes_as_long_as_it_is_large() -> None:
+    """Read at 0.2 ms a MB and given back as fast: a batch of 96 MB allows no step below 38 ms (40 were recorded)."""
+    assert pinning_ns(96e6) == pytest.approx(38.4 * MS)
+    assert pinning_ns(0.0) == 0.0
+
+
+def test_a_thread_has_a_neighbour_as_likely_as_cores_are_in_use() -> None:
+    assert paired_share(1.0, 16.0) == 0.0
+    assert paired_share(8.5, 16.0) == pytest.approx(0.5)
+    assert paired_share(40.0, 16.0) == 1.0
+    assert paired_share(8.0, None) == 0.0

@@ -70,6 +70,15 @@ def test_the_host_bounds_how_many_can_be_launched() -> None:
     assert busy.best(64) == 4
 
 
+def test_nothing_is_blamed_on_a_host_that_a_dearer_profiler_row_would_clear() -> None:
+    """12 ms of rows leave 8 of the 20 ms, too much for 8 micro-batches; dearer rows leave a third, which is not."""
+    stages = tuple(replace(stage, host_ns=20.0 * MS, host_rows=6000.0) for stage in model_of().stages)
+    unsure = replace(model_of(), stages=stages, row_ns=2000.0)
+    assert unsure.step_ns(8) == pytest.approx(16 * MS)
+    assert not unsure.host_bound(8)
+    assert unsure.host_bound(16)
+
+
 def test_low_and_high_lie_on_both_sides() -> None:
     model = model_of(least_ns=100_000)
     assert model.saved_share(8, LOW) < model.saved_share(8) < model.saved_share(8, HIGH)

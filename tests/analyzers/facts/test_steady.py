@@ -81,6 +81,28 @@ def test_waits_for_the_first_batch_of_an_epoch_drain_nothing() -> None:
     assert chosen(measured, environment=loader(14, 2)) == list(range(60))
 
 
+def paced(wall: list[float], *, idle: float = 0.0) -> list[int]:
+    """Steps whose fetches take a millisecond, in which the device is idle for a share."""
+    count = len(wall)
+    return chosen(times(wall, data_wait=[1.0] * count, data_wait_exposed=[idle] * count))
+
+
+def test_steps_in_which_the_host_runs_ahead_are_shorter_than_the_devices() -> None:
+    """The host is held for ten steps of 40 ms, then three times as fast for four, until the queue is full."""
+    assert paced([40.0] * 10 + [13.0] * 4 + [40.0] * 30) == [*range(10), *range(14, 44)]
+
+
+def test_short_steps_after_a_pause_give_back_what_was_queued() -> None:
+    assert paced([40.0] * 10 + [130.0, 10.0, 10.0, 10.0] + [40.0] * 30) == list(range(44))
+
+
+def test_short_steps_here_and_there_or_of_a_late_host_are_the_programs() -> None:
+    here_and_there = ([40.0] * 6 + [13.0] * 2) * 4 + [40.0] * 6
+    assert paced(here_and_there) == list(range(38))
+    assert paced([40.0] * 10 + [13.0] * 4 + [40.0] * 30, idle=1.0) == list(range(44))
+    assert paced([40.0] * 20 + [13.0] * 12 + [40.0] * 20) == list(range(52))  # no queue is that long
+
+
 def marks_left(**parts: dict[int, float]) -> list[int]:
     phases = [StepPhase.BASELINE] * 20 + [StepPhase.TRACED] * 4
     measured = times([40.0] * 24, phases=phases, **parts)  # type: ignore[arg-type]

@@ -26,6 +26,7 @@ class Call:
     kernel: int = 0
     stream: int = 7
     call: int = 5_000
+    name: str = "ampere_sgemm_128x64_tn"
 
 
 def simulate(program: list[Call], steps: int, builder: TraceBuilder | None = None) -> float:
@@ -43,7 +44,7 @@ def simulate(program: list[Call], steps: int, builder: TraceBuilder | None = Non
                 free[call.stream] = kernel + call.kernel
                 if builder is not None:
                     builder.kernel(
-                        "ampere_sgemm_128x64_tn",
+                        call.name,
                         kernel,
                         call.kernel,
                         launch_ns=start,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from llmprof.analyzers.facts.interference import UNSEEN
 from llmprof.analyzers.facts.measure import measure
+from llmprof.analyzers.replay import contention
 from llmprof.analyzers.replay.build import ALL_EDGES
 from llmprof.analyzers.replay.contention import Contention, _Covered, contention_of, settled, told_by
 from llmprof.analyzers.replay.graph import NO_REF, Graph, NodeKind
@@ -185,3 +186,21 @@ def test_a_schedule_keeps_its_own_durations_and_another_stays_between_alone_and_
     found = settled(told, replay(changed))
     work = changed.dur * told.alone
     assert (found.graph.dur >= work - 1e-6).all() and (found.graph.dur <= work * contention.factor + 1e-6).all()
+
+
+def test_ranks_that_are_late_in_turn_settle_in_few_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits in a collective is slowed by it: rank 1 is late in half of the layers, rank 0 in the others."""
+    found = asked(Program(kernels=2.0, transfer=600_000.0, count=96))
+    scenario = found.model.scenario
+    assert scenario.contention is not None
+    graph, place = scenario.graph, np.zeros(len(scenario.graph), np.int64)
+    for rank in (0, 1):
+        mine = np.flatnonzero(scenario.contention.kernel & (graph.rank == rank))
+        place[mine] = np.arange(mine.size)
+    late = scenario.contention.kernel & (place // 16 % 2 == graph.rank)
+    quick = scaled(scaled(scenario, graph.kind == NodeKind.MEETING, dur=0.1), late, dur=1.05)
+    few = run(quick).step_ns
+    # Every layer follows from those before it, so that passes enough come to the end of it.
+    monkeypatch.setattr(contention, "MOST_PASSES", 60)
+    monkeypatch.setattr(contention, "FREE_PASSES", 60)
+    assert few == pytest.approx(run(quick).step_ns, rel=0.01)

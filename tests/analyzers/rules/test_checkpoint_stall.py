@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from llmprof.analyzers.facts.composition import Composition
+from llmprof.analyzers.facts.memory import MemoryFacts
 from llmprof.analyzers.facts.step_table import StepTable
 from llmprof.analyzers.rules.checkpoint_stall import evaluate
 from llmprof.timeline.steps import StepPhase
@@ -57,3 +59,21 @@ def test_a_checkpoint_that_takes_longer_than_the_steps_between_is_only_partly_hi
     advice = fix(evaluate(facts), "async-checkpoint")
     assert (advice.gain.low_ms, advice.gain.expected_ms, advice.gain.high_ms) == pytest.approx((20.0, 36.0, 40.0))
     assert "no more than that is hidden" in advice.why
+
+
+def test_copying_the_states_to_host_memory_may_take_most_of_a_checkpoint() -> None:
+    """150 MB of 200 ms every 10 steps: at 1 GB/s 150 ms are copying, and 5 of 20 ms a step are won at least."""
+    held = Composition(parameters=50_000_000, gradients=50_000_000, optimizer=100_000_000, activations=0)
+    facts = with_rank(make_facts(60, stalls=20, memory=MemoryFacts(composition=held)), table=every(10, 200))
+    advice = fix(evaluate(facts), "async-checkpoint")
+    assert (advice.gain.low_ms, advice.gain.expected_ms, advice.gain.high_ms) == pytest.approx((5.0, 11.5, 20.0))
+    assert "up to 150 ms of a checkpoint of 200 ms" in advice.why
+    assert_consistent(advice, facts)
+
+
+def test_states_that_take_longer_to_copy_than_a_checkpoint_promise_nothing_for_sure() -> None:
+    """Only the weights may be saved: 400 MB do not fit into 200 ms."""
+    held = Composition(parameters=150_000_000, gradients=0, optimizer=250_000_000, activations=0)
+    facts = with_rank(make_facts(60, stalls=20, memory=MemoryFacts(composition=held)), table=every(10, 200))
+    gain = fix(evaluate(facts), "async-checkpoint").gain
+    assert (gain.low_ms, gain.expected_ms) == pytest.approx((0.0, 9.0))

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from llmprof.analyzers.facts.collectives import CollectiveGroup
+from llmprof.analyzers.facts.host import HostFacts
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.ddp_misuse import evaluate
 from llmprof.timeline.environment import OptimizerSettings
 from llmprof.timeline.settings import DdpSettings, ModelSettings
+from tests.analyzers.rules.causes_builder import with_rank
 from tests.analyzers.rules.exchange_facts import environment
 from tests.analyzers.rules.facts_builder import assert_consistent, fix, make_collectives, make_facts, status
 
@@ -40,6 +42,24 @@ def test_a_search_for_nothing_fires_with_what_agreeing_costs() -> None:
     advice = fix(found, "static-graph")
     assert advice.gain.expected_ms == pytest.approx(1.0)
     assert_consistent(advice, searching(60.0))
+
+
+def test_the_search_takes_the_host_some_tenths_of_a_microsecond_an_operator() -> None:
+    """5,000 operators: 1 ms besides the exchange, and no more than 2.5; never more than the device waits."""
+    facts = searching(60.0)
+    facts = with_rank(facts, host=HostFacts(operators=5_000.0))
+    gain = fix(evaluate(facts), "static-graph").gain
+    assert (gain.expected_ms, gain.high_ms) == (pytest.approx(2.0), pytest.approx(3.0))
+
+
+def test_a_search_that_was_recorded_takes_what_it_took() -> None:
+    facts = searching(60.0)
+    assert facts.critical.collectives is not None
+    collectives = replace(facts.critical.collectives, search_ns=0.25 * MS)
+    gain = fix(
+        evaluate(with_rank(facts, host=HostFacts(operators=5_000.0), collectives=collectives)), "static-graph"
+    ).gain
+    assert (gain.expected_ms, gain.high_ms) == (pytest.approx(1.25), pytest.approx(1.5))
 
 
 def test_a_search_that_finds_something_is_needed() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from llmprof.analyzers.diagnosis import PARTS
 from llmprof.analyzers.rules.fixes import FIXES, recommend
 from llmprof.analyzers.rules.gains import gain
@@ -32,12 +34,23 @@ def test_every_fix_says_what_it_does_and_which_parts_it_shortens() -> None:
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", fix.id)
 
 
-def test_a_recommendation_of_a_recorded_run_is_checked_with_one_command() -> None:
+@pytest.mark.parametrize(
+    ("id", "verify"),
+    [
+        ("cuda-graphs", "llmprof try --fix cuda-graphs RUN"),
+        (
+            "repair-straggler",
+            "Record the changed run as RUN2, then `llmprof try --fix repair-straggler RUN --against RUN2`.",
+        ),
+    ],
+)
+def test_a_recommendation_of_a_recorded_run_says_how_its_promise_is_measured(id: str, verify: str) -> None:
+    """One command applies what can be applied from outside; what nobody can apply is compared with a second run."""
     environment = Environment(command=("python", "train.py", "--name", "a b"))
     facts = make_facts(100, host=50.0, environment=environment)
     saved = 30.0 * NS_PER_MS
     advice = recommend(
-        "cuda-graphs",
+        id,
         rule="launch-bound",
         facts=facts,
         action="",
@@ -46,5 +59,5 @@ def test_a_recommendation_of_a_recorded_run_is_checked_with_one_command() -> Non
         gain=gain(facts, expected_ns=saved, low_ns=saved / 2, high_ns=saved, at_most_ns=saved),
         watch="the host part",
     )
-    assert advice.verify == "llmprof try --fix cuda-graphs RUN"
-    assert (advice.effort, advice.risk) == (FIXES["cuda-graphs"].effort, FIXES["cuda-graphs"].risk)
+    assert advice.verify == verify
+    assert (advice.effort, advice.risk) == (FIXES[id].effort, FIXES[id].risk)

@@ -251,3 +251,34 @@ def test_a_wait_that_few_steps_had_widens_the_promise_to_both_sides() -> None:
     assert unsure.expected_ms == sure.expected_ms
     assert unsure.low_ms == pytest.approx(sure.low_ms - 6.0)
     assert unsure.high_ms == pytest.approx(sure.high_ms + 6.0)
+
+
+def pinned(passing_ms: float) -> Facts:
+    """A step of 40 ms, 30 of them waiting, with 8 workers that could hand over a batch every 12.5 ms."""
+    return make_facts(
+        40, data=30.0, loader=measured_workers(8, batches(100.0), own_cores=16.0, passing_ns=passing_ms * NS_PER_MS)
+    )
+
+
+def test_workers_are_no_help_where_the_thread_that_pins_is_too_slow() -> None:
+    """It takes 40 ms with each batch: half of the bytes take 20, so 20 of 30 ms of waiting go, a quarter all but 0."""
+    found = evaluate(pinned(40.0))
+    assert [one.id for one in found.recommendations] == ["compact-batches"]
+    assert "pins them takes 40" in found.finding.summary
+    gain = fix(found, "compact-batches").gain
+    assert (gain.expected_ms, gain.high_ms) == (pytest.approx(20.0), pytest.approx(30.0))
+    assert_consistent(fix(found, "compact-batches"), pinned(40.0))
+
+
+def test_more_workers_are_promised_no_more_than_the_thread_that_pins_allows() -> None:
+    """One worker for batches of 60 ms and a step of 10: with enough of them the thread that pins needs 25 ms."""
+    loader = measured_workers(1, batches(60.0), own_cores=16.0, passing_ns=25.0 * NS_PER_MS)
+    advice = fix(evaluate(make_facts(60, data=50.0, loader=loader)), "dataloader-workers")
+    assert advice.gain.expected_ms == pytest.approx(35.0)
+    assert "num_workers=4" in advice.how  # ceil(60 / 25), and one more
+
+
+def test_workers_that_share_their_cores_are_enough_as_well() -> None:
+    """A batch takes 30 ms of CPU, beside another thread on the same core 40: for a step of 10 ms 4 workers, and one."""
+    facts = make_facts(30, data=20.0, loader=measured_workers(1, batches(30.0, cpu_ms=30.0), own_cores=16.0))
+    assert "num_workers=5" in fix(evaluate(facts), "dataloader-workers").how

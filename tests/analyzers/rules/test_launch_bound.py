@@ -92,6 +92,13 @@ def test_gradients_reduced_by_hand_after_backward_do_not_break_a_graph_and_bucke
     assert (loop.expected_ms, buckets.expected_ms) == (pytest.approx(0.85 * 50), pytest.approx(0.5 * 50))
 
 
+@pytest.mark.parametrize(("ranks", "told"), [(1, False), (2, True)])
+def test_what_a_capture_over_collectives_needs_is_told_where_there_are_some(ranks: int, told: bool) -> None:
+    risk = fix(evaluate(make_facts(100, host=50.0, world_size=ranks)), "cuda-graphs").risk
+    assert "fixed shapes" in risk
+    assert ("NCCL 2.9.6" in risk) is told
+
+
 def test_no_gain_while_the_workers_set_the_pace() -> None:
     advice = fix(evaluate(make_facts(100, data=70.0, host=10.0, loader=LoaderFacts(in_process=False))), "cuda-graphs")
     assert advice.gain.expected_ms == 0

@@ -66,13 +66,15 @@ def test_a_loader_that_pins_already_is_not_told_to() -> None:
     assert "DataLoader(" not in advice.how
 
 
-def from_workers(silent_ms: float, *, pinned: bool | None = False) -> Facts:
+def from_workers(
+    silent_ms: float, *, pinned: bool | None = False, step_ms: float = 60.0, host_ms: float = 25.0
+) -> Facts:
     """60 ms a step: so much silence, then a call of 20 ms that copies a batch from a worker."""
     environment = Environment(loaders=(LoaderSettings(num_workers=8, pin_memory=pinned),))
     facts = make_facts(
-        60,
+        step_ms,
         data=20.0,
-        host=25.0,
+        host=host_ms,
         detail={"input_copy": 20.0},
         copies=pageable(20.0, stall_ms=20.0),
         environment=environment,
@@ -92,6 +94,12 @@ def test_silence_before_the_copy_of_a_workers_batch_is_its_memory_going_back() -
     assert advice.gain.step_ms_after is not None and advice.gain.step_ms_after >= 35.0
     assert advice.gain.high_ms == pytest.approx(35.0)
     assert main_thread(facts).finding.status == "passed"
+
+
+def test_the_thread_that_pins_has_nothing_to_hide_its_work_behind() -> None:
+    """15 ms of silence, the device idle for 5 of them: pinned, the step is the 20 + 15 ms that its thread needs."""
+    advice = fix(evaluate(from_workers(15.0, step_ms=40.0, host_ms=5.0)), "pin-memory")
+    assert advice.gain.step_ms_after == pytest.approx(35.0)
 
 
 def test_silence_longer_than_the_copy_is_work_on_the_batch() -> None:

@@ -33,3 +33,14 @@ def test_not_applicable_on_the_cpu() -> None:
 
 def test_no_data_without_runtime_calls() -> None:
     assert status(evaluate(make_facts(100))) == "no_data"
+
+
+def test_many_cheap_copies_of_a_late_host_are_told_and_left_to_the_replay() -> None:
+    """40 copies that wait for next to nothing, in a step that waits 10 of 100 ms for launches: the host makes them."""
+    facts = with_causes(make_facts(100, host=10.0), blocking=waits("to-host", 1.0, operator="aten::to", count=40))
+    found = evaluate(facts)
+    assert (found.finding.status, found.finding.severity) == ("fired", "info")
+    assert fix(found, "log-less-often").gain.expected_ms == 0
+    few = with_causes(make_facts(100, host=10.0), blocking=waits("to-host", 1.0, count=2))
+    early = with_causes(make_facts(100, host=1.0), blocking=waits("to-host", 1.0, count=40))
+    assert status(evaluate(few)) == status(evaluate(early)) == "passed"

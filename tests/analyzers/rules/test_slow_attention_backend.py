@@ -20,9 +20,9 @@ def judged(ms: float, kernel: str = FA2, number_format: str = "bf16", **kw: obje
 
 
 def test_the_published_range_is_possible_and_nothing_is_promised() -> None:
-    """FlashAttention-3 was reported 1.5 to 2 times as fast: a third to a half of 20 ms."""
+    """FlashAttention-3 was reported 1.5 to 2 times as fast: the middle is expected, half of 20 ms possible."""
     gain = fix(judged(20.0), "fused-attention-backend").gain
-    assert (gain.low_ms, gain.expected_ms, gain.high_ms) == (0.0, pytest.approx(20 / 3), pytest.approx(10.0))
+    assert (gain.low_ms, gain.expected_ms, gain.high_ms) == (0.0, pytest.approx(20 * 0.7 / 1.7), pytest.approx(10.0))
 
 
 @pytest.mark.parametrize(("ms", "expected"), [(4.9, "passed"), (5.0, "fired")])
@@ -61,13 +61,10 @@ def masked(mask: str, **kw: object) -> Judgement:
 
 @pytest.mark.parametrize("mask", ["[4096,4096]", "[1,1,4096,4096]"])
 def test_a_mask_that_all_heads_share_may_say_causal(mask: str) -> None:
-    """Half of the scores need not be computed; that the mask is causal is not known, so nothing is promised."""
+    """Half of the scores need not be computed, nor the mask be read; that it is causal is not known: no promise."""
     found = fix(masked(mask), "fused-attention-backend")
-    assert (found.gain.low_ms, found.gain.expected_ms, found.gain.high_ms) == (
-        0.0,
-        pytest.approx(10),
-        pytest.approx(14),
-    )
+    assert (found.gain.low_ms, found.gain.high_ms) == (0.0, pytest.approx(14))
+    assert 10 <= found.gain.expected_ms <= 14
     assert "is_causal=True" in found.how
     assert "CUDNN" not in found.how
 

@@ -68,6 +68,30 @@ def test_a_low_clock_is_named() -> None:
     assert "clock" in fix(found, "repair-straggler").why
 
 
+def test_a_clock_that_is_low_under_more_work_is_not_the_cause() -> None:
+    """Three times the arithmetic, at a clock 10 % lower: the work explains the time, the clock hardly any of it."""
+    facts = ranks_of({"compute": 100.0}, {"compute": 30.0})
+    ranks = {
+        n: replace(
+            r,
+            utilization=Utilization(hfu=0.6 if n == 1 else 0.2),
+            hardware=HardwareFacts(sm_mhz=1800 if n == 1 else 2000),
+        )
+        for n, r in facts.ranks.items()
+    }
+    advice = fix(evaluate(replace(facts, ranks=ranks, critical=ranks[1])), "repair-straggler")
+    assert "200% more arithmetic" in advice.why
+    assert "clock 10% below" in advice.why
+    assert "work that only this rank does" in advice.how
+
+
+def test_a_part_that_hardly_differs_is_no_evidence() -> None:
+    found = evaluate(ranks_of({"compute": 80.0, "launch": 20.0}, {"compute": 60.1, "launch": 19.9}))
+    told = [one.label for one in found.finding.evidence]
+    assert any("compute" in name for name in told)
+    assert not any("launch" in name for name in told)
+
+
 def test_input_is_left_to_its_own_rule() -> None:
     found = evaluate(ranks_of({"compute": 60.0, "wait": 40.0}, {"compute": 60.0}))
     assert (found.finding.status, found.recommendations) == ("fired", ())

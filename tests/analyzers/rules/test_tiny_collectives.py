@@ -19,14 +19,17 @@ KERNELS = {
 }
 
 
-def interrupted(name: str, count: int, took_us: int, *, elements: int = 256) -> Run:
-    """Steps of 100 ms of kernels in which `count` collectives of 1 KiB stop the device for so long each."""
+def interrupted(name: str, count: int, took_us: int, *, elements: int = 256, gap_us: int = 0) -> Run:
+    """Steps of 100 ms of kernels in which `count` collectives of 1 KiB stop the device for so long each.
+
+    gap_us    from the end of the kernel before each of them to its begin
+    """
     b = TraceBuilder()
     for step in range(3):
         now = start = step * 100 * MS
         b.op("autograd::engine::evaluate_function: AddmmBackward0", start + 100, 50, 2)
         for _ in range(count):
-            b.kernel(GEMM, now, MS, launch_ns=now - start + start)
+            b.kernel(GEMM, now, MS - gap_us * 1000, launch_ns=now - start + start)
             call = CollectiveCall(name=name, in_elements=elements, out_elements=elements, dtype="Float", group_size=2)
             b.kernel(KERNELS[name], now + MS, took_us * 1000, launch_ns=now + 10_000, stream=9, collective=call)
             now += MS + took_us * 1000
@@ -47,6 +50,12 @@ def test_metrics_are_to_be_reduced_together() -> None:
     advice = fix(found, "join-collectives")
     assert advice.gain.expected_ms == pytest.approx(4.0, rel=0.01)
     assert_consistent(advice, seen)
+
+
+@pytest.mark.parametrize(("gap_us", "expected"), [(0, "passed"), (4, "fired"), (200, "fired")])
+def test_the_hand_over_between_the_streams_counts_as_well(gap_us: int, expected: str) -> None:
+    """50 collectives of 55 us are 2.75 % of a step, and with 4 us to each of them and back 3.15 %."""
+    assert status(evaluate(facts_of(interrupted("allreduce", 50, 55, gap_us=gap_us)))) == expected
 
 
 def test_buffers_need_not_be_broadcast() -> None:

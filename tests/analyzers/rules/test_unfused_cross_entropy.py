@@ -1,4 +1,4 @@
-"""Is a loss of many passes over the logits named, with three passes as the fused one?"""
+"""Is a loss of many passes over the logits named, with what a compiled loss takes instead?"""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def facts(scale: float = 1.0, vocabulary: int = VOCABULARY) -> Facts:
     )
 
 
-def test_gain_is_the_time_over_three_passes() -> None:
-    """Three passes over 1.65 GB at 80 % of 4.8 TB/s take 1.29 ms of 6.92."""
+def test_gain_is_the_time_over_that_of_a_compiled_loss() -> None:
+    """Five and a half passes over 1.65 GB at 80 % of 4.8 TB/s take 2.36 ms of 6.92; at best three are enough."""
     advice = fix(evaluate(facts()), "fused-cross-entropy")
-    fused = 3 * 2 * LOGITS / (0.8 * 4.8e12) * 1e3
+    fused = 5.5 * 2 * LOGITS / (0.8 * 4.8e12) * 1e3
     assert advice.gain.expected_ms == pytest.approx(6.92 - fused, rel=0.01)
-    assert_contains(advice, 6.92 - 2 * 2 * LOGITS / (0.8 * 4.8e12) * 1e3)
+    assert_contains(advice, 6.92 - 3 * 2 * LOGITS / (0.8 * 4.8e12) * 1e3)
     assert_consistent(advice, facts())
 
 
-@pytest.mark.parametrize(("scale", "expected"), [(0.31, "passed"), (0.33, "fired")])
+@pytest.mark.parametrize(("scale", "expected"), [(0.46, "passed"), (0.48, "fired")])
 def test_threshold(scale: float, expected: str) -> None:
-    """2 % of 45 ms over the 1.29 ms of a fused loss."""
+    """2 % of 45 ms over the 2.36 ms of a compiled loss."""
     assert status(evaluate(facts(scale))) == expected
 
 

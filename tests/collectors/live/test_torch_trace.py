@@ -262,6 +262,22 @@ class TestOtherRanks:
         self.run(session, step)
         assert marks(session.rank_dir / "trace.json") == [10, 11]
 
+    def test_a_plan_that_both_watches_find_is_carried_out_once(self, tmp_path, step, monkeypatch):
+        """The flush thread sees burst.json for the first time when the burst has begun already."""
+        self.adopt(monkeypatch)
+        session = FakeSession(tmp_path, rank=1, world_size=2)
+
+        def work(n: int) -> None:
+            if n == 11:
+                for look in session.every_flush:
+                    look()
+            step(n)
+
+        self.run(session, work)
+        assert marks(session.rank_dir / "trace.json") == [10, 11]
+        assert session.events == []
+        assert session.phase == "after"
+
     def test_one_that_reads_it_late_sits_out_and_says_so(self, tmp_path, step, monkeypatch):
         self.adopt(monkeypatch)
         session = FakeSession(tmp_path, rank=1, world_size=2)

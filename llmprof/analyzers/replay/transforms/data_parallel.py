@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from llmprof.analyzers.facts.devices import find_device
 from llmprof.analyzers.replay.graph import NO_REF, Float64, Graph, Int64, NodeKind, Region
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, host_of
 from llmprof.analyzers.replay.transforms.transfers import latency_of, transfers
 from llmprof.timeline.events import NONE
+from llmprof.units import NS_PER_S
 
 __all__ = ["FIXES", "apply"]
 
@@ -89,8 +91,10 @@ def _rebucket(
     if compute.size == 0:
         return
     _without_loop(work, graph, stream, nodes)
+    back_ns = _copied(work, subject, place, nodes, compute, level)
     total = float(graph.dur[ends[nodes]].sum())
-    kept = level.pick(total, max(total - (nodes.size - buckets) * latency, 0.0), 0.0) or latency
+    fewer = (max(total - gone * latency, 0.0) for gone in (nodes.size - buckets, nodes.size))
+    kept = level.pick(total, *fewer) or latency
     host = np.flatnonzero(host_of(graph, np.isin(np.arange(len(graph)), nodes)))
     late = host[buckets:]
     work.before_lag[late] = work.hook_ns
@@ -117,7 +121,27 @@ def _rebucket(
     for node in after.tolist():
         work.before[node] = last
         if node > nodes[-1]:
-            work.extra.append((node, final, 0.0))
+            # Buckets come back in turn, each when its transfer has ended and backward is over.
+            work.before_lag[node] += back_ns
+            work.extra.append((node, final, back_ns / buckets))
+
+
+def _copied(work: _Work, subject: Subject, place: int, nodes: Int64, compute: Int64, level: Level) -> float:
+    """Add the copies of gradients into buckets to the backward pass; the time in ns of those back, which follow it.
+
+    Each reads and writes all gradients, the one in also divides. As views of the buckets gradients stay where they are
+    and are divided in place (`gradient_as_bucket_view`). What their bytes take is that of the device's memory.
+    """
+    sizes, device = _message_bytes(subject, place, nodes), subject.facts.critical.environment.device
+    peaks = find_device(device.name, device.sm_count)
+    if sizes is None or peaks is None:
+        return 0.0
+    one_way = 2 * sum(sizes) / peaks.achievable_bytes_per_s * NS_PER_S
+    backward = compute[int((compute.size - 1) * BACKWARD_FROM) :]
+    spent = work.dur[backward]
+    if spent.sum() > 0:
+        work.dur[backward] = spent * (1 + one_way / float(spent.sum()))
+    return level.pick(one_way, one_way, 0.0)
 
 
 def _hook_ns(graph: Graph, subject: Subject, place: int, level: Level) -> float:
@@ -144,14 +168,20 @@ def _without_loop(work: _Work, graph: Graph, stream: Mask, nodes: Int64) -> None
 
 
 def _bucket_count(subject: Subject, place: int, nodes: Int64) -> int:
+    sizes = _message_bytes(subject, place, nodes)
+    if sizes is None:
+        return math.ceil(nodes.size / CALLS_A_BUCKET)
+    return max(1, math.ceil(sum(sizes) / BUCKET_BYTES))
+
+
+def _message_bytes(subject: Subject, place: int, nodes: Int64) -> list[int] | None:
+    """Bytes of each message, fp32 as gradients are; None when not all are known."""
     events = subject.ranks[place].events
     assert events is not None
     rows = subject.graph.row[nodes].tolist()
     sizes = [events.collectives[row].in_elements for row in rows if row in events.collectives]
     known = [4 * size for size in sizes if size is not None]
-    if len(known) < len(rows):
-        return math.ceil(len(rows) / CALLS_A_BUCKET)
-    return max(1, math.ceil(sum(known) / BUCKET_BYTES))
+    return known if len(known) == len(rows) else None
 
 
 def _marks(events: object) -> list[str]:

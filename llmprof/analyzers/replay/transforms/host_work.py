@@ -16,12 +16,12 @@ from llmprof.analyzers.facts.windows import windows_of
 from llmprof.analyzers.replay.graph import Float64, Region
 from llmprof.analyzers.replay.scenario import HAND_OVER_NS, Feed, Scenario, run
 from llmprof.analyzers.replay.transforms.base import Level, Subject
-from llmprof.analyzers.replay.transforms.loader import with_enough_workers
+from llmprof.analyzers.replay.transforms.loader import crowded, with_enough_workers
 from llmprof.timeline.events import Kind
 from llmprof.timeline.intervals import EMPTY, Intervals, lengths_inside
 from llmprof.timeline.timeline import RankTimeline
 
-__all__ = ["FIXES", "apply"]
+__all__ = ["FIXES", "apply", "inside", "shorter"]
 
 FIXES = ("hoist-python", "preprocess-in-workers")
 
@@ -43,12 +43,12 @@ def _hoisted(scenario: Scenario, subject: Subject, level: Level) -> Scenario | s
             continue
         long, short = (some - _collections(rank) for some in long_and_short(rank, windows))
         if level is Level.HIGH:
-            spent += _inside(subject, place, long | short)
+            spent += inside(subject, place, long | short)
         elif long:
-            spent += _inside(subject, place, long) * level.pick(HALF, 1.0, 1.0)
+            spent += inside(subject, place, long) * level.pick(HALF, 1.0, 1.0)
         else:
-            spent += _inside(subject, place, short) * level.pick(0.0, HALF, 1.0)
-    return _shorter(scenario, subject, spent) if spent.any() else "no Python outside of operators lies in the steps"
+            spent += inside(subject, place, short) * level.pick(0.0, HALF, 1.0)
+    return shorter(scenario, subject, spent) if spent.any() else "no Python outside of operators lies in the steps"
 
 
 def _prepared(scenario: Scenario, subject: Subject, level: Level) -> Scenario | str:
@@ -62,20 +62,25 @@ def _prepared(scenario: Scenario, subject: Subject, level: Level) -> Scenario | 
         loader = subject.of(place).loader
         batches = changed.graph.steps * ((loader.fetches_per_step if loader is not None else None) or 1.0)
         # The way into the model is no work on the batch, and stays.
-        spent = _inside(subject, place, spans) * max(0.0, 1.0 - LONG_NS * batches / max(spans.length, 1))
+        spent = inside(subject, place, spans) * max(0.0, 1.0 - LONG_NS * batches / max(spans.length, 1))
         spent *= level.pick(HALF, 1.0, 1.0)
         before = changed.graph.before_lag.sum()
-        changed = _shorter(changed, subject, spent)
+        changed = shorter(changed, subject, spent)
         added[place] = float(before - changed.graph.before_lag.sum()) / batches
     if not any(each > 0 for each in added.values()):
         return "nothing is done to a batch between its fetch and the model"
     for place, each_ns in added.items():
-        feeds[place] = _longer(changed, subject, place, feeds.get(place), each_ns, level)
+        changed, feeds[place] = _longer(changed, subject, place, feeds.get(place), each_ns, level)
     return replace(changed, feeds=feeds)
 
 
-def _longer(scenario: Scenario, subject: Subject, place: int, feed: Feed | None, each_ns: float, level: Level) -> Feed:
-    """The feed of one rank with batches that take `each_ns` longer, and with as many workers as they need then."""
+def _longer(
+    scenario: Scenario, subject: Subject, place: int, feed: Feed | None, each_ns: float, level: Level
+) -> tuple[Scenario, Feed]:
+    """The feed of one rank with batches that take `each_ns` longer, and with as many workers as they need then.
+
+    These run beside the training thread, which did their work itself until now.
+    """
     loader = subject.of(place).loader
     own = run(replace(scenario, feeds={})).step_ns
     if feed is None:
@@ -87,10 +92,11 @@ def _longer(scenario: Scenario, subject: Subject, place: int, feed: Feed | None,
         )
     loads = tuple(load + each_ns for load in feed.loads_ns or (0.0,))
     cpu_ns = feed.cpu_ns + each_ns if feed.cores is not None else feed.cpu_ns
-    return with_enough_workers(replace(feed, loads_ns=loads, cpu_ns=cpu_ns), own, subject, place, level)
+    enough = with_enough_workers(replace(feed, loads_ns=loads, cpu_ns=cpu_ns), own, subject, place, level)
+    return crowded(scenario, place, 1.0, enough, own, level, worst=1.0)  # HALF is bad enough
 
 
-def _inside(subject: Subject, place: int, spans: Intervals) -> Float64:
+def inside(subject: Subject, place: int, spans: Intervals) -> Float64:
     """For each node of the host of one rank, what of the recorded work before it lies in `spans`; ns."""
     graph = subject.graph
     mine = graph.on_host & (graph.rank == place)
@@ -100,7 +106,7 @@ def _inside(subject: Subject, place: int, spans: Intervals) -> Float64:
     return found
 
 
-def _shorter(scenario: Scenario, subject: Subject, spent: Float64) -> Scenario:
+def shorter(scenario: Scenario, subject: Subject, spent: Float64) -> Scenario:
     """The host's work before each node without `spent` of it, as recorded.
 
     Where the unprofiled host was slower than the recorded one, so was this work.

@@ -8,6 +8,7 @@ takes the factors of the critical rank by the names of its kernels.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +23,7 @@ from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Subject
 from llmprof.timeline.events import NONE, EventTable, Kind
 
-__all__ = ["FIXES", "apply"]
+__all__ = ["FIXES", "SHAPED_SHARE", "apply", "by_name"]
 
 FIXES = tuple(SAVINGS)
 SHAPED_SHARE = 0.5
@@ -68,7 +69,8 @@ def _of_rank(fix: str, subject: Subject, place: int, level: Level, chief: int, m
     if place == chief:
         return model
     if facts.operators is None or facts.operators.shaped_share < SHAPED_SHARE:
-        return _by_name(subject, place, chief, model)
+        kernel, launch = by_name(subject, place, chief, model)
+        return kernel, launch
     found = faster_kernels(fix, facts.operators, facts.environment.device)
     return _factors(subject, place, () if isinstance(found, str) else found, level)
 
@@ -95,8 +97,11 @@ def _rows(subject: Subject, place: int, events: EventTable, one: Saving) -> Rows
     return np.concatenate(found) if found else np.empty(0, dtype=np.intp)
 
 
-def _by_name(subject: Subject, place: int, chief: int, model: Factors) -> Factors:
-    """For each kernel the mean factors, weighted by time, of those with its name on the critical rank."""
+def by_name(subject: Subject, place: int, chief: int, model: Sequence[Float64]) -> tuple[Float64, ...]:
+    """For each kernel the mean factors, weighted by time, of those with its name on the critical rank.
+
+    model    any number of columns of factors, by row of the critical rank's events
+    """
     given, own = subject.ranks[chief].events, subject.ranks[place].events
     assert given is not None and own is not None
     rows, mine = given.rows(Kind.KERNEL), own.rows(Kind.KERNEL)
@@ -110,4 +115,4 @@ def _by_name(subject: Subject, place: int, chief: int, model: Factors) -> Factor
         factor = np.ones(len(own))
         factor[mine] = mean[own.name[mine]]
         result.append(factor)
-    return result[0], result[1]
+    return tuple(result)

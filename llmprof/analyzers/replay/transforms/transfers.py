@@ -24,6 +24,8 @@ FIXES = (
 
 HALVED = (0.65, 0.55, 0.5)
 """Half the bytes; the kernels that cast there and back take part of it."""
+HALVED_AS_COMPUTED = (0.55, 0.5, 0.5)
+"""Half the bytes; FSDP has bf16 gradients already, and then casts nothing."""
 FASTER_LINK = (0.8, 0.5, 0.1)
 """Where the rate of the other link is not known: without peer access each message goes through host memory, which is
 two copies instead of one, and NVLink is faster still."""
@@ -48,7 +50,8 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
         wide = found & _fp32(subject)
         if not wide.any():
             return "no collective moves fp32"
-        return _lasting(scenario, wide, latency + volume * level.pick(*HALVED))
+        left = HALVED if fix == "compress-gradients" else HALVED_AS_COMPUTED
+        return _lasting(scenario, wide, latency + volume * level.pick(*left))
     if fix == "ddp-bucket-size":
         return _lasting(scenario, found, volume + latency * level.pick(*BUCKETS))
     share = _share_of_link(subject)

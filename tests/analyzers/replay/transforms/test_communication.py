@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from llmprof.analyzers.facts.devices import find_device
 from llmprof.analyzers.facts.measure import measure
 from llmprof.analyzers.replay.model import Model, model_of
 from llmprof.analyzers.replay.what_if import WhatIf
+from llmprof.timeline.environment import Device, Environment
+from llmprof.timeline.events import CollectiveCall
 from llmprof.timeline.timeline import RankTimeline, Timeline
 from tests.scenarios.builder import TraceBuilder
 
@@ -27,8 +30,14 @@ def saved(found: WhatIf, fix: str) -> float:
     return found.model.step_ns - found.predict([fix]).step_ns
 
 
-def reducing(number: int, *, compute_ns: int, lengths: tuple[int, ...], slowest_ns: int) -> RankTimeline:
-    """4 steps: `compute_ns` of kernels, then one all-reduce after another on the same stream, nothing hidden."""
+def reducing(
+    number: int, *, compute_ns: int, lengths: tuple[int, ...], slowest_ns: int, device: str | None = None
+) -> RankTimeline:
+    """4 steps: `compute_ns` of kernels, then one all-reduce after another on the same stream, nothing hidden.
+
+    Each message has half a million fp32 numbers; what memory takes for them is not known without a `device`.
+    """
+    asked_for = CollectiveCall(name="allreduce", in_elements=500_000)
     builder = TraceBuilder()
     calls = len(lengths)
     step_ns = slowest_ns + sum(lengths) + calls * 10_000 + 200_000
@@ -43,13 +52,14 @@ def reducing(number: int, *, compute_ns: int, lengths: tuple[int, ...], slowest_
             start = begin_reduce + sum(lengths[:call]) + call * 10_000
             first = arrived if call == 0 else start
             launch = begin + 70_000 + call * 6_000
-            builder.kernel(NCCL.format("AllReduce_Sum_f32"), first, start + each_ns - first, launch_ns=launch)
+            name, taken = NCCL.format("AllReduce_Sum_f32"), start + each_ns - first
+            builder.kernel(name, first, taken, launch_ns=launch, collective=asked_for)
         done = begin_reduce + sum(lengths) + calls * 10_000
         builder.kernel("adam", done + 5_000, 50_000, launch_ns=begin + 90_000 + calls * 6_000)
         waited = begin + 100_000 + calls * 6_000
         builder.runtime("cudaDeviceSynchronize", waited, done + 57_000 - waited)
         builder.step(step, begin, begin + step_ns)
-    return builder.rank(number)
+    return builder.rank(number, environment=Environment(device=Device(name=device)))
 
 
 def test_half_the_bytes_save_about_half_the_exposed_transfer_and_none_of_the_waiting() -> None:
@@ -65,14 +75,34 @@ def test_half_the_bytes_save_about_half_the_exposed_transfer_and_none_of_the_wai
 def test_of_messages_of_one_size_all_but_a_short_latency_is_transfer() -> None:
     ranks = [reducing(n, compute_ns=10 * MS, lengths=(2 * MS,) * 5, slowest_ns=10 * MS) for n in range(2)]
     # The shortest of equal messages is as long as the others, and yet no latency.
-    assert saved(asked(*ranks), "compress-gradients") == pytest.approx(0.45 * 5 * 2 * MS, rel=0.05)
+    found = asked(*ranks)
+    assert saved(found, "compress-gradients") == pytest.approx(0.45 * 5 * 2 * MS, rel=0.05)
+    # FSDP reduces what backward computed: half of the bytes, and nothing to cast.
+    assert saved(found, "reduce-in-bf16") == pytest.approx(0.5 * 5 * 2 * MS, rel=0.05)
+
+
+def looping(rank: int, device: str | None = None) -> RankTimeline:
+    return reducing(rank, compute_ns=20 * MS, lengths=(MS // 4,) * 48, slowest_ns=20 * MS, device=device)
 
 
 def test_buckets_next_to_backward_hide_what_a_loop_exposes() -> None:
-    ranks = [reducing(n, compute_ns=20 * MS, lengths=(MS // 4,) * 48, slowest_ns=20 * MS) for n in range(2)]
-    found = asked(*ranks)
+    found = asked(*map(looping, range(2)))
     # 12 ms of transfers in 4 buckets, of which all but the last run beside the 20 ms of kernels.
     assert 8 * MS < saved(found, "wrap-ddp") < 12 * MS
+
+
+def test_gradients_are_copied_into_buckets_and_back() -> None:
+    """48 messages of half a million numbers, 96 MB, are read and written twice, at what an H200's memory gives.
+
+    Of the way back a part lies beside the last transfers.
+    """
+    known, unknown = (
+        saved(asked(*(looping(rank, device) for rank in range(2))), "wrap-ddp") for device in ("NVIDIA H200", None)
+    )
+    peaks = find_device("NVIDIA H200", None)
+    assert peaks is not None
+    both_ways = 2 * 2 * 48 * 2e6 / peaks.achievable_bytes_per_s * 1e9
+    assert 0.5 * both_ways < unknown - known < 1.05 * both_ways
 
 
 def test_repairing_the_slow_rank_saves_what_the_others_wait_for_it() -> None:
@@ -138,6 +168,28 @@ def test_prefetched_gathers_run_beside_the_kernels() -> None:
     found = asked(gathering())
     assert found.model.step_ns == pytest.approx(25 * MS, rel=0.06)
     assert saved(found, "fsdp-prefetch") == pytest.approx(7 * MS, rel=0.2)
+
+
+def updated() -> RankTimeline:
+    """FSDP that gathers as early as it may: when the optimizer is done. The host is half a step ahead."""
+    builder = TraceBuilder()
+    step_ns = 12 * MS
+    for step in range(4):
+        device, host = step * step_ns, step * step_ns - (6 * MS if step else 0)
+        for block in range(4):
+            at, launch = device + 10_000 + block * 2 * MS, host + 1_000 + block * 40_000
+            builder.runtime("cudaStreamWaitEvent", launch, 1_000)
+            builder.kernel(NCCL.format("AllGather"), at, 2 * MS - 5_000, launch_ns=launch + 2_000, stream=17)
+            builder.runtime("cudaStreamWaitEvent", launch + 10_000, 1_000)
+            builder.kernel("gemm_bf16", at + 2 * MS, MS - 5_000, launch_ns=launch + 15_000)
+        builder.annotation("Optimizer.step#AdamW.step", host + 200_000, 30_000)
+        builder.kernel("adam", device + 10_000 + 9 * MS, 3 * MS - 15_000, launch_ns=host + 210_000)
+        builder.step(step, host, host + 5 * MS)
+    return builder.rank()
+
+
+def test_no_parameter_is_gathered_before_it_is_updated() -> None:
+    assert abs(saved(asked(updated()), "fsdp-prefetch")) < 0.02 * 12 * MS
 
 
 def test_kept_parameters_are_gathered_once() -> None:

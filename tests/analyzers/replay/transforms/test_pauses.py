@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from llmprof.analyzers.facts.measure import measure
@@ -14,7 +16,7 @@ STEP = 2_000_000
 PAUSE = 500_000
 
 
-def asked(pause: str) -> WhatIf:
+def paused(pause: str) -> TraceBuilder:
     """Launch-bound steps of 2 ms, in each of which the host pauses for half a millisecond."""
     builder = TraceBuilder()
     for step in range(4):
@@ -33,11 +35,15 @@ def asked(pause: str) -> WhatIf:
             builder.runtime("cudaFree", at, PAUSE)
         builder.kernel("gemm_bf16", begin + 1_950_000, 20_000, launch_ns=begin + 1_930_000)
         builder.step(step, begin, begin + STEP)
-    return what_if_of(builder)
+    return builder
 
 
-def what_if_of(builder: TraceBuilder) -> WhatIf:
-    timeline = Timeline(ranks=(builder.rank(),), kind="kineto", paths=("here",), world_size=1)
+def asked(pause: str) -> WhatIf:
+    return what_if_of(paused(pause))
+
+
+def what_if_of(builder: TraceBuilder, **fields: Any) -> WhatIf:
+    timeline = Timeline(ranks=(builder.rank(**fields),), kind="kineto", paths=("here",), world_size=1)
     facts = measure(timeline)
     model = model_of(timeline, facts)
     assert isinstance(model, Model), model

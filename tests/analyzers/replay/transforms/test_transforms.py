@@ -10,9 +10,9 @@ import pytest
 from llmprof.analyzers.facts.data_loading import LoaderFacts
 from llmprof.analyzers.facts.measure import measure
 from llmprof.analyzers.replay.model import Model, model_of
-from llmprof.analyzers.replay.scenario import Feed, run
+from llmprof.analyzers.replay.scenario import Feed, Scenario, run
 from llmprof.analyzers.replay.transforms.base import Level, Subject
-from llmprof.analyzers.replay.transforms.loader import with_enough_workers
+from llmprof.analyzers.replay.transforms.loader import apply, crowded, with_enough_workers
 from llmprof.analyzers.replay.transforms.registry import transforms_by_fix
 from llmprof.analyzers.replay.what_if import WhatIf
 from llmprof.analyzers.rules.fixes import FIXES
@@ -188,6 +188,52 @@ def test_as_many_workers_are_replayed_as_the_slowest_batches_need() -> None:
     assert replace(found, workers=2).step_ns(12_000_000.0) > 1.01 * 12_000_000.0
 
 
+def decoding(workers: int, cpu_ms: float = 60.0, cores: float | None = 16.0) -> Feed:
+    """Loads of 60 ms on a core of one's own."""
+    return Feed(fetches=1.0, workers=workers, loads_ns=(60e6,) * 8, cpu_ns=cpu_ms * 1e6, cores=cores)
+
+
+def test_one_worker_beside_another_thread_holds_up_all_that_have_a_core_to_themselves() -> None:
+    """Eight busy workers on 16 cores that are hyperthreads: some share one, take 80 ms, and set the pace of all."""
+    assert decoding(8).placed(1e6).step_ns(1e6) == pytest.approx(80e6 / 8, rel=0.02)
+    assert decoding(2).placed(1e6).step_ns(1e6) == pytest.approx(60e6 / 2, rel=0.02), "two hardly ever meet"
+    assert decoding(8, cores=None).placed(1e6).step_ns(1e6) == pytest.approx(60e6 / 8, rel=0.02)
+
+
+def test_workers_that_wait_for_a_store_are_hardly_slowed() -> None:
+    assert decoding(8, cpu_ms=6.0).placed(1e6).step_ns(1e6) == pytest.approx(60e6 / 8, rel=0.02)
+
+
+def test_the_fastest_of_unequal_workers_had_its_core_to_itself() -> None:
+    feed = replace(decoding(4), loads_ns=(70e6,), cpu_ns=70e6, paces=(8 / 7, 6 / 7, 8 / 7, 6 / 7))
+    assert feed.unpaired(5.0).loads_ns == pytest.approx((60e6,))
+    assert feed.unpaired(5.0).paces == ()
+
+
+def test_busy_workers_slow_the_thread_that_trains_and_sleeping_ones_do_not() -> None:
+    found = asked(fetching(6_000_000, "_MultiProcessingDataLoaderIter"))
+    own = found.model.outcome.replayed.step_ns
+    busy = Feed(fetches=1.0, workers=16, loads_ns=(8 * own,), cpu_ns=8 * own, cores=17.0)
+    slower, _ = crowded(found.model.scenario, 0, 1.0, busy, own, Level.EXPECTED)
+    host = found.model.scenario.graph.on_host
+    before = found.model.scenario.graph.before_lag[host].sum()
+    # Eight of the other sixteen cores are in use: half of the time there is a neighbour.
+    assert slower.graph.before_lag[host].sum() == pytest.approx((1 + 1 / 3 / 2) * before)
+    idle, _ = crowded(found.model.scenario, 0, 1.0, replace(busy, cpu_ns=1.0), own, Level.EXPECTED)
+    assert idle.graph.before_lag[host].sum() == pytest.approx(before)
+
+
+def test_smaller_batches_take_the_thread_that_pins_less_and_nobody_else() -> None:
+    found = asked(fetching(6_000_000, "_MultiProcessingDataLoaderIter"))
+    assert found.predict(["compact-batches"]).left_out["compact-batches"]
+    own = run(found.model.scenario).replayed.step_ns
+    feed = Feed(fetches=1.0, workers=8, loads_ns=(own,), passing_ns=4 * own)
+    pinning = replace(found.model.scenario, feeds={0: feed})
+    after = apply("compact-batches", pinning, found.subject, Level.EXPECTED)
+    assert isinstance(after, Scenario)
+    assert (run(pinning).step_ns, run(after).step_ns) == (pytest.approx(4 * own), pytest.approx(2 * own))
+
+
 def test_workers_do_not_help_a_step_that_does_not_wait() -> None:
     found = asked(fetching(50_000, "_MultiProcessingDataLoaderIter"))
     assert found.predict(["dataloader-workers"]).left_out["dataloader-workers"]
@@ -264,3 +310,15 @@ def test_an_unknown_fix_is_an_error() -> None:
 def test_a_loader_without_workers_is_known_by_its_facts() -> None:
     facts = asked(fetching(6_000_000, "_SingleProcessDataLoaderIter")).subject.facts
     assert isinstance(facts.critical.loader, LoaderFacts) and facts.critical.loader.in_process
+
+
+def test_nothing_is_expected_of_pieces_that_are_compiled_between_reductions() -> None:
+    """A late host whose model holds collectives: compiled as one it launches less, compiled in pieces it may not."""
+    name = "void at::native::vectorized_elementwise_kernel<4, at::native::CUDAFunctor_add<float>>(int)"
+    layer = [Call(60_000, "launch", 10_000)] + [Call(60_000, "launch", 10_000, name=name)] * 11
+    assert gain(asked(record(layer * 5)), "torch-compile") > 0.2
+    reduction = Call(60_000, "launch", 10_000, name="ncclDevKernel_AllReduce_Sum_f32_RING_LL")
+    reduced = asked(record([*layer * 4, reduction, *layer]))
+    found = reduced.predict(["torch-compile"])
+    assert found.step_ns == pytest.approx(reduced.model.step_ns, rel=0.02)
+    assert found.least_ns < 0.8 * reduced.model.step_ns

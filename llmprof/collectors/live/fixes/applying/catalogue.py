@@ -5,6 +5,7 @@ from __future__ import annotations
 import pkgutil
 import re
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -29,6 +30,7 @@ class AboutFix:
     """Regular expression that finds the value in a recommendation's `how`; empty for a fix without one."""
 
 
+@cache
 def applicable() -> tuple[str, ...]:
     """The ids of all fixes that can be applied at run time."""
     places = import_module(FIXES).__path__

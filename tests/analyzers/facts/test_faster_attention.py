@@ -1,0 +1,40 @@
+"""Is attention with a mask tensor expected to become what causal attention takes, never more than half of it?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from llmprof.analyzers.facts.faster_attention import CAUSAL, CAUSAL_NS, unmasked_saving
+from llmprof.analyzers.facts.operator_facts import OperatorFacts
+from llmprof.analyzers.facts.operators import OperatorWork
+
+FLOPS = 4.0 * 4 * 8 * 4096 * 4096 * 128
+BEST_NS = FLOPS / 795e12 * 1e9
+ONE = OperatorWork(
+    operator="aten::_scaled_dot_product_cudnn_attention",
+    kind="attention",
+    ns=2.2 * BEST_NS,
+    calls=1.0,
+    kernels=1.0,
+    shapes="[4,8,4096,128];[4,8,4096,128];[4,8,4096,128];[4096,4096]|c10::BFloat16;c10::BFloat16;c10::BFloat16",
+    number_format="bf16",
+    flops=FLOPS,
+    best_ns=BEST_NS,
+    kernel="cudnn_generated_fort_native_sdpa_sm90_flash_fprop_wgmma_f16",
+)
+
+
+def saved(one: OperatorWork) -> float:
+    return unmasked_saving(OperatorFacts(work=(one,))).expected_ns
+
+
+def test_reading_the_mask_costs_more_than_the_half_that_it_hides() -> None:
+    assert saved(ONE) == pytest.approx(ONE.ns - CAUSAL * BEST_NS - CAUSAL_NS)
+
+
+@pytest.mark.parametrize("changed", [{"ns": 1.2 * BEST_NS}, {"flops": None, "best_ns": None}])
+def test_half_of_the_blocks_go_in_any_case(changed: dict[str, float | None]) -> None:
+    one = replace(ONE, **changed)  # type: ignore[arg-type]
+    assert saved(one) == pytest.approx(0.5 * one.ns)
