@@ -47,7 +47,7 @@ class Score:
     def paired_ms(self) -> float:
         """The predicted step when the promised share is taken off the plain step that was measured beside the fix.
 
-        Recording and measurement are two processes, whose steps differ without any fix; `llmprof try` compares so.
+        Recording and measurement are two processes, whose steps differ without any fix.
         """
         return self.before_ms * (1 - self.expected)
 

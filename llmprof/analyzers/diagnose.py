@@ -68,7 +68,7 @@ def diagnosis_of(facts: Facts, source: Source, timeline: Timeline | None = None)
     replays = Replays() if timeline is None else replays_of(timeline, facts)
     recommended = [fix for one in judgements for fix in one.recommendations]
     fixes, combined = ranking.rank(replays.improved(recommended), facts)
-    combined = replays.together(fixes) or combined
+    fixes, combined = replays.joined(fixes, combined)
     partition = facts.critical.partition
     return Diagnosis(
         source=source,

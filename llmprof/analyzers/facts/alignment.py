@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,18 +29,18 @@ class Waits:
     """The rank that came last."""
 
 
-def match_collectives(ranks: Sequence[RankCalls]) -> tuple[Matched, ...]:
+def match_collectives(ranks: Sequence[RankCalls], *, also: Collection[str] = ()) -> tuple[Matched, ...]:
     """The collectives that several ranks recorded together.
 
-    Only operations that no rank can leave early are matched. They are told apart by process group and operation and
-    paired by their order. Where every rank has step marks, only what was launched inside steps that all ranks traced is
-    looked at, so all ranks hold the same calls; otherwise recordings may begin at different calls, and the last ones
-    are paired. Calls whose message sizes contradict each other are not matched.
+    Only operations that no rank can leave early are matched, and those named in `also`. They are told apart by process
+    group and operation and paired by their order. Where every rank has step marks, only what was launched inside steps
+    that all ranks traced is looked at, so all ranks hold the same calls; otherwise recordings may begin at different
+    calls, and the last ones are paired. Calls whose message sizes contradict each other are not matched.
     """
     numbers = _common_steps(ranks)
     found: dict[_Key, dict[int, tuple[npt.NDArray[np.intp], Int64]]] = {}
     for rank in ranks:
-        for key, calls, sizes in _by_key(rank, numbers):
+        for key, calls, sizes in _by_key(rank, numbers, also):
             found.setdefault(key, {})[rank.rank] = (calls, sizes)
     result = []
     for (_, _, members), per_rank in found.items():
@@ -120,13 +120,15 @@ def _common_steps(ranks: Sequence[RankCalls]) -> set[int] | None:
     return common or None
 
 
-def _by_key(rank: RankCalls, numbers: set[int] | None) -> list[tuple[_Key, npt.NDArray[np.intp], Int64]]:
+def _by_key(
+    rank: RankCalls, numbers: set[int] | None, also: Collection[str]
+) -> list[tuple[_Key, npt.NDArray[np.intp], Int64]]:
     """The rank's matchable collectives by group and operation, in order of start, with their sizes (NONE unknown)."""
     counted = np.ones(len(rank), dtype=bool) if numbers is None else np.isin(rank.step, sorted(numbers))
     keys: dict[_Key, list[int]] = {}
     for place in np.unique(rank.kind[counted]).tolist():
         kind = rank.kinds[place]
-        if kind.op in SYMMETRIC:
+        if kind.op in SYMMETRIC or kind.op in also:
             keys.setdefault((kind.op, *kind.group), []).append(place)
     sizes = rank.sizes
     result = []

@@ -51,6 +51,9 @@ class BatchTimes:
     """How many times the mean each worker takes, where they differ by more than chance; else empty."""
     even_ns: tuple[float, ...] = ()
     """`sequence_ns` as workers of the mean pace would have taken; empty where `paces` is."""
+    run_ns: tuple[float, ...] = ()
+    """The last KEPT of the whole run, but the first one of each worker, which has just started; empty where that is
+    not known, or is no more than `sequence_ns`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +73,18 @@ class EpochStarts:
 
 
 def batch_times(loads: BatchLoads | None, times: StepTimes | None, rows: npt.NDArray[np.intp]) -> BatchTimes | None:
-    """Of the batches that were made during the counted steps `rows`, else of all; None when too few are known."""
+    """Of the batches that were ready during the counted steps `rows`, else of all; None when too few are known.
+
+    By their end, whenever they were begun: the longest ones are begun before the first of these steps most often, and
+    it is these that the steps wait for.
+    """
     if loads is None:
         return None
-    chosen = loads.loader == loads.loader.min()
+    mine = chosen = loads.loader == loads.loader.min()
     if times is not None and rows.size:
         begin, end = times.start_ns[rows[0]], times.start_ns[rows[-1]] + times.wall_ns[rows[-1]]
-        during = chosen & (loads.start_ns >= begin) & (loads.start_ns + loads.duration_ns <= end)
+        ready = loads.start_ns + loads.duration_ns
+        during = chosen & (ready >= begin) & (ready <= end)
         chosen = during if int(during.sum()) >= LEAST else chosen
     if int(chosen.sum()) < LEAST:
         return None
@@ -88,10 +96,20 @@ def batch_times(loads: BatchLoads | None, times: StepTimes | None, rows: npt.NDA
         cpu_ns=float(cpu[cpu != NONE].mean()) if (cpu != NONE).any() else None,
         by_worker_ns=tuple(float(durations[workers == worker].mean()) for worker in np.unique(workers)),
     )
+    run = loads.duration_ns[mine][_later(loads.worker[mine])]
+    if run.size > durations.size:
+        summary = replace(summary, run_ns=tuple(map(float, run[-KEPT:])))
     if paces is None:
         return summary
     even = durations / paces[np.searchsorted(np.unique(workers), workers)]
     return replace(summary, paces=tuple(map(float, paces)), even_ns=tuple(map(float, even[-KEPT:])))
+
+
+def _later(workers: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """All rows but the first one of each worker."""
+    later = np.ones(workers.size, bool)
+    later[np.unique(workers, return_index=True)[1]] = False
+    return later
 
 
 def _paces(durations: npt.NDArray[np.float64], workers: npt.NDArray[np.int64]) -> npt.NDArray[np.float64] | None:

@@ -12,7 +12,8 @@ from llmprof.analyzers.facts.buckets import Buckets, buckets_of
 from llmprof.analyzers.facts.call_times import CallTimes, call_times
 from llmprof.analyzers.facts.collective_calls import describe
 from llmprof.analyzers.facts.collective_groups import CollectiveGroup, SizeClass, groups_of, sizes_of, with_rates
-from llmprof.analyzers.facts.cpu_partition import host_collectives, operator_classes
+from llmprof.analyzers.facts.cpu_partition import operator_classes
+from llmprof.analyzers.facts.host_collectives import host_collectives
 from llmprof.analyzers.facts.inside import host_steps, step_of
 from llmprof.analyzers.facts.kernels import class_spans
 from llmprof.analyzers.facts.rank_calls import RankCalls, collective_rows

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
 from llmprof.analyzers.facts.idle import compile_spans, loader_spans
 from llmprof.analyzers.facts.partition import Partition, partition_of
@@ -14,11 +13,10 @@ from llmprof.analyzers.facts.steps import Windows
 from llmprof.timeline.events import EventTable, Kind
 from llmprof.timeline.intervals import EMPTY, Intervals
 
-__all__ = ["cpu_partition", "host_collectives", "operator_classes"]
+__all__ = ["cpu_partition", "operator_classes"]
 
 _OPTIMIZER = re.compile(r"^Optimizer\.(step|zero_grad)#")
 _COLLECTIVE = re.compile(r"^(c10d::|gloo:|mpi:|ucc:|record_param_comms)")
-_BACKEND = re.compile(r"^(gloo|mpi|ucc):")
 OPERATORS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (name, re.compile(pattern))
     for name, pattern in (
@@ -87,13 +85,6 @@ def operator_classes(events: EventTable) -> Mapping[str, Intervals]:
         if chosen.size:
             result[name] = events.spans(chosen)
     return result
-
-
-def host_collectives(events: EventTable) -> npt.NDArray[np.intp]:
-    """Rows of collectives that a backend runs on the host (gloo, mpi, ucc), ascending; not the calls for them."""
-    names = events.strings.names
-    matching = np.fromiter((_BACKEND.search(name) is not None for name in names), bool, len(names))
-    return events.rows_named((Kind.ANNOTATION, Kind.CPU_OP), matching)
 
 
 def _named(events: EventTable, kinds: tuple[Kind, ...], pattern: re.Pattern[str]) -> Intervals:

@@ -32,6 +32,8 @@ __all__ = ["LoaderFacts", "loader_facts", "passing_ns"]
 _FETCH = re.compile(r"^enumerate\(DataLoader\)#(\w+)\.__next__|^llmprof\.data")
 _IN_PROCESS = "_SingleProcessDataLoaderIter"
 BLOCKS = 8
+CHANCE = 2.0
+"""Standard errors that a mean which is no chance is away from 0, in 95 of 100 cases."""
 IDLE = 0.8
 """Workers that would be through with their batches in this share of the step have waited for somebody themselves."""
 
@@ -76,6 +78,12 @@ class LoaderFacts:
     passing_ns: float | None = None
     """What the thread that pins batches takes with each: no step is shorter, however many workers there are."""
     epochs: EpochStarts | None = None
+
+    @property
+    def waits_by_chance(self) -> bool:
+        """Whether the mean wait may be that of a few slow batches: it is below CHANCE of its standard errors."""
+        error = self.wait_error_ns
+        return error is not None and self.wait_ns is not None and self.wait_ns <= CHANCE * error
 
 
 def loader_facts(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llmprof.analyzers.facts.host_collectives import waits_for_backend
 from llmprof.timeline.events import DEVICE_KINDS, NONE, EventTable, Kind
 from llmprof.timeline.intervals import EMPTY, Intervals
 
@@ -58,8 +59,9 @@ def idle_causes(events: EventTable, idle: Intervals) -> Mapping[str, Intervals]:
     Up to the moment at which the next device work was issued, the host is late: `data` while a loader is being asked
     for a batch, `memory_management` in allocator calls, `sync` when the gap began inside a host synchronisation (the
     refill after it), `checkpoint`, `evaluation`, `gc`, `compile` under such a mark, `plan_build` while cuDNN plans an
-    operator for a shape that is new to it, else `launch`. After that moment
-    the work waits: `gap` for at most LAUNCH_GAP_NS, else `dependency`. `unlinked` where the launch is not recorded.
+    operator for a shape that is new to it, `communication` while it waits for a collective that a backend runs on the
+    host, else `launch`. After that moment the work waits: `gap` for at most LAUNCH_GAP_NS, else `dependency`.
+    `unlinked` where the launch is not recorded.
     """
     if not idle:
         return {}
@@ -81,6 +83,7 @@ def idle_causes(events: EventTable, idle: Intervals) -> Mapping[str, Intervals]:
         "compile": compile_spans(events),
         "plan_build": _spans_named(events, (Kind.CPU_OP,), _PLANNED, at_least_ns=PLAN_BUILD_NS),
         "memory_management": _spans_named(events, (Kind.RUNTIME,), _ALLOCATOR),
+        "communication": waits_for_backend(events),
         "sync": Intervals.of(gaps.start[refill], issued[refill]),
     }
     for name, spans in marks.items():

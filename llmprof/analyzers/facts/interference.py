@@ -45,6 +45,10 @@ SAME_WORK = 0.1
 took less beside than alone by more than it. The same kernel of the same shape varies by 1 to 3 %."""
 STEADY = 0.3
 """The same for calls beside, which vary more: a collective that waits takes multiprocessors, but no bandwidth."""
+MOST_FACTOR = 3.0
+"""Nor were calls that took longer beside by more than this: a collective holds a quarter of the multiprocessors at most
+(NCCL_MAX_NCHANNELS, NVIDIA NCCL documentation: 32 blocks), which costs a kernel one more round of its blocks, and moves
+less than half of what memory gives."""
 MOST_UNLIKE = 0.25
 """Of the time of what was compared: with more of it shorter beside than alone, position does not tell the work."""
 ERRORS = 2.0
@@ -155,7 +159,7 @@ def _learned(
         lost = (1 - alone.middle / beside.middle) / covered
     factor = np.where(known & (lost < 1), 1 / (1 - np.where(lost < 1, lost, 0.0)), np.nan)
     weight = np.where(known, beside.count * alone.middle, 0.0)
-    unlike = known & ~(factor >= 1 - SAME_WORK)
+    unlike = known & ~((factor >= 1 - SAME_WORK) & (factor <= MOST_FACTOR))
     if weight[unlike].sum() > MOST_UNLIKE * weight.sum():
         return None, f"{what}: calls of the same kernel are not the same work"
     known &= ~unlike

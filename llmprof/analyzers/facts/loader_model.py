@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from heapq import heappop, heappush
+from math import gcd
 
 __all__ = [
     "DEFAULT_PREFETCH",
@@ -35,8 +36,7 @@ __all__ = [
 ]
 
 BATCHES = 600
-"""Received batches that the mean is taken over, at least; recorded load times are repeated in their order, each time
-from the next one on, so that no worker gets the same ones again and again."""
+"""Received batches that the mean is taken over, at least; recorded load times are repeated in their order."""
 FULL = 0.9
 """Workers whose CPU time fills this share of the cores (but the training thread's) have waited for cores."""
 DEFAULT_PREFETCH = 2
@@ -55,8 +55,10 @@ a queue: 0.13 to 0.21 ms for batches of 3 and 13 MB beside an H200 (benchmarks/l
 SIBLING = 4 / 3
 """How many times longer the same work takes beside another thread on the same core. benchmarks/loader_model.py, on a
 virtual machine of 16 cores that are hyperthreads: the same batches took 57 or 76 ms of CPU, the same launches 22 or 29
-ms, by where Linux had put them. Two threads then do 1.5 times the work of one; Intel speaks of up to 1.3 (Marr et al.,
-Hyper-Threading Technology Architecture and Microarchitecture, 2002)."""
+ms, by where Linux had put them. On another one the mean batch took 53 ms with 2 workers and 60 with 8 to 24, which is
+as much where cores are in use as likely as `paired_share` says; no worker stayed slower than the others there. Two
+threads then do 1.5 times the work of one; Intel speaks of up to 1.3 (Marr et al., Hyper-Threading Technology
+Architecture and Microarchitecture, 2002)."""
 
 
 def expected_hand_over_ns(batch_bytes: float | None, *, pinned: bool = False) -> float:
@@ -131,29 +133,43 @@ def batch_interval_ns(
     first = 2 * prefetch * workers
     count = first + max(BATCHES, 2 * len(loads_ns))
     each = list(paces) if len(paces) == workers else [1.0] * workers
+    loads = _repeated(loads_ns, workers, count + prefetch * workers)
     if in_order and (cores is None or cpu_ns <= 0 or workers + 1 <= cores):
-        received = _received(loads_ns, rest_ns, each, prefetch, hand_over_ns, count)
+        received = _received(loads, rest_ns, each, prefetch, hand_over_ns, count)
     else:
         share = min(1.0, cpu_ns / mean) if mean > 0 else 0.0
-        queue = _Shared(loads_ns, share, each, prefetch, cores or workers + 1.0, in_order)
+        queue = _Shared(loads, share, each, prefetch, cores or workers + 1.0, in_order)
         received = queue.received(rest_ns, hand_over_ns, count)
     return max(passing_ns, (received[-1] - received[first - 1]) / (count - first))
+
+
+def _repeated(loads_ns: Sequence[float], workers: int, count: int) -> list[float]:
+    """So many loads: in their order, again and again, so that no worker gets the same ones each time.
+
+    For that each round begins a few loads later than the one before, by as few as make the rest of a round share no
+    divisor with the workers.
+    """
+    loads = len(loads_ns)
+    later = next(skipped for skipped in range(loads) if gcd(loads - skipped, workers) == 1)
+    return [loads_ns[(n + later * (n // loads)) % loads] for n in range(count)]
 
 
 def _received(
     loads_ns: Sequence[float], rest_ns: float, paces: Sequence[float], prefetch: int, hand_over_ns: float, count: int
 ) -> list[float]:
-    """When each batch has been received, if everybody has a core; `paces` has one for each worker."""
+    """When each batch has been received, if everybody has a core.
+
+    `loads_ns` has one for each batch, `paces` one for each worker.
+    """
     workers = len(paces)
     ahead = prefetch * workers
-    loads = len(loads_ns)
     made: list[float] = []
     received: list[float] = []
     for n in range(count):
         begin = received[n - ahead] if n >= ahead else 0.0
         if n >= workers:
             begin = max(begin, made[n - workers])
-        made.append(begin + loads_ns[(n + n // loads) % loads] * paces[n % workers])
+        made.append(begin + loads_ns[n] * paces[n % workers])
         received.append(max(made[n], received[n - 1] + rest_ns if n else 0.0) + hand_over_ns)
     return received
 
@@ -233,8 +249,7 @@ class _Shared:
             heappush(self._waiting, (self._now + self._load(worker) * (1.0 - self._share), worker))
 
     def _load(self, worker: int) -> float:
-        number, loads = self._orders[worker][0], len(self._loads)
-        return self._loads[(number + number // loads) % loads] * self._paces[worker]
+        return self._loads[self._orders[worker][0]] * self._paces[worker]
 
     def _advance(self) -> int:
         """Go to the next end of something; who it was that got on: the consumer, or a worker."""

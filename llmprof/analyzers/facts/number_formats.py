@@ -219,6 +219,8 @@ def _convolution(one: OperatorWork, model: _Model) -> Converted:
     each = CONVOLUTION_KERNELS[one.operator] + (0 if model.channels_last else CONVERTED[one.operator])
     kernels = one.kernels if one.tensor_core else min(one.kernels, each * one.calls)
     longer = CONVOLUTION_TIME * (1.0 if model.channels_last else NCHW)
+    if model.fast == "tf32" and one.backward and model.hopper and model.channels_last:
+        longer *= TF32_BACKWARD  # both gradients read a transposed operand; in NCHW the conversions transpose it
     after = _spread(CONVOLUTION, longer * _best_ns(one, model), CONVOLUTION_NS * kernels, one.ns)
     return _with_weight(one, model, model.timed_ns(one, after), kernels)
 

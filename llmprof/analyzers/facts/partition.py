@@ -106,7 +106,8 @@ def device_partition(events: EventTable, windows: Windows) -> Partition:
         spans[name] = free & copies
         free = free - spans[name]
     for name, idle in idle_causes(events, free).items():
-        spans["wait" if name == "data" else name] = idle
+        charged = "wait" if name == "data" else name
+        spans[charged] = spans.get(charged, EMPTY) | idle
     return partition_of({name: value for name, value in spans.items() if value}, windows)
 
 

@@ -66,7 +66,7 @@ class RankReduction:
     """Classes that were measured on the counted steps themselves, ns per step."""
     calls: RankCalls | None = None
     exposed: Intervals = field(default_factory=lambda: EMPTY)
-    """When the device ran collectives and nothing else inside the windows."""
+    """When the device ran collectives and nothing else inside the windows, or idled while the host ran them."""
     elastic: Elastic | None = None
     """Spans that the correction may shorten; those of waiting for peers are not known yet."""
     host: HostEvents | None = None
@@ -103,7 +103,9 @@ def reduce_rank(rank: RankTimeline, *, step_ms: float | None = None, compact: bo
         return found
     host = host_events(rank.events)
     names = traced.spans if traced.cpu_only else ELASTIC
-    exposed = EMPTY if traced.cpu_only else exposed_spans(rank, windows)
+    # With the waits for collectives that a backend runs on the host, which the partition has charged as well.
+    charged = traced.spans.get("communication", EMPTY)
+    exposed = EMPTY if traced.cpu_only else exposed_spans(rank, windows) | charged
     found = replace(
         found,
         calls=rank_calls(rank),

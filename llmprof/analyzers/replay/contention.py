@@ -31,6 +31,10 @@ ones pass by pass. Of larger graphs there are two at least, which correct most o
 FREE_PASSES = 2
 """After these a duration goes half of the way: a rank that waits in a collective is slowed by it, so that two equal
 ranks would take turns in being late, pass by pass."""
+TURNS = 0.9
+"""Changes that shrink to no less than this from one pass to the next do take turns: then waiting slows nobody any more.
+A rank that waits only loses its lead by it, and with the lead the wait, but never comes last; in a replay it would, by
+what all waits of a step cost together."""
 SETTLED_SHARE = 0.001
 """Of the step: durations whose changes sum up to less than this, on every rank, move nothing."""
 _COMMUNICATION = CLASSES.index("communication")
@@ -89,15 +93,17 @@ def settled(contention: Contention, replayed: Replayed) -> Replayed:
     A schedule that tells its own work (`told_by`) is given back as it is.
     """
     work = replayed.graph.dur * contention.alone
+    waits, last = True, np.inf
     for number in range(min(MOST_PASSES, max(2, NODES_REPLAYED // len(work)))):
         graph = replayed.graph
         dur = graph.dur.copy()
-        for nodes, lost, covered in _sides(contention, replayed):
+        for nodes, lost, covered in _sides(contention, replayed, waits=waits):
             start = replayed.start_ns[-1][nodes]
             dur[nodes] = covered.after(start, work[nodes], lost) - start
         change = np.bincount(graph.rank, np.abs(dur - graph.dur), len(graph.ranks)).max() / graph.steps
         if change <= max(SETTLED_SHARE * replayed.step_ns, 1.0):
             break
+        waits, last = waits and (number <= FREE_PASSES or change < TURNS * last), change
         dur = dur if number < FREE_PASSES else (dur + graph.dur) / 2
         replayed = replay(replace(graph, dur=dur), replayed.end_ns.shape[0])
     return replayed
@@ -142,25 +148,32 @@ class _Covered:
         return result
 
 
-def _sides(contention: Contention, replayed: Replayed) -> list[tuple[Int64, Float64, _Covered]]:
-    """Nodes that others slow, the share of their time beside those that is lost, and when that is."""
+def _sides(contention: Contention, replayed: Replayed, *, waits: bool = True) -> list[tuple[Int64, Float64, _Covered]]:
+    """Nodes that others slow, the share of their time beside those that is lost, and when that is.
+
+    waits    whether collectives slow kernels while they wait for other ranks
+    """
     graph = replayed.graph
     found = []
     slowed = (contention.factor != 1) & (graph.dur > 0)
     for place in range(len(graph.ranks)):
         nodes = np.flatnonzero(slowed & contention.kernel & (graph.rank == place))
-        found.append((nodes, _spans(replayed, contention.collective & (graph.rank == place))))
+        found.append((nodes, _spans(replayed, contention.collective & (graph.rank == place), waits=waits)))
     meetings = np.flatnonzero(slowed & (graph.kind == NodeKind.MEETING))
     found.append((meetings, _spans(replayed, contention.kernel)))
     return [(nodes, 1 - 1 / contention.factor[nodes], _Covered.by(spans)) for nodes, spans in found if nodes.size]
 
 
-def _spans(replayed: Replayed, chosen: Mask) -> Intervals:
-    """When any of these device nodes is on the device, in all rounds; a collective until all ranks leave it."""
+def _spans(replayed: Replayed, chosen: Mask, *, waits: bool = True) -> Intervals:
+    """When any of these device nodes is on the device, in all rounds; a collective until all ranks leave it.
+
+    waits    with what a collective waits for other ranks, else from when the last one is there
+    """
     graph = replayed.graph
     nodes = np.flatnonzero(chosen)
     leave = graph.meeting[nodes] if graph.meeting.size else np.full(nodes.size, NONE)
     leave = np.where(leave == NONE, nodes, leave)
     # A collective that a fix has taken away lasts no time, and its arrival nobody waits for.
     nodes, leave = nodes[graph.dur[leave] > 0], leave[graph.dur[leave] > 0]
-    return Intervals.of(np.rint(replayed.start_ns[:, nodes]), np.rint(replayed.end_ns[:, leave]))
+    begin, end = replayed.start_ns[:, nodes], replayed.end_ns[:, leave]
+    return Intervals.of(np.rint(begin if waits else np.maximum(begin, end - graph.dur[leave])), np.rint(end))

@@ -1,10 +1,11 @@
 """How much of the traced host's time is the profiler's? At most two parameters lead to the unprofiled step.
 
 Every event that the profiler records of the host costs time; device work keeps its length. So each stretch of host
-work shrinks by `cost x events recorded in it`, never below zero. Where a believable cost is not enough, the host as a
-whole is stretched (a process under a profiler also runs its own Python slower), and where the traced steps are the
-shorter ones the host was slower in the others: other processes, other clocks. Both are fitted on one number, the
-unprofiled mean step. A step that does not depend on the host tells nothing about them: then a usual cost is taken.
+work shrinks by `cost x events recorded in it`, never below zero. Where twice the usual cost is not enough, the host as
+a whole was slower meanwhile, its own Python and its calls into the driver too: then it is stretched. Where the traced
+steps are the shorter ones the host was slower in the others: other processes, other clocks. Both are fitted on one
+number, the unprofiled mean step. A step that does not depend on the host tells nothing about them: then a usual cost is
+taken.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ _BUSY_CORNER = 0.02
 MOST_SLOWER = 1.25
 """A device that the recording's late host lets idle is quicker than one that never rests: collectives have it to
 themselves, and its clocks stay higher. A step that would need more than this is not explained by that (assumption)."""
+MOST_SHARED = 2.0
+"""A program that shares its core with another one runs at half its pace: no host is believed to be slower than that
+(assumption)."""
 MOST_SLOWER_HOST = 1.5
 """A host that took longer than so many times what it took in the traced steps did something else in the others."""
 _COST_NOISE = 0.1
@@ -86,13 +90,18 @@ def fit(
     predict: Callable[[Graph], float],
     launch_weight: float = LAUNCH_WEIGHT,
     seen: Seen | None = None,
+    by_events: bool = False,
 ) -> Distortion:
     """The distortion with which `predict` gives `step_ns` for the relieved graph, or comes closest to it.
 
-    seen    what the unprofiled steps showed besides their length
+    seen         what the unprofiled steps showed besides their length
+    by_events    explain as much as can be believed by the cost of an event
     """
     seen = seen or Seen()
     found = replace(_fitted(graph, step_ns, predict, launch_weight, seen), launch_weight=launch_weight)
+    # A step that does not wait for its host tells nothing about it.
+    if seen.host_late and not by_events and found.cost_ns > 2 * USUAL_COST_NS:
+        found = _slowed(graph, step_ns, predict, found) or found
     return _slower_host(graph, step_ns, predict, found, seen) or found
 
 
@@ -126,6 +135,30 @@ def slower_device(
     error = at(swiftness) / step_ns - 1
     ends = (max(USUAL_COST_NS / 2, seen.least_cost_ns), max(2 * USUAL_COST_NS, 2 * seen.least_cost_ns, cost))
     return Distortion(cost_ns=cost, device=1 / swiftness, fitted=True, error=error, range_ns=ends)
+
+
+def _slowed(graph: Graph, step_ns: float, predict: Callable[[Graph], float], found: Distortion) -> Distortion | None:
+    """A host that was slower while it was traced, instead of a cost that is higher than any quiet recording shows.
+
+    The further that cost is from twice the usual one, the less of it is believed, down to the usual one. None where
+    the host would have been too slow, or the device takes over shortly below the step.
+    """
+    cost = max(USUAL_COST_NS, (2 * USUAL_COST_NS) ** 2 / found.cost_ns)
+
+    def at(stretch: float) -> float:
+        return predict(relieved(graph, replace(found, cost_ns=cost, stretch=stretch)))
+
+    low, high = (1.0, at(1.0)), (MOST_SHARED, at(MOST_SHARED))
+    if not high[1] < (1 - _BUSY_CORNER) * step_ns < step_ns < low[1]:
+        return None
+    stretch = _solve(at, step_ns, low, high, _TOLERANCE * step_ns)
+    return Distortion(
+        cost_ns=cost,
+        stretch=stretch,
+        launch_weight=found.launch_weight,
+        fitted=True,
+        error=at(stretch) / step_ns - 1,
+    )
 
 
 def _fitted(

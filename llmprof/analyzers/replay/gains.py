@@ -7,6 +7,7 @@ the step waits for instead.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -88,13 +89,29 @@ class Replays:
         """The recommendations with replayed gains where that is possible."""
         return [self._improved(one) for one in recommendations]
 
+    def joined(
+        self, recommendations: Sequence[Recommendation], otherwise: Combined | None
+    ) -> tuple[tuple[Recommendation, ...], Combined | None]:
+        """The recommendations and what they bring together; one that harms beside better ones says so.
+
+        otherwise    what they bring together where fewer than two can be replayed; it is no answer where it holds a
+                     fix that harms
+        """
+        chosen, harmful = self._chosen(recommendations)
+        told = tuple(
+            replace(one, why=f"{one.why} {harmful[one.id]}".strip()) if one.id in harmful else one
+            for one in recommendations
+        )
+        if otherwise is not None and not set(harmful).isdisjoint(otherwise.of):
+            otherwise = None
+        return told, self._replayed(recommendations, chosen) or otherwise
+
     def together(self, recommendations: Sequence[Recommendation]) -> Combined | None:
-        """What the replayed fixes bring together, by one joint replay; None with fewer than two of them."""
-        chosen: list[Recommendation] = []
-        for one in sorted(recommendations, key=lambda one: -one.gain.expected_ms):
-            helps = one.gain.basis == "replay" and one.gain.expected_ms > 0
-            if helps and not any(other.id in alternatives(one.id) for other in chosen):
-                chosen.append(one)
+        """What the replayed fixes bring together, by one joint replay; None with fewer than two that do not harm."""
+        return self._replayed(recommendations, self._chosen(recommendations)[0])
+
+    def _replayed(self, recommendations: Sequence[Recommendation], chosen: Sequence[Recommendation]) -> Combined | None:
+        """What these of the recommendations bring together, in their order."""
         if self.what_if is None or len(chosen) < 2:
             return None
         found = self.what_if.predict([fix for one in chosen for fix in _all_of(one)])
@@ -106,13 +123,51 @@ class Replays:
             high_ms=found.most_ns / NS_PER_MS,
         )
 
-    def _chance_ns(self, fix: str) -> float:
-        """How far the recorded wait for batches may be off the run's: two standard errors, for fixes of that wait."""
+    def _chosen(self, recommendations: Sequence[Recommendation]) -> tuple[list[Recommendation], dict[str, str]]:
+        """The replayed fixes to do together, the one that brings most first; and by id why others are left out.
+
+        Left out is what makes the step longer that the fixes before it leave: hooks of DistributedDataParallel break
+        up the graph that has taken the host away.
+        """
+        chosen: list[Recommendation] = []
+        harmful: dict[str, str] = {}
+        step_ns: float | None = None
+        for one in sorted(recommendations, key=lambda one: -one.gain.expected_ms):
+            helps = one.gain.basis == "replay" and one.gain.expected_ms > 0
+            if self.what_if is None or not helps or any(other.id in alternatives(one.id) for other in chosen):
+                continue
+            if chosen:
+                step_ns = step_ns or self._after(chosen)
+                after = self._after([*chosen, one])
+                if after > (1 + NOTHING_SHARE) * step_ns:
+                    longer, before = format_percent(after / step_ns - 1), ", ".join(other.id for other in chosen)
+                    harmful[one.id] = f"Beside {before} it makes the step longer, by {longer}: leave it out then."
+                    continue
+                step_ns = after
+            chosen.append(one)
+        return chosen, harmful
+
+    def _after(self, some: Sequence[Recommendation]) -> float:
         assert self.what_if is not None
+        return self.what_if.outcome([fix for one in some for fix in _all_of(one)]).step_ns
+
+    def _chance_ns(self, fix: str) -> float:
+        """How far recorded waits, for batches or for other ranks, may be off the run's: two standard errors."""
+        assert self.what_if is not None
+        if fix == "balance-batches":
+            return NOISE_ERRORS * self._skew_error_ns()
         loader = self.what_if.subject.facts.critical.loader
         if fix not in LOADER_FIXES or loader is None:
             return 0.0
         return NOISE_ERRORS * (loader.wait_error_ns or 0.0)
+
+    def _skew_error_ns(self) -> float:
+        """The standard error of the mean wait for other ranks, over the few steps that were traced."""
+        assert self.what_if is not None
+        subject = self.what_if.subject
+        traced = [subject.of(place).traced for place in range(len(subject.ranks))]
+        spreads = [one.spread.get("skew", 0.0) for one in traced if one is not None]
+        return min(spreads, default=0.0) / math.sqrt(subject.graph.steps)
 
     def _improved(self, one: Recommendation) -> Recommendation:
         known = transforms_by_fix()

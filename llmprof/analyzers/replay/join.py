@@ -23,6 +23,11 @@ from llmprof.timeline.timeline import RankTimeline
 __all__ = ["Meetings", "join", "meetings_of"]
 
 
+ONE_SIDED = ("broadcast",)
+"""All wait for the rank that sends. It may leave before they come, but no further than to the next collective of all,
+so that the step is the same if it is taken to meet them. As work of its own their wait for it would never end."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Meetings:
     """Collectives that all these ranks recorded: nodes of shape (meetings, ranks), with the transfer in ns."""
@@ -41,7 +46,7 @@ def meetings_of(ranks: Sequence[RankTimeline], graphs: Sequence[Graph]) -> Meeti
     calls = [found for rank in ranks if (found := rank_calls(rank)) is not None]
     if len(calls) < max(2, len(ranks)):
         return None
-    matches = [match for match in match_collectives(calls) if len(match.ranks) == len(ranks)]
+    matches = [match for match in match_collectives(calls, also=ONE_SIDED) if len(match.ranks) == len(ranks)]
     transfers = transfers_of(calls, matches)
     columns, lengths = [], []
     place = [_nodes(rank, graph) for rank, graph in zip(ranks, graphs, strict=True)]

@@ -84,6 +84,15 @@ class Model:
     interference: Interference = field(default_factory=Interference)
     other_interference: tuple[Interference, ...] = ()
 
+    @property
+    def usual(self) -> Scenario | None:
+        """The step with the loads of the whole run; None where the measured wait is not that of a few by chance.
+
+        What a fix brings is read off this one: in it slow batches are as rare as they are.
+        """
+        feeds = {place: feed.usual for place, feed in self.scenario.feeds.items()}
+        return None if feeds == self.scenario.feeds else replace(self.scenario, feeds=feeds)
+
     def believing(self, distortion: Distortion) -> Scenario:
         """The unprofiled step if the profiler cost this."""
         found = Scenario(graph=relieved(self.fed, distortion), feeds=self.scenario.feeds)
@@ -95,9 +104,9 @@ class Model:
         return [contended(alone, self.ranks, other) for other in self.other_interference]
 
     def refit(self, launch_weight: float) -> Distortion:
-        """What the profiler cost if a launch counts as so many events."""
+        """What the profiler cost if a launch counts as so many events, and the host was slowed by nothing else."""
         predict, target_ns = _target(self.scenario.feeds, self.step_ns - self.stalls_ns, self.waited_ns)
-        return fit(self.fed, target_ns, predict, launch_weight)
+        return fit(self.fed, target_ns, predict, launch_weight, by_events=True)
 
     @property
     def error(self) -> float:

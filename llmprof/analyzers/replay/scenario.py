@@ -28,10 +28,6 @@ HAND_OVER_NS = 200_000.0
 at most this much of a recorded fetch is taken for it where it was not measured."""
 
 
-SETTLED = 3
-"""Times that workers' pace, and how busy they are with it, are worked out in turn; then they agree within a percent."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
     """The loader of one rank that uses worker processes; ns a batch.
@@ -40,6 +36,7 @@ class Feed:
     paces          how many times that each worker takes, where they differ
     limit_ns       the step that the loader allows, where it set the pace and its load times are not known
     passing_ns     what the thread that pins batches takes with each
+    run_ns         load times of the whole run, where the recorded wait may be that of a few of them
     """
 
     fetches: float
@@ -53,6 +50,7 @@ class Feed:
     in_order: bool = True
     paces: tuple[float, ...] = ()
     passing_ns: float = 0.0
+    run_ns: tuple[float, ...] = ()
 
     def step_ns(self, consumer_ns: float) -> float:
         """The step with a consumer that takes `consumer_ns` a step when it never waits."""
@@ -89,26 +87,18 @@ class Feed:
         """How many times as long the training thread's own work takes while so many threads have something to do."""
         return 1.0 + paired_share(running, self.cores) * (SIBLING - 1.0)
 
-    def unpaired(self, running: float) -> Feed:
-        """With load times as they were on a core of one's own: those of the fastest worker, where workers differ."""
-        share = paired_share(running, self.cores)
-        alone = max(min(self.paces), 1.0 / self.paired) if self.paces else 1.0 / (1.0 + share * (self.paired - 1.0))
-        return replace(self, loads_ns=tuple(alone * load for load in self.loads_ns), paces=())
+    @property
+    def usual(self) -> Feed:
+        """With the loads of the whole run, where there are any to tell from those that were waited for."""
+        return replace(self, loads_ns=self.run_ns, paces=()) if self.run_ns else self
 
-    def placed(self, consumer_ns: float) -> Feed:
-        """An `unpaired` feed with its workers where Linux puts them: as many as likely beside another thread.
+    def crowded(self, before: float, after: float) -> Feed:
+        """With loads as they are while `after` threads have something to do, recorded while `before` had.
 
-        There they stay (a thread that wakes goes where it was), and are slower while their neighbour, who is one of
-        them, has something to do. As batches arrive in order the slowest sets the pace of all.
+        Only the difference counts: what slowed them until now is in what was recorded, worker by worker.
         """
-        workers = self.workers or 0
-        beside = round(paired_share(workers + 1.0, self.cores) * workers)
-        found, pace = self, self.paired
-        for _ in range(SETTLED):
-            found = replace(self, paces=(pace,) * beside + (1.0,) * (workers - beside))
-            busy = pace * self.cpu_ns * self.fetches / max(workers * found.step_ns(consumer_ns), 1.0)
-            pace = 1.0 + min(1.0, busy) * (self.paired - 1.0)
-        return found
+        now, then = (1.0 + paired_share(running, self.cores) * (self.paired - 1.0) for running in (before, after))
+        return replace(self, loads_ns=tuple(then / now * load for load in self.loads_ns))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -175,6 +165,7 @@ def feed_of(loader: LoaderFacts | None, graph: Graph, rank: int) -> Feed | None:
         workers=workers,
         prefetch=(settings.prefetch_factor if settings is not None else None) or DEFAULT_PREFETCH,
         loads_ns=_alone(times, workers, loader.own_cores),
+        run_ns=() if times is None or not workers or not loader.waits_by_chance else times.run_ns,
         cpu_ns=(times.cpu_ns if times is not None else None) or 0.0,
         cores=loader.own_cores,
         hand_over_ns=min(HAND_OVER_NS if loader.hand_over_ns is None else loader.hand_over_ns, each),

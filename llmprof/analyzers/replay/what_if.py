@@ -85,6 +85,10 @@ class WhatIf:
         for variant in self.variants():
             after, _ = self.applied(fixes, scenario=variant)
             steps.append(self._scaled(run(after).step_ns, run(variant).step_ns))
+        if (usual := self.model.usual) is not None:
+            after, _ = self.applied(fixes, scenario=usual)
+            expected = self._scaled(run(after).step_ns, run(usual).step_ns)
+            steps.append(expected)
         if self.model.rival is not None:
             # Nothing decides between the two explanations of the step, so that each counts one half.
             after, _ = self.applied(fixes, scenario=self.model.rival)
@@ -160,9 +164,9 @@ class WhatIf:
         return step_ns / before_ns * own + model.stalls_ns if before_ns > 0 else step_ns
 
 
-_FIRST = ("remove-sync", "pin-memory", "log-less-often")
+_FIRST = ("remove-sync", "pin-memory", "log-less-often", "wrap-ddp")
 
 
 def _ordered(fixes: Sequence[str]) -> list[str]:
-    """Each once; syncs first, since a graph cannot hold them."""
+    """Each once; first what decides whether the model can be one graph: syncs, and hooks that reduce gradients."""
     return sorted(dict.fromkeys(fixes), key=lambda fix: fix not in _FIRST)

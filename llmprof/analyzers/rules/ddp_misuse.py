@@ -105,7 +105,10 @@ def _data_parallel(facts: Facts) -> Judgement:
 
 
 def _gloo(facts: Facts) -> Judgement:
-    """Gloo blocks the host: what it costs is somewhere in the parts that wait, and not less than its copies."""
+    """Gloo blocks the host: what it costs is somewhere in the parts that wait, and not less than its copies.
+
+    Where the recording shows that the device idled while the host exchanged tensors, that is what is expected to go.
+    """
     waiting = part_ns(facts, "host", "sync", "memcpy", "communication", "skew", "other")
     size = gradient_bytes(facts)
     link = expected_link({number: rank.environment for number, rank in facts.ranks.items()}, None)
@@ -113,6 +116,9 @@ def _gloo(facts: Facts) -> Judgement:
     high = max(0.0, waiting - with_nccl)
     # To the host and back over PCIe is the least that gradients take on the way through host memory.
     low = 0.0 if size is None else min(high, max(0.0, 2 * size / PCIE_BYTES_PER_S * NS_PER_S - with_nccl))
+    seen = min(high, max(0.0, part_ns(facts, "communication") - with_nccl))
+    expected = max(low, seen) if seen > 0 else (low + high) / 2
+    low = max(low, thresholds.REPLAY_LOW.value * seen)
     return RULE.fired(
         facts,
         "Gradients of CUDA tensors are exchanged with the gloo backend, through host memory.",
@@ -131,7 +137,7 @@ def _gloo(facts: Facts) -> Judgement:
                 action="Use the nccl backend for CUDA tensors",
                 why="NCCL moves gradients from GPU to GPU, on the device's own streams.",
                 how='torch.distributed.init_process_group("nccl")',
-                gain=gain(facts, expected_ns=(low + high) / 2, low_ns=low, high_ns=high, at_most_ns=high),
+                gain=gain(facts, expected_ns=expected, low_ns=low, high_ns=high, at_most_ns=high),
                 watch="the waiting of the device",
             )
         ],

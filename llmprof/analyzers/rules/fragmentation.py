@@ -30,7 +30,12 @@ from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.memory import MemoryFacts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
-from llmprof.analyzers.rules.memory_fixes import expandable, live_evidence, uses_expandable_segments
+from llmprof.analyzers.rules.memory_fixes import (
+    expandable,
+    live_evidence,
+    states_to_come,
+    uses_expandable_segments,
+)
 from llmprof.analyzers.rules.memory_near_limit import near_limit
 from llmprof.units import format_bytes
 
@@ -54,7 +59,7 @@ def evaluate(facts: Facts) -> Judgement:
         if critical.partition is not None and critical.partition.cpu_only:
             return RULE.not_applicable("Training runs on the CPU: there is no device memory.")
         return RULE.no_data("The allocator was not recorded; a trace alone does not show it, `llmprof run` does.")
-    reasons = {rank.rank: reason for rank in known if (reason := _reason(rank.memory))}
+    reasons = {rank.rank: reason for rank in known if (reason := _reason(rank))}
     rank = max((one for one in known if one.rank in reasons or not reasons), key=_unusable)
     memory = rank.memory
     assert memory is not None
@@ -80,16 +85,18 @@ def _unusable(rank: RankFacts) -> int:
     return 0 if rank.memory is None else rank.memory.unusable_bytes or 0
 
 
-def _reason(memory: MemoryFacts | None) -> str | None:
+def _reason(rank: RankFacts) -> str | None:
     """What shows that pieces are the trouble; None when they are not."""
+    memory = rank.memory
     if memory is None or not near_limit(memory):
         return None
     failed, pieces = memory.failure, memory.unusable_bytes or 0
     if failed is not None and failed.requested_bytes and failed.free_bytes is not None:
-        if failed.free_bytes + pieces >= failed.requested_bytes > failed.free_bytes:
+        needed = max(failed.requested_bytes, states_to_come(rank, failed))
+        if failed.free_bytes + pieces >= needed and failed.requested_bytes > failed.free_bytes:
             wanted = format_bytes(failed.requested_bytes)
             return f"{wanted} could not be allocated; {format_bytes(pieces)} were free in pieces between blocks in use."
-        return None  # more was asked for than all pieces together
+        return None  # more is needed than all pieces together
     if memory.capacity_bytes and pieces >= thresholds.FRAGMENTED.value * memory.capacity_bytes:
         of = f"{format_bytes(pieces)} of {format_bytes(memory.capacity_bytes)}"
         return f"{of} are free in pieces between blocks in use."

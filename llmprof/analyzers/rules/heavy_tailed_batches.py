@@ -33,7 +33,7 @@ from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import gain, input_wait_ns
-from llmprof.analyzers.rules.loader_sizing import DEEPER, InputNeed, deeper_queue_ns, input_need, left_ns
+from llmprof.analyzers.rules.loader_sizing import DEEPER, InputNeed, chance_ns, deeper_queue_ns, input_need, left_ns
 from llmprof.units import format_ns, format_percent, ms
 
 __all__ = ["RULE", "evaluate"]
@@ -115,8 +115,8 @@ def _fixes(facts: Facts, found: InputNeed, cost_ns: float) -> list[Recommendatio
                     facts,
                     expected_ns=saved,
                     low_ns=0.0,
-                    high_ns=found.wait_ns,
-                    at_most_ns=found.wait_ns,
+                    high_ns=found.wait_ns + chance_ns(found),
+                    at_most_ns=found.wait_ns + chance_ns(found),
                     basis="replay",
                 ),
                 watch="the data part",

@@ -51,6 +51,7 @@ from llmprof.analyzers.rules.loader_sizing import (
     input_need,
     left_ns,
     less_work_ns,
+    saved_ns,
     wanted_workers,
 )
 from llmprof.units import format_ms, format_ns, format_percent, ms
@@ -202,7 +203,7 @@ def _fixes(facts: Facts, found: InputNeed) -> list[Recommendation]:
 
 
 def _workers(facts: Facts, found: InputNeed, wanted: int | None) -> Recommendation:
-    saved = found.wait_ns if wanted is None else max(0.0, found.wait_ns - left_ns(found, wanted))
+    saved = found.wait_ns if wanted is None else saved_ns(found, wanted)
     refill, chance = _hidden_ns(facts, found), chance_ns(found)
     low = thresholds.PREPROCESSING_SHARE if wanted is None else thresholds.WORKERS_AT_LEAST
     now = "?" if found.workers is None else str(found.workers)
@@ -326,8 +327,8 @@ def _prefetch(facts: Facts, found: InputNeed) -> Recommendation:
             facts,
             expected_ns=deeper_queue_ns(found),
             low_ns=0.0,
-            high_ns=found.wait_ns,
-            at_most_ns=found.wait_ns,
+            high_ns=found.wait_ns + chance_ns(found),
+            at_most_ns=found.wait_ns + chance_ns(found),
             basis=_basis(found),
         ),
         watch="the data part",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from llmprof.analyzers.facts.batch_times import BatchTimes
@@ -28,6 +28,7 @@ __all__ = [
     "input_need",
     "left_ns",
     "less_work_ns",
+    "saved_ns",
     "wanted_workers",
 ]
 
@@ -171,6 +172,7 @@ def less_work_ns(found: InputNeed, share: float, part: Literal["cpu", "other"]) 
 
     Of the wait itself, where nobody measured single batches or the training process makes them.
     """
+    found = _usual(found)
     times = found.loader.times
     if times is None or not found.workers:
         return share * found.wait_ns
@@ -218,4 +220,22 @@ def deeper_queue_ns(found: InputNeed) -> float:
     """What DEEPER times as many batches on order save; an assumed share of the wait where batches were not measured."""
     if found.loader.times is None or not found.workers:
         return thresholds.PREFETCH_SHARE.value * found.wait_ns
-    return max(0.0, found.wait_ns - left_ns(found, found.workers, DEEPER * found.prefetch))
+    return saved_ns(found, found.workers, DEEPER * found.prefetch)
+
+
+def saved_ns(found: InputNeed, workers: int, prefetch: int | None = None) -> float:
+    """What of the wait per step goes with so many workers."""
+    usual = _usual(found)
+    return max(0.0, usual.wait_ns - left_ns(usual, workers, prefetch))
+
+
+def _usual(found: InputNeed) -> InputNeed:
+    """The same where the wait may be that of a few slow batches that came by chance, with the loads of the whole run.
+
+    In them such batches are as rare as they are, and the wait is what they come to.
+    """
+    loader, times = found.loader, found.loader.times
+    if times is None or not times.run_ns or not found.workers or not loader.waits_by_chance:
+        return found
+    usual = replace(found, loader=replace(loader, times=replace(times, sequence_ns=times.run_ns, even_ns=(), paces=())))
+    return replace(usual, wait_ns=left_ns(usual, found.workers))

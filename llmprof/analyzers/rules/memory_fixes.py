@@ -6,7 +6,7 @@ memory) they are measured, else weights, gradients and optimizer states are esti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llmprof.analyzers.diagnosis import Evidence, Recommendation
 from llmprof.analyzers.facts.fits import Plan, plans, smallest_stage
@@ -15,6 +15,7 @@ from llmprof.analyzers.facts.memory import MemoryFacts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import cost, gain, no_gain, part_ns
+from llmprof.timeline.memory import OutOfMemory
 from llmprof.units import format_bytes
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "sharded_already",
     "sharding",
     "smaller_batch",
+    "states_to_come",
     "use_of",
     "uses_expandable_segments",
 ]
@@ -55,6 +57,8 @@ ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
 LIVE_SHOWN = 5
 FACTORS = (2, 4, 8, 16)
 _WATCH = "the peak of reserved memory"
+_TWO_MOMENTS = ("Adam", "AdamW", "NAdam", "RAdam")
+"""Optimizers of torch.optim whose states are two tensors like each gradient."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +66,10 @@ class Use:
     """What the memory of one rank goes to, in bytes; None where it is not known."""
 
     states: int | None = None
-    """Weights, gradients and optimizer states."""
+    """Weights, gradients and optimizer states, those too that the first step of the optimizer had still to make."""
     optimizer: int | None = None
+    to_come: int = 0
+    """Of the optimizer states those that were still to be made when memory ran out."""
     activations: int | None = None
     """All the rest in use, and what was asked for last: what depends on the batch, but for buffers."""
     room: int | None = None
@@ -94,15 +100,30 @@ def use_of(rank: RankFacts, memory: MemoryFacts) -> Use:
     states_held = failed.state_bytes
     rest = None if states_held is None else max(0, failed.allocated_bytes - states_held)
     batch = failed.phase != "optimizer"  # what the optimizer asks for does not depend on the batch
+    to_come = states_to_come(rank, failed)
     limit, capacity, elsewhere = failed.limit_bytes, memory.capacity_bytes, memory.elsewhere_bytes
     room = limit if limit is not None and capacity is not None and limit < capacity else capacity
     return Use(
-        states=None if states_held is None else states_held + (0 if batch else failed.requested_bytes),
-        optimizer=failed.optimizer_bytes,
+        states=None if states_held is None else states_held + (0 if batch else max(to_come, failed.requested_bytes)),
+        optimizer=None if failed.optimizer_bytes is None else failed.optimizer_bytes + to_come,
+        to_come=to_come,
         activations=None if rest is None else rest + (failed.requested_bytes if batch else 0),
         room=room - elsewhere if room is not None and room == capacity and elsewhere is not None else room,
         complete=failed.phase in ("backward", "optimizer"),
     )
+
+
+def states_to_come(rank: RankFacts, failed: OutOfMemory) -> int:
+    """Bytes of optimizer states that were not yet made when memory ran out in the optimizer; 0 where that is not known.
+
+    Adam keeps two moments as large as the gradients and makes them tensor by tensor in its first step (documentation of
+    torch.optim.Adam). Whoever failed there needs all of them, not only the tensor that was asked for.
+    """
+    optimizers = rank.environment.optimizers
+    adam = all(one.package == "torch" and one.name in _TWO_MOMENTS and one.state_bits is None for one in optimizers)
+    if failed.phase != "optimizer" or failed.gradient_bytes is None or not optimizers or not adam:
+        return 0
+    return max(0, 2 * failed.gradient_bytes - (failed.optimizer_bytes or 0))
 
 
 def fullest(facts: Facts) -> RankFacts:
@@ -248,6 +269,7 @@ def sharding(rule: str, facts: Facts, memory: MemoryFacts, use: Use, ranks: int)
     target = None if room is None else int(thresholds.FIT_SHARE.value * room)
     plan = None
     if held is not None:
+        held = replace(held, optimizer=held.optimizer + use.to_come)
         enough = None if target is None else smallest_stage(held, ranks=ranks, room=target)
         plan = enough or next(one for one in plans(held, ranks=ranks) if one.name == "zero-3")
     stage = "zero-3" if plan is None else plan.name
@@ -283,6 +305,13 @@ _STAGES = {
         "torch.distributed.fsdp.fully_shard(block) for each block, then fully_shard(model); or DeepSpeed ZeRO stage 3",
     ),
 }
+
+
+def _unmade(use: Use) -> str:
+    """What the first step of the optimizer would still have made, as a sentence."""
+    if not use.to_come or use.optimizer is None:
+        return ""
+    return f" Of {format_bytes(use.optimizer)} of optimizer states {format_bytes(use.to_come)} were still to be made."
 
 
 def _left(plan: Plan | None, room: int | None) -> str:
@@ -355,7 +384,7 @@ def eight_bit(rule: str, facts: Facts, use: Use) -> Recommendation:
         facts=facts,
         action="Keep the optimizer states in 8 bits",
         why="Weights, gradients and optimizer states take most of the memory, whatever the batch, and there is no "
-        "other rank to share them with.",
+        f"other rank to share them with.{_unmade(use)}",
         how="bitsandbytes.optim.AdamW8bit(model.parameters(), ...) in place of torch.optim.AdamW",
         gain=no_gain(facts, memory_bytes=freed),
         watch=_WATCH,

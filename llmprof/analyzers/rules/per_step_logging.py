@@ -15,8 +15,8 @@ Does not apply when:
     Training runs on the CPU, or nothing is copied to the host by a call that waits.
 
 Fix:
-    Log every k-th step: what is computed only for the log goes with the wait. Or copy with `non_blocking=True` into
-    pinned memory and read it a step later.
+    Log every k-th step: what is computed only for the log, on the device or on the host, goes with the wait. Or copy
+    with `non_blocking=True` into pinned memory and read it a step later.
 
 Verify:
     Record again: copies to the host per step fall, and the sync part of the step with them.

@@ -2,7 +2,8 @@
 
 Detects:
     A step whose device waits for the host while the host runs neither operators nor runtime calls: Python code, or
-    a library that is not PyTorch, between the operators.
+    a library that is not PyTorch, between the operators. Or while it works on tensors of the CPU: metrics over what
+    was copied there, masks, counts.
 
 Why it costs time:
     Python runs one statement at a time on one core. Loops over layers, parameters or samples, hooks, string work
@@ -11,16 +12,18 @@ Why it costs time:
 How it is measured:
     Idle time before a late launch in which the launching thread was inside no operator and no runtime call, without
     the way from a fetched batch to the first kernel and without pauses of the garbage collector; corrected to the
-    unprofiled step. Where the device was seen to run dry, what the unprofiled steps took longer than the traced ones
-    between forward, backward and optimizer counts as well. Stretches of a millisecond and more are single pieces of
+    unprofiled step. Operators that compute and call nothing for a millisecond and more have their tensors on the CPU,
+    and count with the Python between them; backward pass and optimizer do not. Where the device was seen to run dry,
+    what the unprofiled steps took longer than the traced ones between forward, backward and optimizer counts as well.
+    Stretches of a millisecond and more are single pieces of
     work that can be moved; the rest is spread out.
 
 Does not apply when:
     Launching itself takes most of the waiting: the rule launch-bound speaks of that.
 
 Fix:
-    Move work that does not belong to every step out of the loop, or into another thread or process. What is spread
-    out goes with `torch.compile`.
+    Move work that does not belong to every step out of the loop, or into another thread or process. Compute metrics on
+    the device, and copy the result. What is spread out goes with `torch.compile`.
 
 Verify:
     Record again (`llmprof trigger --stacks RUN` names the lines): the host part of the step falls.
@@ -59,6 +62,7 @@ def evaluate(facts: Facts) -> Judgement:
     long, short = _python(facts, work)
     cost = long + short
     share = cost / facts.step.mean_ns
+    on_cpu = unprofiled_ns(facts, work.computing_ns)
     figures = [
         evidence.share("waiting for Python", facts, cost, thresholds.PYTHON_COST, source="trace"),
         evidence.time(
@@ -66,20 +70,29 @@ def evaluate(facts: Facts) -> Judgement:
         ),
         evidence.time("from one operator to the next", short, source="trace", rank=critical.rank),
     ]
+    if on_cpu:
+        figures.append(evidence.time("work on tensors of the CPU", on_cpu, source="trace", rank=critical.rank))
     if share < thresholds.PYTHON_COST.value:
         return RULE.passed(f"Waiting for Python takes {format_percent(share)} of the step.", evidence=figures)
     all_of_it = unprofiled_ns(facts, work.waiting_ns) + later_ns(facts)
-    if cost < thresholds.PYTHON_MAJORITY.value * all_of_it:
+    # Work on tensors of the CPU is a piece of its own, however long launching takes.
+    minor = cost < thresholds.PYTHON_MAJORITY.value * all_of_it
+    if minor and on_cpu < thresholds.PYTHON_COST.value * facts.step.mean_ns:
         return RULE.passed(
             f"Waiting for Python takes {format_percent(share)} of the step, launching takes more.",
             evidence=figures,
         )
+    said = (
+        f"The device waits {format_ns(on_cpu)} per step while the host works on tensors of the CPU."
+        if on_cpu >= 0.5 * cost
+        else f"The device waits {format_ns(cost)} per step while the host runs Python outside of all operators, "
+        f"{format_ns(long)} of it in stretches of a millisecond and more."
+    )
     return RULE.fired(
         facts,
-        f"The device waits {format_ns(cost)} per step while the host runs Python outside of all operators, "
-        f"{format_ns(long)} of it in stretches of a millisecond and more.",
+        said,
         cost_ns=cost,
-        confidence=confidence_of(facts, "host"),
+        confidence=confidence_of(facts, "host", "sync") if on_cpu else confidence_of(facts, "host"),
         evidence=figures,
         recommendations=[_hoist(facts, work, long, cost)],
     )
@@ -104,13 +117,15 @@ def _hoist(facts: Facts, work: HostWork, long_ns: float, cost_ns: float) -> Reco
     partition = facts.critical.partition
     # What the other steps took longer than the traced ones is host time as well, and may be more of the same code.
     most = cost_ns + (0.0 if partition is None else partition.detail.get("untraced", 0.0))
+    on_cpu = work.computing_ns >= 0.5 * work.long_ns > 0
+    how = "do it every k steps, before the loop, or in another process; `llmprof trigger --stacks RUN` names lines"
     return recommend(
         "hoist-python",
         rule=RULE.id,
         facts=facts,
-        action="Move Python work out of the training step",
+        action=f"Move {'work on tensors of the CPU' if on_cpu else 'Python work'} out of the training step",
         why=f"The next kernel is launched as soon as the operators before it are. {late}".rstrip(),
-        how="do it every k steps, before the loop, or in another process; `llmprof trigger --stacks RUN` names lines",
+        how=f"do it on the device, and copy the result; or {how}" if on_cpu else how,
         gain=gain(facts, expected_ns=weight * expected, low_ns=0.5 * weight * long_ns, high_ns=most, at_most_ns=most),
         watch="the host part",
     )

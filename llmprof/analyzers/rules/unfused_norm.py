@@ -9,8 +9,8 @@ Why it costs time:
 
 How it is measured:
     Operators that combine a tensor with a statistic of its last dimension, and those that compute the statistic, by
-    their shapes. A fused norm reads and writes its input once forward; backward it also reads the gradient. Scaling by
-    a weight and casts are left out of the gain, though a fused norm takes them in.
+    their shapes; of products, sums and casts of whole tensors so many as norms have by the rules of differentiation. A
+    fused norm reads and writes its input once forward; backward it reads input and gradient up to three times.
 
 Does not apply when:
     No norm is written out, or a compiler fused it.
@@ -24,9 +24,10 @@ Verify:
 
 from __future__ import annotations
 
-from llmprof.analyzers.facts.faster_kernels import norm_saving
+from llmprof.analyzers.facts.faster_kernels import norm_savings
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.facts.roofline import roofline_of
+from llmprof.analyzers.facts.saving import sum_of
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend
@@ -63,7 +64,7 @@ def evaluate(facts: Facts) -> Judgement:
         return RULE.no_data(
             "The memory bandwidth of this device is not known, so what a fused norm takes is not known."
         )
-    saving = norm_saving(found, line)
+    saving = sum_of(norm_savings(found, line))
     figures = [
         evidence.time("operators of norms", found.ns, source="trace", rank=facts.critical.rank),
         evidence.number("norms", found.calls, "per step", source="trace"),
@@ -77,7 +78,7 @@ def evaluate(facts: Facts) -> Judgement:
         low_ns=saving.low_ns,
         expected_ns=saving.expected_ns,
         high_ns=saving.high_ns,
-        at_most_ns=saving.ns,
+        at_most_ns=found.ns,
     )
     fix = recommend(
         "fused-norm",

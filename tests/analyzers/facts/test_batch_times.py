@@ -92,3 +92,29 @@ def test_a_worker_that_always_gets_the_long_batches_is_not_slow() -> None:
 def test_a_difference_that_nobody_can_measure_is_none() -> None:
     steady = [[mean, mean + 0.1, mean - 0.1, mean] for mean in (100.0, 102.0, 101.0)]
     assert times_by_worker(*steady).paces == ()
+
+
+def loads_of(*begun_and_took_ms: tuple[int, int, int]) -> BatchLoads:
+    """(worker, begin, length) each, in ms."""
+    worker, begin, took = (np.array(column) for column in zip(*begun_and_took_ms, strict=True))
+    none = np.zeros(worker.size, np.int64)
+    return BatchLoads(loader=none, worker=worker, start_ns=begin * MS, duration_ns=took * MS, cpu_ns=none)
+
+
+def test_a_batch_counts_where_it_is_ready_however_early_it_was_begun() -> None:
+    """Steps 1 to 4 count, of 100 ms each: one of them waits for a batch of 250 ms that was begun before all of them."""
+    steps = times_of([0] * 6, [0.0] * 6)
+    loads = loads_of((0, 50, 250), (1, 60, 30), (1, 200, 90), (1, 300, 80), (0, 480, 90))
+    found = batch_times(loads, steps, np.arange(1, 5))
+    assert found is not None
+    assert [load / MS for load in found.sequence_ns] == [250, 90, 80]
+
+
+def test_loads_of_the_whole_run_are_kept_but_those_of_workers_that_just_started() -> None:
+    steps = times_of([0] * 6, [0.0] * 6)
+    loads = loads_of((0, 0, 90), (1, 0, 80), *((0, at, 40) for at in range(90, 560, 40)), (1, 80, 300))
+    found = batch_times(loads, steps, np.arange(3, 5))
+    assert found is not None
+    assert [load / MS for load in found.run_ns] == [40] * 12 + [300]
+    every = batch_times(loads, None, np.empty(0, np.intp))
+    assert every is not None and every.run_ns == ()

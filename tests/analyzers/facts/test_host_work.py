@@ -66,3 +66,51 @@ def test_on_the_cpu_the_first_operator_ends_the_preparing() -> None:
     b.op("aten::mm", 5 * MS, 5 * MS)
     found = work_of(b.rank(), cpu=True)
     assert (found.preparing_ns, found.preparing_silent_ns) == (4 * MS, 4 * MS)
+
+
+def after_a_copy(operator: str, *, inside: str | None = None, launching: bool = False) -> HostWork:
+    """Two steps of 10 ms: 2 ms of device, a copy to the host that waits for it, then 6 ms of operators a ms long."""
+    b = TraceBuilder()
+    for step in range(2):
+        at = step * 10 * MS
+        b.step(step, at, at + 10 * MS)
+        b.op("aten::mm", at, MS)
+        b.kernel("k", at + 10_000, 2 * MS, launch_ns=at + 1_000)
+        b.op("aten::to", at + MS, MS + 100_000)
+        b.memcpy(
+            "DtoH (Device -> Pageable)", at + 2 * MS + 11_000, 9_000, 4, launch_ns=at + MS, launch_dur_ns=MS + 50_000
+        )
+        if inside is not None:
+            b.annotation(inside, at + 3 * MS - 1_000, 6 * MS + 2_000)
+        for place in range(6):
+            b.op(operator, at + (3 + place) * MS, MS - 50_000)
+            if launching:
+                b.kernel("k", at + (3 + place) * MS + 9_000, 1_000, launch_ns=at + (3 + place) * MS + 1_000)
+    return work_of(b.rank())
+
+
+def test_operators_that_compute_and_call_nothing_have_their_tensors_on_the_cpu() -> None:
+    """From the end of the copy to the next launch the host counts, and the Python between belongs to that."""
+    found = after_a_copy("aten::sum")
+    assert found.computing_ns == found.long_ns
+    assert found.computing_ns > 3.5 * MS  # of 8 ms in the first of two steps: no launch follows the second
+
+
+def test_views_launches_and_the_optimizer_are_no_work_on_the_cpu() -> None:
+    assert after_a_copy("aten::view").computing_ns == 0
+    assert after_a_copy("aten::sum", launching=True).computing_ns == 0
+    assert after_a_copy("aten::sum", inside="Optimizer.step#AdamW.step").computing_ns == 0
+
+
+def test_python_behind_a_synchronisation_is_waited_for_as_well() -> None:
+    """The device ran dry while the host waited for it; then 5 ms pass without an operator before the next launch."""
+    b = TraceBuilder()
+    b.step(0, 0, 12 * MS)
+    b.op("aten::mm", 0, 1 * MS)
+    b.kernel("k", 10_000, 2 * MS, launch_ns=1_000)
+    b.runtime("cudaStreamSynchronize", 1 * MS, 1 * MS + 20_000)
+    b.op("aten::mm", 7 * MS + 20_000, 1 * MS)
+    b.kernel("k", 7 * MS + 34_000, 4 * MS, launch_ns=7 * MS + 30_000)
+    found = work_of(b.rank())
+    assert found.long_ns == 5 * MS
+    assert found.waiting_ns >= found.long_ns and found.computing_ns == 0

@@ -137,6 +137,14 @@ def test_a_name_that_stands_for_shorter_work_beside_collectives_is_no_evidence()
     assert found.kernels_reason == "kernels beside collectives: calls of the same kernel are not the same work"
 
 
+def test_a_name_that_stands_for_much_longer_work_beside_collectives_is_no_evidence() -> None:
+    """No collective takes so much of a device that a kernel needs 24 times as long: those were not the same work."""
+    found = interference_of([alternating({GEMM: (100_000, 150_000), NORM: (1_000, 24_000)})])
+    assert found.kernels is not None
+    assert found.kernels.factor == pytest.approx(1.5, rel=0.01)
+    assert set(np.round(found.rows[0], 2)) <= {1.0, 1.5}
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.floats(1, 1e6)), min_size=1, max_size=40))
 def test_quartiles_are_those_of_numpy(drawn: list[tuple[int, float]]) -> None:
     group, value = np.array([one for one, _ in drawn], np.intp), np.array([one for _, one in drawn])

@@ -143,10 +143,11 @@ def test_the_thread_that_pins_sets_the_pace_however_many_workers_there_are() -> 
 
 
 @pytest.mark.parametrize("in_order", [True, False])
-def test_no_worker_gets_the_same_long_batches_again_and_again(in_order: bool) -> None:
-    """Every fourth load is long and there are four workers: all of them get long ones, 3 ms are the mean."""
-    interval = batch_interval_ns([1 * MS, 1 * MS, 1 * MS, 9 * MS], 0.1 * MS, 4, 16, in_order=in_order)
-    assert interval == pytest.approx(3 / 4 * MS, rel=0.05)
+@pytest.mark.parametrize("loads", [4, 5, 16, 17, 18])
+def test_no_worker_gets_the_same_long_batches_again_and_again(loads: int, in_order: bool) -> None:
+    """One of the loads is long and there are four workers: all of them get it in turn, and their mean sets the pace."""
+    interval = batch_interval_ns([*[1 * MS] * (loads - 1), 9 * MS], 0.1 * MS, 4, 32, in_order=in_order)
+    assert interval == pytest.approx((loads + 8) / loads / 4 * MS, rel=0.05)
 
 
 def test_pinning_a_batch_takes_as_long_as_it_is_large() -> None:

@@ -20,6 +20,7 @@ from llmprof.analyzers.replay.replay import replay
 from llmprof.analyzers.replay.scenario import Scenario, contended, run
 from llmprof.analyzers.replay.transforms.base import scaled
 from llmprof.analyzers.replay.what_if import WhatIf
+from llmprof.timeline.events import NONE
 from llmprof.timeline.intervals import Intervals
 from llmprof.timeline.timeline import Timeline
 from tests.analyzers.replay.sharing import BEGIN, Program, recorded, simulate
@@ -204,3 +205,62 @@ def test_ranks_that_are_late_in_turn_settle_in_few_passes(monkeypatch: pytest.Mo
     monkeypatch.setattr(contention, "MOST_PASSES", 60)
     monkeypatch.setattr(contention, "FREE_PASSES", 60)
     assert few == pytest.approx(run(quick).step_ns, rel=0.01)
+
+
+def free_running(buckets: int, kernels: int, work: float, transfer: float, head_start: float) -> Graph:
+    """Two equal ranks whose kernels wait for nothing; after some of them a bucket meets, behind the one before it.
+
+    Kernels of rank 0 take longer by `head_start`, a share, and nothing of the graph lets it catch up.
+    """
+    each = 2 * kernels + 3
+    n = buckets * each
+    kind: list[int] = []
+    rank, before, cause = [], [], []
+    extra: list[tuple[int, int, float]] = []
+    meeting = np.full(n, NONE, np.int64)
+    for bucket in range(buckets):
+        first = bucket * each
+        for place in (0, 1):
+            for number in range(kernels):
+                node = first + place * kernels + number
+                kind.append(NodeKind.DEVICE)
+                rank.append(place)
+                before.append(node - 1 if number else node - each + kernels - 1)
+                cause.append(NO_REF)
+        meets = first + each - 1
+        for place in (0, 1):
+            kind.append(NodeKind.DEVICE)
+            rank.append(place)
+            before.append(meets - each)
+            cause.append(first + (place + 1) * kernels - 1)
+            meeting[meets - 2 + place] = meets
+        kind.append(NodeKind.MEETING)
+        rank.append(0)
+        before.append(meets - 2)
+        cause.append(NO_REF)
+        extra.append((meets, meets - 1, 0.0))
+    columns = np.array(kind), np.array(rank, np.int32)
+    arrives = meeting != NONE
+    dur = np.where(columns[0] == NodeKind.MEETING, transfer, np.where(arrives, 0.0, work))
+    graph = graph_of(kind, before, [0.0] * n, cause, [0.0] * n, dur.tolist(), extra)
+    graph = replace(graph, ranks=(0, 1), rank=columns[1], meeting=meeting)
+    slower = np.where((columns[1] == 0) & ~arrives & (columns[0] == NodeKind.DEVICE), 1 + head_start, 1.0)
+    return replace(graph, dur=graph.dur * slower)
+
+
+def test_a_rank_that_waits_loses_its_lead_and_never_comes_last() -> None:
+    """Of equal ranks, 1 % apart, none is slowed by more than the transfers: the early one waits as long as it is early.
+
+    24 buckets of 8 kernels of 0.2 ms, a transfer of 0.2 ms beside each, which slows kernels to 1 / 1.6.
+    """
+    graph = free_running(24, 8, 200_000.0, 200_000.0, 0.01)
+    collective = graph.meeting != NONE
+    kernel = (graph.kind == NodeKind.DEVICE) & ~collective
+    shared = Contention(
+        collective=collective, kernel=kernel, factor=np.where(kernel, 1.6, 1.0), alone=np.ones(len(graph))
+    )
+    found = settled(shared, replay(graph)).graph
+    slower = [float(found.dur[kernel & (graph.rank == place)].sum()) for place in (0, 1)]
+    truth = 24 * (8 * 1.01 * 200_000.0 + (1 - 1 / 1.6) * 200_000.0)
+    assert slower[0] == pytest.approx(truth, rel=0.01)
+    assert slower[1] <= 1.01 * slower[0]

@@ -139,3 +139,27 @@ def test_where_the_step_tells_nothing_quick_phases_tell_what_the_profiler_cost()
     assert fit(plain, step_ns(plain), step_ns, seen=late).cost_ns == USUAL_COST_NS
     less = Seen(idle_share=0.0, quick_cost_ns=500)  # what they tell is a lower bound
     assert fit(plain, step_ns(plain), step_ns, seen=less).cost_ns == USUAL_COST_NS
+
+
+def slower(graph: Graph, factor: float) -> Graph:
+    """The graph of a host that needs so many times as long for everything."""
+    scale = np.where(graph.on_host, factor, 1.0)
+    return replace(graph, before_lag=graph.before_lag * scale, dur=graph.dur * scale)
+
+
+def test_a_host_that_was_slower_while_it_was_traced_is_no_dear_event() -> None:
+    """Five times the usual cost would explain the step as well; no profiler that had a core of its own cost as much."""
+    plain = graph_of(HOST_BOUND)
+    traced = burdened(slower(plain, 1.8), USUAL_COST_NS)
+    found = fit(traced, step_ns(plain), step_ns, seen=Seen(idle_share=1.0))
+    assert (found.cost_ns, found.stretch) == pytest.approx((USUAL_COST_NS, 1.8), rel=0.03)
+    assert abs(found.error or 0) < 0.005
+    by_events = fit(traced, step_ns(plain), step_ns, seen=Seen(idle_share=1.0), by_events=True)
+    assert by_events.cost_ns > 4 * USUAL_COST_NS and by_events.stretch == 1
+
+
+def test_a_cost_near_what_others_pay_is_hardly_doubted() -> None:
+    plain = graph_of(HOST_BOUND)
+    found = fit(burdened(plain, 4_200), step_ns(plain), step_ns, seen=Seen(idle_share=1.0))
+    assert found.cost_ns == pytest.approx(4_000, rel=0.06)
+    assert 1 <= found.stretch < 1.05

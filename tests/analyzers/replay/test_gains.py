@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from llmprof.analyzers.diagnosis import Gain, Recommendation
+from llmprof.analyzers.diagnosis import Combined, Gain, Recommendation
 from llmprof.analyzers.facts.measure import measure
 from llmprof.analyzers.replay.gains import Replays, replays_of
 from llmprof.timeline.timeline import RankTimeline, Timeline
@@ -92,6 +92,40 @@ def test_together_is_one_replay_of_fixes_that_do_not_exclude_each_other() -> Non
     assert "bf16-autocast" in joint.of and len({"torch-compile", "cuda-graphs"} & set(joint.of)) == 1
     assert joint.low_ms is not None and joint.high_ms is not None
     assert joint.low_ms <= joint.step_ms_after <= joint.high_ms
+
+
+def reduced_by_hand() -> RankTimeline:
+    """Steps of 50 launches of 0.1 ms, the last ones those of collectives after backward; a product, then the sum."""
+    builder, now = TraceBuilder(), 0
+    for step in range(4):
+        begin = now
+        for call in range(30):
+            if call == 15:
+                builder.op("autograd::engine::evaluate_function: MulBackward0", now, 15 * 100_000, tid=2)
+            builder.kernel("gemm_bf16", now + 99_000, 10_000, launch_ns=now + 90_000, tid=1 if call < 15 else 2)
+            now += 100_000
+        for _ in range(10):
+            builder.kernel("vectorized_elementwise_kernel", now + 49_000, 2_000, launch_ns=now + 40_000)
+            builder.kernel("ncclDevKernel_AllReduce", now + 99_000, 30_000, launch_ns=now + 90_000)
+            now += 100_000
+        now += 20_000
+        builder.step(step, begin, now)
+    return builder.rank()
+
+
+def test_a_fix_that_harms_beside_a_better_one_is_left_out_and_says_so() -> None:
+    """Hooks of DDP break the model's graph: together the two are worse than the graph alone."""
+    found = replays(reduced_by_hand())
+    gained = Gain(expected_ms=0.5, low_ms=0.1, high_ms=1.0, basis="replay")
+    better = replace(gained, expected_ms=1.0)
+    fixes = [recommended("cuda-graphs", gain=better), recommended("wrap-ddp", gain=gained)]
+    both = Combined(of=("cuda-graphs", "wrap-ddp"), step_ms_after=1.0)
+    (first, second), combined = found.joined(fixes, both)
+    assert combined is None  # nor does the sum of both stand
+    assert first == fixes[0]
+    assert "Beside cuda-graphs it makes the step longer" in second.why
+    other = Combined(of=("cuda-graphs", "numa-binding"), step_ms_after=1.0)
+    assert found.joined(fixes, other)[1] == other
 
 
 def test_of_pinned_memory_the_rule_knows_more_than_the_replay() -> None:

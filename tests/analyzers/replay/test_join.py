@@ -15,21 +15,21 @@ TRANSFER = 50_000
 NCCL = "ncclDevKernel_AllReduce_Sum_f32_RING_LL(ncclDevKernelArgsStorage)"
 
 
-def rank_of(number: int, work_ns: int, slowest_ns: int, steps: int = 4) -> RankTimeline:
+def rank_of(number: int, work_ns: int, slowest_ns: int, steps: int = 4, name: str = NCCL) -> RankTimeline:
     """A rank that computes `work_ns`, then reduces with peers of which the slowest computes `slowest_ns`."""
     builder = TraceBuilder()
     for step in range(steps):
         begin = step * (slowest_ns + TRANSFER + 20_000)
         builder.kernel("gemm", begin + 10_000, work_ns, launch_ns=begin + 1_000)
         arrived, left = begin + 11_000 + work_ns, begin + 11_000 + slowest_ns + TRANSFER
-        builder.kernel(NCCL, arrived, left - arrived, launch_ns=begin + 6_000)
+        builder.kernel(name, arrived, left - arrived, launch_ns=begin + 6_000)
         builder.runtime("cudaDeviceSynchronize", begin + 12_000, left + 2_000 - begin - 12_000)
         builder.step(step, begin, begin + slowest_ns + TRANSFER + 20_000)
     return builder.rank(number)
 
 
-def joined(*works: int) -> Graph:
-    ranks = [rank_of(number, work, max(works)) for number, work in enumerate(works)]
+def joined(*works: int, name: str = NCCL) -> Graph:
+    ranks = [rank_of(number, work, max(works), name=name) for number, work in enumerate(works)]
     graphs = [graph for rank in ranks if (graph := build(rank)) is not None]
     meetings = meetings_of(ranks, graphs)
     assert meetings is not None
@@ -59,3 +59,10 @@ def test_every_rank_steps_together() -> None:
     found = replay(joined(300_000, 100_000, 200_000))
     assert [found.rank_step_ns(number) for number in (0, 1, 2)] == pytest.approx([found.step_ns] * 3)
     assert (found.graph.kind == NodeKind.MEETING).sum() == 4
+
+
+def test_whoever_waits_for_a_broadcast_waits_for_its_sender_and_not_for_itself() -> None:
+    """A receiver's kernel lasts from its own arrival to the sender's: without a late sender it is a transfer."""
+    graph = joined(300_000, 100_000, name="ncclDevKernel_Broadcast_RING_LL(ncclDevKernelArgsStorage<4096ul>)")
+    graph.dur[(graph.rank == 0) & (graph.dur == 300_000)] = 100_000
+    assert replay(graph).step_ns == pytest.approx(170_000, rel=0.02)

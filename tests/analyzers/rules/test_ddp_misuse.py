@@ -79,6 +79,17 @@ def test_gloo_for_cuda_tensors_fires() -> None:
     assert 'init_process_group("nccl")' in fix(found, "nccl-backend").how
 
 
+def test_what_was_seen_to_wait_for_gloo_is_expected_to_go() -> None:
+    """Of a step of 100 ms 30 are waiting for collectives, and 20 of a late host that stays as late."""
+    own = wrapped(backend="gloo").critical.environment
+    seen = fix(evaluate(make_facts(100, host=20.0, communication=30.0, world_size=2, environment=own)), "nccl-backend")
+    unseen = fix(evaluate(make_facts(100, host=50.0, world_size=2, environment=own)), "nccl-backend")
+    assert seen.gain.expected_ms == pytest.approx(30.0, abs=2.0)
+    assert seen.gain.low_ms == pytest.approx(15.0, abs=1.0) and seen.gain.high_ms > 45.0
+    # Where nothing tells which part of the waiting gloo is: the middle between its copies and all of it.
+    assert unseen.gain.expected_ms == pytest.approx((unseen.gain.low_ms + unseen.gain.high_ms) / 2)
+
+
 def test_gloo_without_a_gpu_is_right() -> None:
     own = environment(ddp=DdpSettings(backend="gloo", find_unused_parameters=False))
     facts = make_facts(100, world_size=2, environment=replace(own, device=replace(own.device, name=None)))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from llmprof.analyzers.facts.memory import MemoryFacts
 from llmprof.analyzers.rules.fragmentation import evaluate
 from llmprof.timeline.environment import Environment
 from llmprof.timeline.memory import OutOfMemory
+from llmprof.timeline.settings import OptimizerSettings
 from tests.analyzers.rules.facts_builder import fix, make_facts, status
 
 GB = 10**9
@@ -68,3 +71,15 @@ def test_segments_that_are_expandable_already_are_not_advised() -> None:
     environment = Environment(variables={"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"})
     found = evaluate(make_facts(100, memory=memory(98, 70, pieces=20), environment=environment))
     assert (status(found), found.recommendations) == ("passed", ())
+
+
+def test_pieces_that_hold_one_tensor_but_not_the_states_to_come_are_not_the_trouble() -> None:
+    """Adam asks for the next of 20 GB of moments of which 14 GB are made: 2 GB in pieces fit that one, and no more."""
+    adam = Environment(optimizers=(OptimizerSettings(name="AdamW", package="torch"),))
+
+    def judged(made: int) -> str:
+        failed = replace(failure(0.5, 0.1, 2), phase="optimizer", gradient_bytes=10 * GB, optimizer_bytes=made * GB)
+        return status(evaluate(make_facts(100, memory=memory(98, 70, out_of_memory=True, failure=failed),
+                                          environment=adam)))  # fmt: skip
+
+    assert (judged(14), judged(18)) == ("passed", "fired")

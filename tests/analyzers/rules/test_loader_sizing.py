@@ -11,7 +11,7 @@ from llmprof.analyzers.facts.copies import CopyFacts, CopyGroup
 from llmprof.analyzers.facts.data_loading import LoaderFacts
 from llmprof.analyzers.facts.loader_model import expected_hand_over_ns
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.rules.loader_sizing import input_need, left_ns, less_work_ns
+from llmprof.analyzers.rules.loader_sizing import deeper_queue_ns, input_need, left_ns, less_work_ns
 from llmprof.timeline.environment import LoaderSettings
 from llmprof.units import NS_PER_MS
 from tests.analyzers.rules.facts_builder import make_facts
@@ -98,3 +98,23 @@ def test_first_workers_of_a_loader_that_pins_hand_over_from_its_thread() -> None
     loader = replace(a_loader(0), settings=LoaderSettings(num_workers=0, pin_memory=True))
     facts = with_copies(make_facts(100, data=40.0, loader=loader), 64e6)
     assert input_need(facts, WAIT, loader, "").hand_over_ns == expected_hand_over_ns(64e6, pinned=True)
+
+
+@pytest.mark.parametrize(("error_ms", "saved_ms"), [(1.0, 20.0), (15.0, 5.0)])
+def test_a_wait_that_may_be_chance_is_promised_as_often_as_it_comes_in_the_run(
+    error_ms: float, saved_ms: float
+) -> None:
+    """4 workers, batches of 10 ms for steps of 10; one of 280 ms is waited for 200 ms, which a deeper queue hides.
+
+    It is one of the 10 batches that were recorded, and one of the 40 of the run.
+    """
+    few, whole = (280.0, *[10.0] * 9), (280.0, *[10.0] * 39)
+    times = replace(
+        batches(37.0),
+        sequence_ns=tuple(load * NS_PER_MS for load in few),
+        run_ns=tuple(load * NS_PER_MS for load in whole),
+    )
+    wait = 20.0 * NS_PER_MS
+    loader = replace(a_loader(4), times=times, wait_ns=wait, wait_error_ns=error_ms * NS_PER_MS)
+    found = input_need(make_facts(30, data=20.0, loader=loader), wait, loader, "")
+    assert deeper_queue_ns(found) == pytest.approx(saved_ms * NS_PER_MS, rel=0.15)

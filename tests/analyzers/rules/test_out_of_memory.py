@@ -116,6 +116,22 @@ def test_what_the_optimizer_asks_for_does_not_shrink_with_the_batch() -> None:
     assert "about 59.0 GiB" in advice.why
 
 
+def test_moments_that_adam_had_still_to_make_are_counted() -> None:
+    """24 GiB of weights and as much of gradients leave 30 of 78; Adam makes 48, and asked for the first of them."""
+    first = {"parameter_bytes": 24 * GIB, "gradient_bytes": 24 * GIB, "optimizer_bytes": 16 * GIB}
+    found = facts(failed(allocated=76.5, requested=1, phase="optimizer", **first))
+    adam = Environment(
+        loaders=(LoaderSettings(batch_size=8),), optimizers=(OptimizerSettings(name="AdamW", package="torch"),)
+    )
+    whole = with_rank(found, environment=adam)
+    advice = fix(evaluate(whole), "8bit-optimizer")
+    assert advice.gain.memory_bytes == 36 * GIB
+    assert "Of 48.0 GiB of optimizer states 32.0 GiB were still to be made." in advice.why
+    assert "smaller-batch" not in fixes(whole)
+    unknown = with_rank(found, environment=replace(adam, optimizers=(OptimizerSettings(name="AdamW", state_bits=8),)))
+    assert fix(evaluate(unknown), "8bit-optimizer").gain.memory_bytes == 12 * GIB
+
+
 def test_the_biggest_blocks_are_shown_with_their_place() -> None:
     segments = Segments(
         device=0, reserved_bytes=77 * GIB, allocated_bytes=74 * GIB, requested_bytes=74 * GIB, awaiting_free_bytes=0,

@@ -68,3 +68,13 @@ def test_collections_of_the_traced_steps_alone_are_taken_off() -> None:
 
 def test_no_data_without_operators() -> None:
     assert status(evaluate(make_facts(100))) == "no_data"
+
+
+def test_work_on_tensors_of_the_cpu_is_named_even_beside_a_launch_bound_step() -> None:
+    """10 of 40 ms of waiting: less than launching takes, and yet one piece that can be moved."""
+    counted = replace(work(waiting_ms=40, long_ms=10, short_ms=2), computing_ns=10.0 * NS_PER_MS)
+    found = evaluate(with_causes(make_facts(100, host=40.0), work=counted))
+    assert found.finding.status == "fired"
+    assert "tensors of the CPU" in found.finding.summary
+    advice = fix(found, "hoist-python")
+    assert advice.how.startswith("do it on the device") and "tensors of the CPU" in advice.action

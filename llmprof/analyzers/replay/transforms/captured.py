@@ -58,7 +58,7 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
         if subject.facts.critical.environment.compiled:
             return "the model is compiled already"
         rest = level.pick(*(_launches_left(subject, outside) or COMPILE_HOST))
-        if _broken(subject, outside):
+        if _broken(scenario, subject, outside):
             rest = max(rest, level.pick(*BROKEN_COMPILED))
         fused = subject.kind(*_FUSED) & ~outside
         found = scaled(scaled(scenario, host, dur=rest, lag=rest), fused, dur=level.pick(*_traffic(subject)))
@@ -68,14 +68,19 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     left = waits & ~copies & ~_returned(scenario)
     if int(left.sum()) > BREAKING_SYNCS * subject.graph.steps * len(subject.ranks):
         return "host syncs inside the model break the graph; they have to be taken out first"
-    rest = level.pick(*(BROKEN_HOST if _broken(subject, outside) else GRAPH_HOST))
+    rest = level.pick(*(BROKEN_HOST if _broken(scenario, subject, outside) else GRAPH_HOST))
     model = subject.device & ~outside & ~subject.kind("communication")
     return scaled(scaled(scenario, host, dur=rest, lag=rest), model, lag=level.pick(*GRAPH_GAP))
 
 
-def _broken(subject: Subject, outside: Mask) -> bool:
-    """Whether collectives stand inside the model."""
-    return bool((subject.kind("communication") & ~outside).any())
+def _broken(scenario: Scenario, subject: Subject, outside: Mask) -> bool:
+    """Whether collectives stand inside the model: as recorded, or since another fix has them wait for a kernel of it.
+
+    Hooks of DistributedDataParallel issue a bucket when its gradients are there (`data_parallel`).
+    """
+    collectives, graph = subject.kind("communication"), scenario.graph
+    from_kernels = collectives & (graph.cause >= 0) & graph.on_device[np.maximum(graph.cause, 0)]
+    return bool((collectives & ~outside).any() or from_kernels.any())
 
 
 def _padded(scenario: Scenario, subject: Subject, level: Level) -> Scenario:

@@ -91,14 +91,13 @@ def crowded(
     """
     if level is Level.HIGH or not feed.loads_ns:
         return scenario, feed
-    alone = feed.unpaired(running)
-    then = alone.running(alone.step_ns(consumer_ns), consumer_ns)
+    then = feed.running(feed.step_ns(consumer_ns), consumer_ns)
     slower = max(1.0, feed.beside(then) / feed.beside(running))
     if level is Level.LOW:
         slower = max(worst, slower)
         feed = replace(feed, loads_ns=tuple(slower * load for load in feed.loads_ns))
     else:
-        feed = alone.placed(consumer_ns)
+        feed = feed.crowded(running, then)
     host = scenario.graph.on_host & (scenario.graph.rank == place)
     return scaled(scenario, host, dur=slower, lag=slower), feed
 

@@ -18,10 +18,14 @@ FIXES = ("repair-straggler", "balance-batches")
 CLOSURE = (0.75, 1.0, 1.0)
 """The share of the difference to the median rank that is taken away (75 to 100 %, as TraceLens closes gaps)."""
 
+UNEVEN = 0.01
+"""Ranks whose work differs by less than this share do the same."""
+
 
 def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scenario | str:
     """The scenario in which no rank is slower than the median of its peers, on the device and at the loader.
 
+    Ranks that come late in turn, each with as much work as the others over all steps, get equal work in each step.
     Only at best on the host too: a profiler slows the hosts of equal ranks unequally. Durations become those of the
     peers, and the steps are replayed, as Lin et al. do it (Understanding Stragglers in Large Model Training Using
     What-if Analysis, OSDI 2025); here kernel by kernel, since work that only one rank has stands in one place.
@@ -36,7 +40,11 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     changed = False
     host = graph.on_host if level is Level.HIGH else graph.within(Region.FETCH)
     names = _names(subject)
-    for nodes in (subject.device & own & ~subject.kind("communication"), host):
+    compute = subject.device & own & ~subject.kind("communication")
+    levelled = _levelled(scenario, compute, closure) if fix == "balance-batches" else None
+    if levelled is not None:
+        dur, changed = levelled, True
+    for nodes in (compute, host) if levelled is None else (host,):
         # A rank that waits at collectives computes beside them, which its peers that come late do not.
         spent = np.where(graph.on_host, dur + lag, scenario.work_ns)
         totals = np.array([spent[nodes & (graph.rank == r)].sum() for r in range(count)])
@@ -44,7 +52,7 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
         usual = float(np.median(totals)) if count > 2 else float(totals.min())
         by_name = np.stack([_sums(names, spent, nodes & (graph.rank == r)) for r in range(count)])
         peers = np.median(by_name, axis=0) if count > 2 else by_name[int(totals.argmin())]
-        for place in np.flatnonzero(totals > usual * 1.01).tolist():
+        for place in np.flatnonzero(totals > usual * (1 + UNEVEN)).tolist():
             mine = nodes & (graph.rank == place)
             factor = 1 - closure * (1 - _left(by_name[place], peers, usual)[names[mine]])
             dur[mine] *= factor
@@ -60,6 +68,25 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     if not changed:
         return "no rank is slower than its peers"
     return replace(scenario, graph=replace(graph, dur=dur, before_lag=lag), feeds=feeds)
+
+
+def _levelled(scenario: Scenario, compute: Mask, closure: float) -> Float64 | None:
+    """The durations with which every rank computes in each step as long as the ranks do on average.
+
+    None where ranks do not come late in turn: where no more is lost by a rank that is slower now and then than by one
+    that is slower over all steps. What a batch is too large on one rank, it is too small on another: no work goes.
+    """
+    graph, count = scenario.graph, len(scenario.graph.ranks)
+    place = graph.rank * graph.steps + graph.step
+    spent = np.bincount(place[compute], scenario.work_ns[compute], count * graph.steps).reshape(count, graph.steps)
+    if not (spent > 0).all():
+        return None
+    mean, total = spent.mean(axis=0), spent.sum(axis=1)
+    in_turn = float(spent.max(axis=0).sum() - total.max())
+    if in_turn <= max(UNEVEN * float(mean.sum()), float(total.max() - total.min())):
+        return None
+    factor = 1 - closure * (1 - mean / spent)
+    return np.where(compute, graph.dur * factor.ravel()[place], graph.dur)
 
 
 def _names(subject: Subject) -> Int64:

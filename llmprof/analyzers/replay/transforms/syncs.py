@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 
+from llmprof.analyzers.facts.host_work import computing_spans, preparing_spans
+from llmprof.analyzers.facts.windows import windows_of
 from llmprof.analyzers.replay.graph import NO_REF, NodeKind
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, host_of, removed, scaled, unwaited
+from llmprof.analyzers.replay.transforms.host_work import inside, shorter
 from llmprof.timeline.events import NONE
+from llmprof.timeline.intervals import EMPTY, Intervals
 
 __all__ = ["FIXES", "apply"]
 
 FIXES = ("remove-sync", "log-less-often", "pin-memory")
+
+HALF = 0.5
+"""At worst half of what the host computes behind a copy is needed in every step (an assumption)."""
 
 
 def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scenario | str:
     """The scenario without host syncs, or without copies that block because their host memory is pageable.
 
     A copy to the host is a sync: the host reads what it brings. At worst one sync a step stays: the loss is read
-    somewhere. What is logged less often is not computed either.
+    somewhere. What is logged less often is not computed either, neither on the device before the copy nor on the host
+    after it.
     """
     graph = scenario.graph
     waits = graph.kind == NodeKind.WAIT
@@ -31,7 +39,23 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     if fix != "pin-memory" and level is Level.LOW:
         chosen &= ~_last_of_steps(subject, chosen)
     changed = unwaited(scenario, chosen)
-    return _unlogged(changed, subject, chosen & reads) if fix == "log-less-often" else changed
+    if fix != "log-less-often":
+        return changed
+    return _unlogged(_uncounted(changed, subject, reads, level), subject, chosen & reads)
+
+
+def _uncounted(scenario: Scenario, subject: Subject, reads: Mask, level: Level) -> Scenario:
+    """The scenario without the work on tensors of the CPU that begins where one of these waits ends."""
+    graph, spent = subject.graph, np.zeros(len(subject.graph))
+    for place, rank in enumerate(subject.ranks):
+        windows, mine = windows_of(rank), reads & (graph.rank == place)
+        if windows is None or rank.events is None or not mine.any():
+            continue
+        spans = computing_spans(rank, windows)
+        behind = np.isin(spans.starts, rank.events.end[graph.row[mine]])
+        found = Intervals(spans.starts[behind], spans.ends[behind]) - (preparing_spans(rank, windows) or EMPTY)
+        spent += inside(subject, place, found) * level.pick(HALF, 1.0, 1.0)
+    return shorter(scenario, subject, spent) if spent.any() else scenario
 
 
 def _waited_for(subject: Subject, work: Mask) -> Mask:

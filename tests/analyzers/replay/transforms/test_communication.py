@@ -114,6 +114,35 @@ def test_repairing_the_slow_rank_saves_what_the_others_wait_for_it() -> None:
     assert saved(found, "repair-straggler") == pytest.approx(8 * MS, rel=0.1)
 
 
+def taking_turns(number: int) -> RankTimeline:
+    """4 steps of 16 and 8 ms of kernels in turn, on the other rank of 8 and 16 ms, each with a reduction of 1 ms."""
+    builder, step_ns = TraceBuilder(), 18 * MS
+    for step in range(4):
+        begin, compute = step * step_ns, (16 if step % 2 == number else 8) * MS
+        builder.kernel("gemm_bf16", begin + 20_000, compute, launch_ns=begin + 1_000)
+        left, arrived = begin + 25_000 + 17 * MS, begin + 25_000 + compute
+        builder.kernel(NCCL.format("AllReduce_Sum_f32"), arrived, left - arrived, launch_ns=begin + 10_000)
+        builder.kernel("adam", left + 5_000, 50_000, launch_ns=begin + 15_000)
+        builder.runtime("cudaDeviceSynchronize", begin + 30_000, left + 57_000 - begin - 30_000)
+        builder.step(step, begin, begin + step_ns)
+    return builder.rank(number)
+
+
+def test_ranks_that_are_late_in_turn_get_equal_work_in_each_step() -> None:
+    """Neither is slower over all steps, and yet each waits for the other: with 12 ms on both no step takes 16."""
+    found = asked(*map(taking_turns, range(2)))
+    assert saved(found, "balance-batches") == pytest.approx(4 * MS, rel=0.05)
+    assert "no rank is slower" in found.predict(["repair-straggler"]).left_out["repair-straggler"]
+
+
+def test_a_rank_that_is_always_late_is_not_late_in_turn() -> None:
+    ranks = [
+        reducing(n, compute_ns=work, lengths=(MS,) * 2, slowest_ns=20 * MS) for n, work in enumerate((20 * MS, 12 * MS))
+    ]
+    found = asked(*ranks)
+    assert saved(found, "balance-batches") == saved(found, "repair-straggler")
+
+
 def backward_overlapped(number: int, extra_ns: int) -> RankTimeline:
     """Forward, then work that one rank has alone, then backward beside one long all-reduce that all ranks share."""
     builder, forward, backward, reduce = TraceBuilder(), 4 * MS, 8 * MS, 20 * MS

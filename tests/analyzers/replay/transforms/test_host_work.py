@@ -122,3 +122,36 @@ def test_work_on_the_batch_goes_to_the_workers() -> None:
 def test_a_batch_that_goes_straight_into_the_model_needs_no_workers() -> None:
     found = what_if_of(steps_with_python(20_000, 5 * MS))
     assert "preprocess-in-workers" in found.predict(["preprocess-in-workers"]).left_out
+
+
+def steps_with_metrics() -> TraceBuilder:
+    """Each step: ten launches in 2 ms, a copy that waits for them, then 5 ms of operators on what it brought."""
+    builder = TraceBuilder()
+    for step in range(4):
+        begin = step * 7_100_000
+        for place in range(10):
+            at = begin + 20_000 + place * 195_000
+            builder.op("aten::mm", at - 10_000, 190_000)
+            builder.kernel("gemm_bf16", at + 8_000, 150_000, launch_ns=at)
+        builder.op("aten::to", begin + 1_980_000, 40_000)
+        builder.memcpy(
+            "DtoH (Device -> Pageable)", begin + 2 * MS, 10_000, 64, launch_ns=begin + 1_985_000, launch_dur_ns=30_000
+        )
+        for place in range(50):
+            builder.op("aten::sum", begin + 2_050_000 + place * 100_000, 95_000)
+        builder.step(step, begin, begin + 7_100_000)
+    return builder
+
+
+@pytest.mark.parametrize("fix", ["hoist-python", "log-less-often"])
+def test_metrics_counted_on_the_cpu_are_won_back(fix: str) -> None:
+    """The profiler's share of their 50 operators goes with them; at worst half of the work stays."""
+    found = what_if_of(steps_with_metrics())
+    assert found.model.outcome.step_ns == pytest.approx(7.1 * MS, rel=0.02)
+    assert found.outcome([fix]).step_ns == pytest.approx(2.05 * MS, rel=0.05)
+    assert found.outcome([fix], Level.LOW).step_ns == pytest.approx(4.6 * MS, rel=0.05)
+
+
+def test_removing_the_wait_alone_leaves_the_work_behind_it() -> None:
+    found = what_if_of(steps_with_metrics())
+    assert found.outcome(["remove-sync"]).step_ns == pytest.approx(found.model.outcome.step_ns, rel=0.02)

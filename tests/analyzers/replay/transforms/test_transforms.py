@@ -126,6 +126,21 @@ def test_collectives_inside_the_model_break_its_graph() -> None:
     assert after.most_ns > 0.75 * found.model.step_ns
 
 
+def test_a_model_that_is_wrapped_as_well_is_no_single_graph_any_more() -> None:
+    """Hooks of DDP issue the buckets inside the model: of its 3 ms of launches half stays, and not 0.15.
+
+    So the second fix takes away from what the first one brings, whichever is named first.
+    """
+    found = asked(reduced(15, 10))
+    captured, wrapped, *joint = (
+        found.predict(fixes).step_ns
+        for fixes in (["cuda-graphs"], ["wrap-ddp"], ["wrap-ddp", "cuda-graphs"], ["cuda-graphs", "wrap-ddp"])
+    )
+    assert joint[0] == joint[1]
+    assert wrapped - joint[0] == pytest.approx(0.5 * 3e6, rel=0.05)
+    assert joint[0] > captured + 1e6
+
+
 def test_copies_into_buckets_are_not_compiled() -> None:
     """Hooks of DDP make them: where they are marked, their launches stay, 0.5 of 4 ms, and so does the other half."""
     known, marked = (asked(reduced(15, 10, hand=False, marked=marked)) for marked in (False, True))
@@ -193,21 +208,21 @@ def decoding(workers: int, cpu_ms: float = 60.0, cores: float | None = 16.0) -> 
     return Feed(fetches=1.0, workers=workers, loads_ns=(60e6,) * 8, cpu_ns=cpu_ms * 1e6, cores=cores)
 
 
-def test_one_worker_beside_another_thread_holds_up_all_that_have_a_core_to_themselves() -> None:
-    """Eight busy workers on 16 cores that are hyperthreads: some share one, take 80 ms, and set the pace of all."""
-    assert decoding(8).placed(1e6).step_ns(1e6) == pytest.approx(80e6 / 8, rel=0.02)
-    assert decoding(2).placed(1e6).step_ns(1e6) == pytest.approx(60e6 / 2, rel=0.02), "two hardly ever meet"
-    assert decoding(8, cores=None).placed(1e6).step_ns(1e6) == pytest.approx(60e6 / 8, rel=0.02)
+def test_loads_are_slowed_by_the_workers_that_come_to_those_they_were_recorded_beside() -> None:
+    """On 16 cores that are hyperthreads: from 1 thread to 16 by a third, of 4 and of 12 by what lies between them."""
+    assert decoding(16).crowded(1.0, 16.0).loads_ns == pytest.approx((80e6,) * 8)
+    assert decoding(4).crowded(4.0, 12.0).loads_ns == pytest.approx((60e6 * (1 + 11 / 45) / (1 + 3 / 45),) * 8)
+    assert decoding(8, cores=None).crowded(1.0, 16.0) == decoding(8, cores=None)
+
+
+def test_as_many_workers_as_were_recorded_take_what_they_took() -> None:
+    """Each with its own pace: what slows them is in what was recorded already."""
+    feed = replace(decoding(4), paces=(1.1, 0.9, 1.1, 0.9))
+    assert feed.crowded(4.5, 4.5) == feed
 
 
 def test_workers_that_wait_for_a_store_are_hardly_slowed() -> None:
-    assert decoding(8, cpu_ms=6.0).placed(1e6).step_ns(1e6) == pytest.approx(60e6 / 8, rel=0.02)
-
-
-def test_the_fastest_of_unequal_workers_had_its_core_to_itself() -> None:
-    feed = replace(decoding(4), loads_ns=(70e6,), cpu_ns=70e6, paces=(8 / 7, 6 / 7, 8 / 7, 6 / 7))
-    assert feed.unpaired(5.0).loads_ns == pytest.approx((60e6,))
-    assert feed.unpaired(5.0).paces == ()
+    assert decoding(8, cpu_ms=6.0).crowded(1.0, 8.0).loads_ns == pytest.approx((60e6,) * 8, rel=0.02)
 
 
 def test_busy_workers_slow_the_thread_that_trains_and_sleeping_ones_do_not() -> None:
@@ -221,6 +236,24 @@ def test_busy_workers_slow_the_thread_that_trains_and_sleeping_ones_do_not() -> 
     assert slower.graph.before_lag[host].sum() == pytest.approx((1 + 1 / 3 / 2) * before)
     idle, _ = crowded(found.model.scenario, 0, 1.0, replace(busy, cpu_ns=1.0), own, Level.EXPECTED)
     assert idle.graph.before_lag[host].sum() == pytest.approx(before)
+
+
+def test_a_wait_that_may_be_chance_is_promised_as_often_as_it_comes_in_the_run() -> None:
+    """A deeper queue hides all of the one long batch: in the run there are four times as many others beside it."""
+    found = asked(fetching(50_000, "_MultiProcessingDataLoaderIter"))
+    own = found.model.outcome.replayed.step_ns
+    few, whole = (28 * own, *[own] * 9), (28 * own, *[own] * 39)
+
+    def fed(feed: Feed) -> WhatIf:
+        scenario = replace(found.model.scenario, feeds={0: feed})
+        return WhatIf.of(replace(found.model, scenario=scenario, outcome=run(scenario)), found.subject.facts)
+
+    recorded = fed(Feed(fetches=1.0, workers=4, loads_ns=few))
+    usual = fed(Feed(fetches=1.0, workers=4, loads_ns=few, run_ns=whole))
+    # 20 of 28 steps are waited for, every 10 batches and every 40.
+    assert gain(recorded, "dataloader-prefetch") == pytest.approx(2 / 3, abs=0.06)
+    assert gain(usual, "dataloader-prefetch") == pytest.approx(0.5 / 1.5, abs=0.06)
+    assert usual.predict(["dataloader-prefetch"]).least_ns <= recorded.predict(["dataloader-prefetch"]).step_ns
 
 
 def test_smaller_batches_take_the_thread_that_pins_less_and_nobody_else() -> None:
