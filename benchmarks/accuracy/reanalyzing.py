@@ -10,7 +10,7 @@ from typing import Any
 
 from lanes import ROOT
 from packing import unpack
-from run import prediction
+from run import foretold, prediction
 
 __all__ = ["reanalyzed", "runs_of"]
 
@@ -45,5 +45,7 @@ def reanalyzed(lines: list[dict[str, Any]], runs: list[Path | None]) -> list[dic
         )
         error = done.stderr.decode()[-500:] if done.returncode not in (0, 4) else line["error"]
         found = prediction(json.loads(done.stdout)) if done.returncode in (0, 4) else {}
+        joint = {side: foretold(side.split("+"), run) for side in line.get("sides") or () if "+" in side}
+        found |= {"joint": joint} if joint else {}
         result.append({**line, "error": error, "prediction": found, "frozen": None})
     return result

@@ -220,13 +220,11 @@ def timed(run: Path, lane: Lane) -> str:
     return result.stderr.decode(errors="replace")[-800:]
 
 
-def foretold(fixes: list[str], run: Path, lane: Lane) -> dict[str, Any] | None:
-    """What `llmprof what-if` promises of several fixes together."""
+def foretold(fixes: list[str], run: Path, environment: dict[str, str] | None = None) -> dict[str, Any] | None:
+    """What `llmprof what-if` promises of several fixes together; None where it leaves one out."""
     words = [sys.executable, "-m", "llmprof", "what-if", str(run), "--json"]
     words += [word for fix in fixes for word in ("--fix", fix)]
-    result = subprocess.run(
-        words, env=lane.environment(), cwd=ROOT, capture_output=True, timeout=ANALYZE_S, check=False
-    )
+    result = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, timeout=ANALYZE_S, check=False)
     if result.returncode != 0:
         return None
     found = json.loads(result.stdout)
@@ -250,7 +248,7 @@ def diagnosed(case: Case, run: Path, lane: Lane, out: Path) -> dict[str, Any]:
     frozen.parent.mkdir(exist_ok=True)
     frozen.write_bytes(result.stdout)
     document: dict[str, Any] = json.loads(result.stdout)
-    joint = {side: foretold(side.split("+"), run, lane) for side in case.sides if "+" in side}
+    joint = {side: foretold(side.split("+"), run, lane.environment()) for side in case.sides if "+" in side}
     return {
         "frozen": {"sha256": hashlib.sha256(result.stdout).hexdigest(), "unix": time.time()},
         "prediction": {**prediction(document), **({"joint": joint} if joint else {})},
