@@ -3,7 +3,8 @@
 By gain for the effort. The gain is the middle between the low end and the expected value: a sure gain stands before one
 that may come to nothing. It is divided by the effort (a flag 1, some lines 2, a refactoring 3, a change of the machine
 4: assumptions). Of fixes of which only one can be done, the one that brings most decides where they stand: whoever does
-it has no use for the others. What is equal goes by effort, then by how well the gain is founded. What cannot be told
+it has no use for the others. A debugging switch that costs time goes first of all: what other fixes promise is about a
+run that nobody means to have. What is equal goes by effort, then by how well the gain is founded. What cannot be told
 from the noise of the step comes last and promises nothing. When memory is at its limit, fixes that win memory come
 first, before all others the one that makes free pieces usable; in a run that goes on, one of them is enough. Gains that
 overlap are never added: of the fixes that shorten the same part of the step, only the largest counts.
@@ -38,6 +39,7 @@ _EFFORT: dict[Effort, float] = {
     "refactor": EFFORT_REFACTOR.value,
     "infrastructure": EFFORT_INFRASTRUCTURE.value,
 }
+_SWITCH = "debug-off"
 _BASIS: dict[Basis, int] = {"replay": 0, "roofline": 1, "bound": 2, "prior": 3}
 
 
@@ -120,7 +122,7 @@ def _key(
         pieces = memory[one.id]
         group, first, second = 0, -math.inf if pieces else -float(gain.memory_bytes or 0), -gain.expected_ms
     elif gain.expected_ms > 0:
-        group, first, second = 1, -_worth(gain) / effort, 0.0
+        group, first, second = 1, -math.inf if one.id == _SWITCH else -_worth(gain) / effort, 0.0
     else:
         group, first, second = 2, -gain.high_ms, 0.0
     width = (gain.high_ms - gain.low_ms) / gain.expected_ms if gain.expected_ms > 0 else 0.0

@@ -43,6 +43,14 @@ def test_the_larger_gain_comes_first() -> None:
     assert ids(ordered) == ["sdpa-attention", "fused-norm"]
 
 
+def test_a_debugging_switch_that_costs_time_goes_first() -> None:
+    """The other fixes would be built around a switch that was left on; one that costs nothing known stands last."""
+    given = [advice("cuda-graphs", 60), advice("debug-off", 5)]
+    assert ids(rank(given, make_facts(100))[0]) == ["debug-off", "cuda-graphs"]
+    given = [advice("cuda-graphs", 60), advice("debug-off", 0)]
+    assert ids(rank(given, make_facts(100))[0]) == ["cuda-graphs", "debug-off"]
+
+
 @pytest.mark.parametrize(
     ("less", "more", "times"),
     [
