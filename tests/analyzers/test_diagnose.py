@@ -37,15 +37,10 @@ FIRST: dict[str, tuple[str, ...]] = {
     "compute_recompute": ("drop-recompute",),
     "host_optimizer": ("fused-optimizer",),
     "host_small": ("cuda-graphs", "torch-compile"),
-    "comm_manual": ("cuda-graphs",),
+    "comm_manual": ("wrap-ddp",),
     "straggler_data": ("repair-straggler", "balance-batches", "dataloader-workers"),
 }
-"""Fixes of which one should be tried first: what was planted is taken out by it.
-
-Of comm_manual DistributedDataParallel takes out what was planted, and 6.0 ms of 30.0; the step stays host-bound. A run
-of the same model and batch on two H200s over NVLink was measured (case labelled-manual of benchmarks/accuracy): 34.0 ms
-as it is, 31.0 with DistributedDataParallel, 16.9 with CUDA graphs, 22.7 with both.
-"""
+"""Fixes of which one should be tried first: what was planted is taken out by it."""
 MS = 1_000_000
 
 
@@ -71,7 +66,16 @@ def test_a_planted_bottleneck_gets_its_bound(recordings: Path, labels: dict[str,
     assert found.verdict.confidence is not None and found.verdict.confidence >= 0.5
 
 
-@pytest.mark.parametrize("name", CASES)
+GRAPHS_FIRST = pytest.mark.xfail(
+    strict=True,
+    reason="CUDA graphs stand before the planted DDP. The same model and batch on two H200s over NVLink (case "
+    "labelled-manual of benchmarks/accuracy) takes 34.0 ms, 31.0 with DDP, 16.9 with CUDA graphs, 22.7 with both",
+)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=GRAPHS_FIRST if name == "comm_manual" else ()) for name in CASES]
+)
 def test_the_fix_of_a_planted_bottleneck_stands_first(recordings: Path, labels: dict[str, Any], name: str) -> None:
     first = case(recordings, labels, name).recommendations[0]
     assert first.id in FIRST[name]

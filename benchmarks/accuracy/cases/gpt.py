@@ -17,8 +17,8 @@ import torch.distributed as dist
 from common import TINY, Place, compiled, loader_for, optimizer_for, options, place, to_device, train
 from habits import Habits, habit_options
 from models import Tokens, Transformer, model_options, shrink
+from ranks import rank_options, wrapped
 from torch import Tensor
-from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 from torch.nn.parallel import DistributedDataParallel
 
 FULL_STEPS = 3
@@ -32,31 +32,15 @@ def main(argv: list[str] | None = None) -> None:
         torch.cuda.set_per_process_memory_fraction(args.memory_fraction)
     with at.device:
         model: Any = Transformer(args, causal=not args.bidirectional)
-    wrapped = wrap(args, at, model)
+    module = model if args.reduce == "manual" else wrapped(args, at, model)
     optimizer = optimizer_for(args, model.parameters())
-    run = Training(args, at, model, compiled(args, wrapped), optimizer)
+    run = Training(args, at, model, compiled(args, module), optimizer)
 
     def make_loader(batches: int) -> Any:
         dataset = Tokens(batches * args.batch * at.world, args.seq, args.vocab)
         return loader_for(args, at, Slow(dataset, args.slow_loader_ms if at.rank == at.world - 1 else 0.0))
 
     train(args, at, make_loader, run.step)
-
-
-def wrap(args: argparse.Namespace, at: Place, model: Any) -> Any:
-    """The model under DDP where there are several ranks and the gradients are not reduced by hand."""
-    if at.world == 1 or args.reduce == "manual":
-        return model
-    wrapped = DistributedDataParallel(
-        model,
-        device_ids=[at.device] if at.cuda else None,
-        bucket_cap_mb=args.bucket_mb,
-        gradient_as_bucket_view=args.bucket_view,
-        find_unused_parameters=args.find_unused,
-    )
-    if args.compress and at.cuda:  # the hook wants NCCL
-        wrapped.register_comm_hook(None, default_hooks.bf16_compress_hook)
-    return wrapped
 
 
 class Slow(torch.utils.data.Dataset[Any]):
@@ -201,12 +185,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--tight", type=float, default=0.0, help="memory, as a multiple of the peak of the longest step"
     )
     parser.add_argument("--reduce", choices=["ddp", "manual"], default="ddp")
-    parser.add_argument("--bucket-mb", type=float, default=25)
-    parser.add_argument("--bucket-view", action=argparse.BooleanOptionalAction, default=False)
-    parser.add_argument(
-        "--compress", action=argparse.BooleanOptionalAction, default=False, help="gradients reduced in bf16"
-    )
-    parser.add_argument("--find-unused", action=argparse.BooleanOptionalAction, default=False)
+    rank_options(parser)
     parser.add_argument("--accumulate", type=int, default=1)
     parser.add_argument("--reduce-at", choices=["every", "last"], default="last", help="micro-steps that reduce")
     parser.add_argument("--slow-rank", type=int, default=0, help="extra matrix products a step on the last rank")

@@ -23,6 +23,7 @@ PLANTED = {
     "compute_tf32": "bf16-autocast",
     "compute_recompute": "drop-recompute",
     "host_small": "cuda-graphs",
+    "comm_manual": "wrap-ddp",
     "straggler_data": "dataloader-workers",
 }
 
@@ -40,7 +41,12 @@ def ranked(recordings: Path, case: str) -> tuple[tuple[Recommendation, ...], flo
     ]
 
 
-@pytest.mark.parametrize("case", PLANTED)
+GRAPHS_FIRST = pytest.mark.xfail(strict=True, reason="CUDA graphs stand first: see tests/analyzers/test_diagnose.py")
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=GRAPHS_FIRST if case == "comm_manual" else ()) for case in PLANTED]
+)
 def test_the_first_fix_is_the_planted_one_and_its_gain_holds(recordings: Path, case: str) -> None:
     fixes, truth = ranked(recordings, case)
     gain = fixes[0].gain
