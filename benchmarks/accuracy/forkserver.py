@@ -17,6 +17,8 @@ from typing import Any
 SCRIPTS = (
     "gpt", "convnet", "mlp", "fsdp", "pipeline",
     "llama", "vision", "tables", "recurrent", "experts", "adversarial", "seq2seq",
+    "diffusion", "distill", "encdec", "graph", "masked", "physics", "points", "policy", "retrieval", "routed", "scan",
+    "sliced", "speech", "split", "towers", "window",
 )  # fmt: skip
 
 

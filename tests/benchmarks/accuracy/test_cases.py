@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import math
 import os
@@ -19,7 +20,7 @@ from case import case as case_of  # noqa: E402
 from fresh import NEVER_RUN  # noqa: E402
 from lanes import Lane, split  # noqa: E402
 from measuring import Sides  # noqa: E402
-from table import CASES, EVERY, FRESH, HELD_OUT  # noqa: E402
+from table import CASES, EVERY, FRESH, HELD_OUT, SIXTH  # noqa: E402
 
 from llmprof.analyzers.rules.fixes import FIXES  # noqa: E402
 from llmprof.analyzers.rules.registry import all_rules  # noqa: E402
@@ -38,6 +39,12 @@ def _tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def name_of(value: object) -> str:
     return value.id if isinstance(value, Case) else str(value)
+
+
+def same_losses(side: str) -> bool:
+    """Whether a fix leaves losses as they are on a CPU: no other data, lengths or number formats."""
+    other = {"offline-preprocessing", "pad-vocabulary", "bf16-autocast", "compress-gradients", "reduce-in-bf16"}
+    return not other & set(side.split("+"))
 
 
 def test_the_table_holds_what_it_has_to() -> None:
@@ -67,6 +74,23 @@ def test_the_fresh_cases_have_models_of_their_own() -> None:
     assert set(NEVER_RUN) <= set(FRESH) & set(HELD_OUT)
 
 
+def test_the_sixth_cases_are_of_other_families_and_measure_many_fixes() -> None:
+    others = {case.script for name, case in EVERY.items() if name not in SIXTH}
+    planted = [case for case in SIXTH.values() if case.first]
+    healthy = [case for case in SIXTH.values() if not case.first]
+    bounds = [case.bounds[0] for case in planted]
+    assert not others & {case.script for case in SIXTH.values()}
+    assert len(planted) >= 30
+    assert sum(case.ranks == 2 for case in planted) >= 10
+    assert all(case.id.startswith("healthy") and not case.sides for case in healthy)
+    assert len(healthy) >= 6
+    assert sum(case.ranks == 2 for case in healthy) >= 2
+    assert all(bounds.count(bound) >= 3 for bound in ("data", "compute", "memory", "communication", "imbalance"))
+    assert 2 <= bounds.count("host") <= 6
+    assert sum(len(case.sides) for case in planted) >= 2 * len(planted) - 10
+    assert all(case.step_ms and 20 <= case.step_ms <= 120 for case in SIXTH.values())
+
+
 def test_a_recorded_run_is_long_enough_and_whole_periods() -> None:
     short = case_of("a", "gpt", "", "host", "", step_ms=20.0, period=15)
     assert short.recorded_steps == 255
@@ -83,9 +107,18 @@ def test_fixes_and_rules_of_the_table_exist(case: Case) -> None:
 
 @pytest.mark.parametrize(("case", "side"), ALONE, ids=name_of)
 def test_every_case_with_one_rank_trains_two_steps(case: Case, side: str) -> None:
-    losses = train_here(case, side)
+    losses = losses_of(case.id, side)
     assert len(losses) >= 2
     assert all(math.isfinite(loss) for loss in losses)
+
+
+@pytest.mark.parametrize(
+    ("case", "side"),
+    [(case, side) for case, side in ALONE if case.id in SIXTH and side != "planted" and same_losses(side)],
+    ids=name_of,
+)
+def test_a_fix_of_the_sixth_cases_trains_the_same(case: Case, side: str) -> None:
+    assert losses_of(case.id, side) == pytest.approx(losses_of(case.id, "planted"), rel=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +143,10 @@ def test_every_case_with_two_ranks_trains_with_every_fix(case: Case, lane: Lane,
         sides.stop()
     assert sides.errors == {}
     assert sides.forked_errors == {}
+    if case.id in SIXTH:
+        losses = {side: found[0]["loss"] for side, found in sides.answers.items() if same_losses(side)}
+        expected = dict.fromkeys(losses, pytest.approx(losses["planted"], rel=0.02))
+        assert losses == expected or case.bounds[0] == "imbalance"  # ranks that share the work otherwise see other data
 
 
 @pytest.mark.slow
@@ -139,6 +176,12 @@ def test_a_number_is_the_last_that_the_recommendation_names() -> None:
 
 def test_words_in_capitals_with_a_value_are_variables() -> None:
     assert words_of("--a 1 NCCL_P2P_DISABLE=1 X=") == ({"NCCL_P2P_DISABLE": "1", "X": None}, ["--a", "1"])
+
+
+@functools.cache
+def losses_of(name: str, side: str) -> tuple[float, ...]:
+    """The losses of the first two steps."""
+    return tuple(train_here(EVERY[name], side))
 
 
 def train_here(case: Case, side: str) -> list[float]:
