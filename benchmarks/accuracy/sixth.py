@@ -37,7 +37,7 @@ _RANKS = (
          "the second rank's shard holds texts twice as long as the first one's", "straggler-rank input-imbalance",
          "balance-batches repair-straggler", {"balance-batches": "--shards mixed"}, step_ms=55, period=4),
     case("encdec-sharded", "encdec", "--layers 3 --width 1536 --hidden 4096 --seq 512 --batch 6 --fsdp --accumulate 2 "
-         f"--reduce-at every {_SLOW}", "communication compute", "280 million parameters gathered twice and reduced in "
+         f"--reduce-at every {_SLOW}", "communication compute", "300 million parameters gathered twice and reduced in "
          "fp32 in both micro-steps, without peer access",
          "fsdp-reshard fp32-gradients sync-every-microbatch slow-interconnect",
          "no-sync fsdp-keep-unsharded reduce-in-bf16 enable-p2p",
@@ -68,7 +68,7 @@ _RANKS = (
     case("healthy-denoise-ranks", "diffusion", "--batch 56 --compile-blocks --bucket-view", "compute", "compiled bf16 "
          "diffusion transformer on two ranks, reduction behind the backward", step_ms=70),
     case("experts-exchange", "routed", f"--hidden 1024 --copies 4 --batch 8 {_SLOW}", "communication compute",
-         "every token sent to four experts and back in every layer, half of them without peer access away",
+         "every token sent to four experts and back in every layer, half of them elsewhere, without peer access",
          "slow-interconnect exposed-collectives", "enable-p2p", {"enable-p2p": _FAST}, step_ms=75),
     case("split-stages", "split", "--batch 40 --microbatches 4 --first 8 --workers 4",
          "imbalance compute communication", "eight of twelve blocks on the first rank", "stage-imbalance "
@@ -117,8 +117,13 @@ _ALONE = (
          "dataloader-workers offline-preprocessing",
          {"dataloader-workers": "--workers {num_workers:5}", "dataloader-prefetch": "--prefetch 8"}, step_ms=50,
          period=4, rebuild=True),
-    case("scan-written", "scan", "--layers 3 --batch 4", "memory compute", "selective scans of states of 16 written "
-         "operator by operator: 2 GB a layer in each of some 60 passes",
+    case("graph-sampling-wide", "graph", "--batch 2048 --most-nodes 130000 --most-edges 215000 --width 1024 --layers 3 "
+         "--workers 2", "data", "neighbourhoods sampled with numpy by 2 workers", "input-starvation",
+         "dataloader-workers offline-preprocessing",
+         {"dataloader-workers": "--workers {num_workers:5}", "dataloader-prefetch": "--prefetch 8"}, step_ms=50,
+         period=4, rebuild=True),
+    case("scan-written", "scan", "--layers 3 --batch 4", "memory compute", "selective scans of 16 states a "
+         "channel written operator by operator, 540 MB a layer in each of them",
          "unfused-elementwise low-bandwidth-kernels bandwidth-bound", "torch-compile",
          {"torch-compile": "--compile default"}, step_ms=60),
     case("distill-teacher", "distill", "--batch 12 --teacher fp32", "compute", "the frozen teacher computes in fp32 "
