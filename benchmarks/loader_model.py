@@ -1,18 +1,23 @@
 """How well does the replay of the DataLoader foretell other settings, where the workers do real work?
 
     python benchmarks/loader_model.py --out loader.jsonl                    # 16 cores, about 460 s
+    python benchmarks/loader_model.py --kinds store io tail cpu --seconds 690 --out loader.jsonl   # two quiet cores
     python benchmarks/loader_model.py --tiny                                # two cores, half a minute
 
-Four kinds of input. `cpu`: compressed images are inflated and augmented; `io`: every sample first waits as for a remote
-store (a sleep stands for it), little work after that; `tail`: the work of a sample varies lognormally (sigma 1.4);
-`launch`: as `io`, batches of 12 MB, for a training thread that is never idle: it launches small operations.
+Five kinds of input. `cpu`: compressed images are inflated and augmented; `io`: every sample first waits as for a remote
+store (a sleep stands for it), little work after that; `store`: as `io`, but how long it waits varies lognormally (sigma
+1.4: the slowest of a hundred takes ten times the mean), and a batch has only to be put together; `tail`: the work of a
+sample varies so; `launch`: as `io`, batches of 12 MB, for a training thread that is never idle: it launches small
+operations. On few cores `cpu` and `tail` have one worker, which leaves a core to the training thread, and the
+consumers' times vary in place of the workers.
 One setting of each kind is recorded under `llmprof run`. From that recording alone the steps of all other settings
 (workers, prefetch, the consumer's time) are foretold, with the functions that `what-if` uses; then they are measured
 without any recorder, in a process of their own, after warm-up batches: all of them once, in an order by chance, and
 again until the time is over, so that what drifts meets no setting more than another. Beside the error stands that of
 the textbook, max(consumer, load time / workers), and how far the repetitions of one setting lie apart: no model can be
 closer than that. A setting whose repetitions disagree by more than the target decides nothing, and is marked so. All
-settings see the same samples again and again, as the epochs of a training run do.
+settings see the same samples again and again, as the epochs of a training run do, and are measured over whole rounds of
+them, which are many times the batches on order: a queue of 32 batches moves the mean of 97 by 5 %, that of 388 by 1 %.
 """
 
 from __future__ import annotations
@@ -29,17 +34,19 @@ import time
 import warnings
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.loader_settings import Setting, plans  # noqa: E402
 from benchmarks.loader_table import show  # noqa: E402
 
 EDGE, STORED = 128, 16
@@ -47,40 +54,23 @@ PERIOD = 97
 """Batches after which the samples come again: no multiple of any number of workers, so that each gets other ones then.
 It was 96 for the two runs in accuracy/loader.jsonl, where of four workers one had the longest in every round."""
 SIGMA = 1.4
+AHEAD = 10
+"""How many times the batches on order are measured, at least."""
 LAUNCHES = 150
 """Of the training thread of `launch`, for each ms that a GPU's host needs for them, about."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """One way to train; `work` is decoded views a sample (mean), `wait_ms` what a sample takes to arrive."""
-
-    kind: str
-    workers: int
-    prefetch: int = 2
-    consumer_ms: float = 10.0
-    in_order: bool = True
-    batch: int = 16
-    work: float = 8.0
-    wait_ms: float = 0.0
-
-    @property
-    def name(self) -> str:
-        """Short, for tables."""
-        order = "" if self.in_order else " any order"
-        return f"{self.workers} workers, prefetch {self.prefetch}, consumer {self.consumer_ms:g} ms{order}"
 
 
 class Samples(Dataset[tuple[int, torch.Tensor]]):
     """Compressed images in memory, whose work and time to arrive come from their number.
 
-    `took_ms` is what each batch has taken to make, for everybody to read.
+    `begun_ms` and `done_ms` say when each batch was made, by perf_counter, for everybody to read.
     """
 
     def __init__(self, setting: Setting, batches: int) -> None:
         self._setting, self._count = setting, batches * setting.batch
         self._seen = PERIOD * setting.batch
-        self.took_ms = torch.zeros(batches, dtype=torch.float64).share_memory_()
+        self.begun_ms = torch.zeros(batches, dtype=torch.float64).share_memory_()
+        self.done_ms = torch.zeros(batches, dtype=torch.float64).share_memory_()
         draw = np.random.default_rng(5)
         coarse = [draw.integers(0, 255, (3, EDGE // 8, EDGE // 8)).repeat(8, 1).repeat(8, 2) for _ in range(STORED)]
         self._stored = [
@@ -91,24 +81,23 @@ class Samples(Dataset[tuple[int, torch.Tensor]]):
         return self._count
 
     def __getitem__(self, index: int) -> tuple[int, torch.Tensor]:
-        begin = time.perf_counter()
+        if index % self._setting.batch == 0:
+            self.begun_ms[index // self._setting.batch] = time.perf_counter() * 1e3
         draw, setting = random.Random(index % self._seen), self._setting
-        more = draw.lognormvariate(-(SIGMA**2) / 2, SIGMA) if setting.kind == "tail" else draw.uniform(0.8, 1.2)
+        tail = setting.kind in ("tail", "store")
+        more = draw.lognormvariate(-(SIGMA**2) / 2, SIGMA) if tail else draw.uniform(0.8, 1.2)
         if setting.wait_ms:
             time.sleep(setting.wait_ms / 1e3 * more)
         image = np.zeros((3, EDGE, EDGE), np.float32)
-        for _ in range(max(1, round(setting.work * more))):
+        for _ in range(max(1, round(setting.work * more)) if setting.work else 0):
             image += self._view(draw)
-        return self._noted(index, begin, torch.from_numpy(image))
+        return index, torch.from_numpy(image)
 
     def collate(self, samples: list[tuple[int, torch.Tensor]]) -> torch.Tensor:
         """The batch of these samples, in memory that is shared."""
-        begin = time.perf_counter()
-        return self._noted(samples[0][0], begin, default_collate([image for _, image in samples]))[1]
-
-    def _noted(self, index: int, begin: float, made: torch.Tensor) -> tuple[int, torch.Tensor]:
-        self.took_ms[index // self._setting.batch] += (time.perf_counter() - begin) * 1e3
-        return index, made
+        batch: torch.Tensor = default_collate([image for _, image in samples])
+        self.done_ms[samples[0][0] // self._setting.batch] = time.perf_counter() * 1e3
+        return batch
 
     def _view(self, draw: random.Random) -> np.ndarray:
         raw = zlib.decompress(self._stored[draw.randrange(STORED)])
@@ -180,59 +169,67 @@ def measure(rounds: int, batches: int) -> None:
 
 
 def timed(training: Training, setting: Setting, batches: int) -> dict[str, float]:
-    """Mean step in ms over `batches` after the queue's start, and what the queue's model says for these very loads."""
-    from llmprof.analyzers.facts.loader_model import batch_interval_ns
+    """Mean step in ms over so many batches at least after the queue's start, and what the queue's model says for them.
 
+    The model is given when each worker began, what each batch took and its way to the training process.
+    """
     ahead = setting.prefetch * setting.workers
-    samples = Samples(setting, 3 * ahead + batches)
+    first = 2 * ahead
+    count = first + max(1, -(-AHEAD * ahead // batches)) * batches
+    samples = Samples(setting, count + ahead)
     stream = training.batches(setting, samples)
-    for _ in range(2 * ahead):
-        training.step(next(stream), setting)
-    begin, waits = time.perf_counter(), []
-    for _ in range(batches):
-        asked = time.perf_counter()
+    asked, received = np.zeros(count), np.zeros(count)
+    for number in range(count):
+        asked[number] = time.perf_counter() * 1e3
         batch = next(stream)
-        waits.append(time.perf_counter() - asked)
+        received[number] = time.perf_counter() * 1e3
         training.step(batch, setting)
-    passed = time.perf_counter() - begin
-    loads = samples.took_ms[2 * ahead : 2 * ahead + batches].tolist()
-    rest, ready = (passed - sum(waits)) * 1e3 / batches, sorted(waits)[len(waits) // 20] * 1e3
-    queue = batch_interval_ns(
-        loads, rest, setting.workers, setting.prefetch, hand_over_ns=ready, in_order=setting.in_order
-    )
-    return {"ms": passed * 1e3 / batches, "given_ms": queue, "rest_ms": rest, "load_ms": statistics.mean(loads)}
-
-
-def plans(cores: int, tiny: bool) -> dict[str, list[Setting]]:
-    """Settings of each kind; the first is the one that is recorded."""
-    if tiny:
-        cpu = Setting(kind="cpu", workers=1, consumer_ms=6.0, work=1.0)
-        wait = Setting(kind="io", workers=2, consumer_ms=8.0, work=1.0, wait_ms=2.0)
-        return {
-            "cpu": [cpu, replace(cpu, consumer_ms=25.0), replace(cpu, workers=2)],
-            "io": [wait, replace(wait, workers=3), replace(wait, workers=6)],
-        }
-    first = max(2, min(4, cores // 2))
-    cpu = Setting(kind="cpu", workers=first, consumer_ms=8.0)
-    wait = Setting(kind="io", workers=first, consumer_ms=8.0, work=1.0, wait_ms=6.0)
-    tail = replace(cpu, kind="tail")
-    launch = replace(wait, kind="launch", consumer_ms=16.0, batch=64, wait_ms=2.0)
-    beyond = 3 * cores // 2
-    found = {
-        "cpu": [cpu, *_with(cpu, 2, 3, 6, 8, 12, cores, beyond, most=beyond), replace(cpu, workers=first, prefetch=1)],
-        "io": [wait, *_with(wait, 2, 6, 8, 12, 16, 24)],
-        "tail": [tail, *_with(tail, 2, 6, 8, 12, most=cores), replace(tail, in_order=False)],
-        "launch": [launch, *_with(launch, 2, 6, 8, 12, 16)],
+    measured = count - first
+    begun, done = samples.begun_ms.numpy()[:count].copy(), samples.done_ms.numpy()[:count].copy()
+    queue = given_ms(setting, begun, done, asked, received)
+    return {
+        "ms": float(received[-1] - received[first - 1]) / measured,
+        "given_ms": float(queue[-1] - queue[first - 1]) / measured,
+        "rest_ms": float((asked[first:] - received[first - 1 : -1]).mean()),
+        "load_ms": float((done - begun)[first:][done[first:] > 0].mean()),
+        "batches": measured,
     }
-    found["cpu"] += [replace(cpu, prefetch=8), replace(cpu, consumer_ms=30.0)]
-    found["io"] += [replace(wait, consumer_ms=30.0)]
-    found["tail"] += [replace(tail, prefetch=depth) for depth in (1, 4, 8)] + [replace(tail, consumer_ms=24.0)]
-    found["launch"] += [replace(launch, prefetch=8)]
-    return {kind: list(dict.fromkeys(settings)) for kind, settings in found.items()}
 
 
-def _with(setting: Setting, *counts: int, most: int = 64) -> list[Setting]:
-    return [replace(setting, workers=count) for count in counts if count <= most]
+def given_ms(
+    setting: Setting,
+    begun: npt.NDArray[np.float64],
+    done: npt.NDArray[np.float64],
+    asked: npt.NDArray[np.float64],
+    received: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """When the model has each batch received, in ms, given when each was begun, done, asked for and received."""
+    from llmprof.analyzers.facts.loader_model import received_ns
+
+    workers = setting.workers
+    loads = np.where(done > begun, done - begun, (done - begun)[done > begun].mean())  # some are on order at the end
+    late = (done > asked) & (received > done)
+    way = float((received - done)[late].mean()) if late.any() and setting.in_order else 0.0
+    there = (done > 0) & (done + way <= asked)
+    hand_over = float((received - asked)[there].mean()) if there.any() else 0.0
+    if setting.in_order:  # else nobody knows which worker made a batch
+        ahead = setting.prefetch * workers
+        ordered = np.concatenate((np.zeros(ahead), received))[workers : done.size]
+        busy = done[:-workers] > ordered
+        if busy.any():
+            loads[workers:] += (begun[workers:] - done[:-workers])[busy].mean()
+        loads[:workers] += begun[:workers] - begun[0]
+    rest = float((asked[1:] - received[:-1]).mean())
+    found = received_ns(
+        loads.tolist(),
+        rest,
+        workers,
+        setting.prefetch,
+        hand_over_ns=hand_over,
+        arriving_ns=max(0.0, way - hand_over),
+        in_order=setting.in_order,
+    )
+    return np.array(found)
 
 
 def recorded(setting: Setting, folder: Path, batches: int) -> Path:
@@ -248,28 +245,17 @@ class Foreteller:
     """What one recording says about the other settings of its kind."""
 
     def __init__(self, run: Path, setting: Setting) -> None:
-        from llmprof.analyzers.facts.loader_model import alone_ns
         from llmprof.analyzers.facts.measure import measure as measured
-        from llmprof.analyzers.replay.scenario import Feed
+        from llmprof.analyzers.replay.scenario import recorded_feed
         from llmprof.collectors.files import load
 
         facts = measured(load(str(run)))
         loader = facts.critical.loader
         if loader is None or loader.times is None or loader.settings is None:
             raise SystemExit(f"{run}: the recording holds no load times")
-        workers, cores = loader.settings.num_workers, loader.own_cores
         self._recorded = setting
-        self.feed = Feed(
-            fetches=loader.fetches_per_step or 1.0,
-            workers=workers,
-            prefetch=loader.settings.prefetch_factor or 2,
-            loads_ns=alone_ns(loader.times.even_ns or loader.times.sequence_ns, loader.times.cpu_ns, workers, cores),
-            cpu_ns=loader.times.cpu_ns or 0.0,
-            cores=cores,
-            paces=loader.times.paces,
-            hand_over_ns=loader.hand_over_ns or 0.0,
-        )
-        self.load_ns = loader.times.mean_ns
+        self.feed = recorded_feed(loader, loader.hand_over_ns or 0.0).usual
+        self.load_ns = statistics.mean(self.feed.loads_ns)
         self.step_ns = facts.step.mean_ns
         self.rest_ns = facts.step.mean_ns - (loader.wait_ns or 0.0)
         """What the training process does in a step that never waits for a batch."""
@@ -297,7 +283,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=440.0, help="to spend, more or less")
     parser.add_argument("--rounds", type=int, default=20, help="at most, as the time allows")
-    parser.add_argument("--kinds", nargs="+", choices=["cpu", "io", "tail", "launch"])
+    parser.add_argument("--kinds", nargs="+", choices=["cpu", "io", "store", "tail", "launch"])
     parser.add_argument("--tiny", action="store_true", help="few settings and batches")
     parser.add_argument("--keep", type=Path, help="folder for the recordings")
     parser.add_argument("--out", type=Path, help="a line of JSON for each setting and the recordings' figures")
@@ -341,6 +327,7 @@ def compare(args: argparse.Namespace) -> None:
                     "rest_ms": teller.rest_ns / 1e6,
                     "recorded_ms": teller.step_ns / 1e6,
                     "hand_over_ms": feed.hand_over_ns / 1e6,
+                    "arriving_ms": feed.arriving_ns / 1e6,
                     "cores": feed.cores,
                     "loads": loads,
                     "rounds": [],

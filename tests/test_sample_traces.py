@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from llmprof.analyzers.diagnose import diagnose
-from llmprof.collectors.files import load
+from tests.scenarios.recordings import recorded
 
 FOLDER = Path(__file__).resolve().parents[1] / "sample_traces"
 RECORDINGS: list[dict[str, Any]] = json.loads((FOLDER / "MANIFEST.json").read_text())["recordings"]
@@ -20,7 +19,7 @@ RECORDINGS: list[dict[str, Any]] = json.loads((FOLDER / "MANIFEST.json").read_te
 def test_a_recording_is_what_its_manifest_says(recording: dict[str, Any]) -> None:
     for name, digest in recording["sha256"].items():
         assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest, name
-    diagnosis = diagnose(load(FOLDER / recording["name"]))
+    diagnosis, _ = recorded(recording["name"])
     assert diagnosis.verdict.bound == recording["expected_bound"]
     assert diagnosis.capture.basis == "unprofiled"
     assert sum(diagnosis.partition.values()) == pytest.approx(diagnosis.step.mean_ms, rel=1e-3)

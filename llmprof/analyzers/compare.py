@@ -6,19 +6,17 @@ its parts with 95 % intervals, kernels and collectives, settings, and findings t
 
 from __future__ import annotations
 
-import dataclasses
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import isfinite, sqrt
 from typing import Any, Literal
 
-from llmprof.analyzers.diagnosis import PARTS, Diagnosis, Finding
+from llmprof.analyzers.diagnosis import PARTS, Diagnosis, Finding, plain
 from llmprof.analyzers.facts.kernels import TOP
 from llmprof.analyzers.trial import student_t
+from llmprof.analyzers.unlike import SAME_TOKENS, Unlike, settings_between, tokens_per_step, unlike
 from llmprof.errors import NotEnoughDataError
-from llmprof.units import round_ms
 
 __all__ = [
     "PART_BAND",
@@ -28,9 +26,7 @@ __all__ = [
     "FindingChange",
     "RunComparison",
     "RunSide",
-    "Unlike",
     "compare_runs",
-    "tokens_per_step",
 ]
 
 SCHEMA = "llmprof.comparison/1"
@@ -40,23 +36,11 @@ STEP_BAND = 0.02
 next, which the spread of its steps leaves out; twice the noise threshold that criterion.rs takes by default (1 %)."""
 PART_BAND = 0.01
 """A part, kernel or finding that changes by less than this share of the step is no news (criterion.rs, as above)."""
-SAME_TOKENS = 0.005
 BATCHES = 8
 """Batches of consecutive steps whose means give the spread of the mean; see analyzers.trial."""
 
 Outcome = Literal["slower", "faster", "same", "unsure"]
 State = Literal["new", "gone", "grew", "shrank", "same", "unknown"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unlike:
-    """One thing that is not the same in both runs."""
-
-    name: str
-    a: Any
-    b: Any
-    why: str = ""
-    """What that does to the comparison; empty for a setting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +111,7 @@ class RunComparison:
 
     def to_dict(self) -> dict[str, Any]:
         """The document as plain containers; milliseconds rounded to a tenth of a microsecond."""
-        return {"schema": SCHEMA, **_plain(self)}
+        return {"schema": SCHEMA, **plain(self)}
 
 
 def compare_runs(a: Diagnosis, b: Diagnosis, names: tuple[str, str] = ("A", "B")) -> RunComparison:
@@ -144,8 +128,8 @@ def compare_runs(a: Diagnosis, b: Diagnosis, names: tuple[str, str] = ("A", "B")
     return RunComparison(
         a=first,
         b=second,
-        unlike=tuple(_unlike(a, b, first, second)),
-        settings=tuple(_settings(a, b)),
+        unlike=tuple(unlike(a, b)),
+        settings=tuple(settings_between(a, b)),
         scale=scale,
         step=step,
         parts=parts,
@@ -154,12 +138,6 @@ def compare_runs(a: Diagnosis, b: Diagnosis, names: tuple[str, str] = ("A", "B")
         collectives=_tables(a.costs.get("collectives"), b.costs.get("collectives"), scale, base),
         findings=_findings(a, b, scale, base),
     )
-
-
-def tokens_per_step(diagnosis: Diagnosis) -> float | None:
-    """Tokens that all ranks train on in one step; None where they were not recorded."""
-    rate, mean = diagnosis.step.tokens_per_s, diagnosis.step.mean_ms
-    return rate * mean / 1000 if rate and mean else None
 
 
 def _side(diagnosis: Diagnosis, name: str) -> RunSide:
@@ -256,7 +234,7 @@ def _tables(
             continue
         detail = "" if one is not None and other is not None else _absence(one is None, bool(hidden[one is not None]))
         ends = (one, None if other is None else scale * other)
-        found.append(dataclasses.replace(change, a_ms=ends[0], b_ms=ends[1], detail=detail))
+        found.append(replace(change, a_ms=ends[0], b_ms=ends[1], detail=detail))
     return tuple(sorted(found, key=lambda change: -abs(change.delta_ms)))
 
 
@@ -309,67 +287,3 @@ def _state(one: Finding | None, other: Finding | None, scale: float, step_ms: fl
     if abs(delta) < PART_BAND * step_ms:
         return "same"
     return "grew" if delta > 0 else "shrank"
-
-
-def _unlike(a: Diagnosis, b: Diagnosis, first: RunSide, second: RunSide) -> Iterator[Unlike]:
-    """What the two would have to share to be compared as equals; what a run did not record cannot be checked."""
-    models = [one.environment.get("model") or {} for one in (a, b)]
-    checks = (
-        ("GPU", a.environment.get("gpu"), b.environment.get("gpu"), "the hardware is not the same"),
-        ("world size", a.source.world_size, b.source.world_size, "each rank has another share of the work"),
-        ("model", models[0].get("name"), models[1].get("name"), "another model is trained"),
-        (
-            "trained parameters",
-            models[0].get("trainable_parameters"),
-            models[1].get("trainable_parameters"),
-            "another model is trained",
-        ),
-    )
-    for name, one, other, why in checks:
-        if one != other and one is not None and other is not None:
-            yield Unlike(name=name, a=one, b=other, why=why)
-    if first.basis != second.basis:
-        yield Unlike(
-            name="basis", a=first.basis, b=second.basis, why="one step was measured under the profiler, which slows it"
-        )
-    tokens = (first.tokens_per_step, second.tokens_per_step)
-    if tokens[0] and tokens[1]:
-        if abs(tokens[0] / tokens[1] - 1) > SAME_TOKENS:
-            why = "B's times are given for A's tokens"
-            yield Unlike(name="tokens per step", a=round(tokens[0]), b=round(tokens[1]), why=why)
-    else:
-        batches = [(one.environment.get("loader") or {}).get("batch_size") for one in (a, b)]
-        if batches[0] != batches[1] and None not in batches:
-            why = "tokens of a step are not known, so that a step of B may do another amount of work"
-            yield Unlike(name="batch size", a=batches[0], b=batches[1], why=why)
-
-
-_NO_SETTINGS = ("gpu", "world_size", "hardware", "model.name", "model.trainable_parameters")
-_OF_ONE_PROCESS = re.compile(r"variables\.(\w*RANK|MASTER_\w+|TORCHELASTIC_\w+|SLURM_\w+|HOSTNAME|\w*_RUN_ID)\Z")
-"""Launchers set these anew for every process or run."""
-
-
-def _settings(a: Diagnosis, b: Diagnosis) -> Iterator[Unlike]:
-    one, other = dict(_flat("", a.environment)), dict(_flat("", b.environment))
-    for name in sorted(one.keys() | other.keys()):
-        if name.startswith(_NO_SETTINGS) or _OF_ONE_PROCESS.match(name) or one.get(name) == other.get(name):
-            continue
-        yield Unlike(name=name, a=one.get(name), b=other.get(name))
-
-
-def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _flat(f"{prefix}.{key}" if prefix else str(key), item)
-    elif value is not None:
-        yield prefix, list(value) if isinstance(value, tuple) else value
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return round_ms(value) if isfinite(value) else None
-    return value

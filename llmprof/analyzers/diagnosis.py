@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "BOUNDS",
     "PARTS",
     "SCHEMA",
     "Basis",
@@ -45,12 +44,12 @@ __all__ = [
     "StepSummary",
     "Tried",
     "Verdict",
+    "plain",
 ]
 
 SCHEMA = "llmprof.analysis/1"
 
 Bound = Literal["data", "compute", "memory", "communication", "host", "imbalance", "none"]
-BOUNDS: tuple[Bound, ...] = ("data", "compute", "memory", "communication", "host", "imbalance", "none")
 Status = Literal["fired", "passed", "not_applicable", "no_data", "error"]
 Severity = Literal["info", "warning", "critical"]
 Effort = Literal["flag", "few_lines", "refactor", "infrastructure"]
@@ -306,7 +305,7 @@ class Diagnosis:
 
     def to_dict(self) -> dict[str, Any]:
         """The document as plain containers; milliseconds rounded to a tenth of a microsecond."""
-        body = _plain(self)
+        body = plain(self)
         return {"schema": SCHEMA, "tool": {"name": "llmprof", "version": __version__}, **body}
 
     def to_json(self) -> str:
@@ -343,13 +342,14 @@ class Diagnosis:
             raise UnknownFormatError(f"{where} lacks a part of an {SCHEMA} document ({error}).") from None
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A record as containers of JSON: milliseconds rounded to a tenth of a microsecond, what is no number as null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float):
         return round_ms(value) if value == value and abs(value) != float("inf") else None
     return value

@@ -4,6 +4,10 @@ Intervals are 95 %. Of two sources of doubt the larger counts: how runs of the s
 (Student's t on their means, the variance pooled over both sides; on the differences of the pairs when there are three
 or more, which cancels what drifts from pair to pair), and how steps differ inside a run (means of consecutive batches,
 because neighbouring steps are not independent).
+
+The plain step of a trial need not be the one that the promise was made for: the machine has drifted. How much of the
+drift is in what the fix removes is not known. Expected is that it takes its share, as if all of the step had drifted
+alike; the ends are that none of it, and that all of it is there.
 """
 
 from __future__ import annotations
@@ -68,6 +72,21 @@ class Promise:
     expected_ms: float | None
     low_ms: float
     high_ms: float
+    step_ms: float | None = None
+    """The step that it was promised for; None when that is not known."""
+
+    def of(self, step_ms: float) -> Promise:
+        """The same promise for a step of another length, `step_ms`."""
+        if not self.step_ms or step_ms <= 0:
+            return self
+        scale, drift = step_ms / self.step_ms, step_ms - self.step_ms
+        lows, highs = [self.low_ms, self.low_ms * scale], [self.high_ms, self.high_ms * scale]
+        if drift > 0 and self.high_ms > 0:
+            highs.append(self.high_ms + drift)
+        if drift < 0 and self.low_ms > 0:
+            lows.append(max(self.low_ms + drift, 0.0))
+        expected = None if self.expected_ms is None else self.expected_ms * scale
+        return Promise(expected_ms=expected, low_ms=min(lows), high_ms=min(max(highs), step_ms), step_ms=step_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +117,8 @@ class Comparison:
         """The promised step after the fix (expected, shortest, longest), from the plain step as it is now."""
         if self.promise is None:
             return None
-        mean, promise = self.plain.mean_ms, self.promise
+        mean = self.plain.mean_ms
+        promise = self.promise.of(mean)
         expected = None if promise.expected_ms is None else mean - promise.expected_ms
         return expected, mean - promise.high_ms, mean - promise.low_ms
 
@@ -126,18 +146,20 @@ def promise_of(diagnosis: Diagnosis, fixes: Sequence[str]) -> Promise | None:
     wanted = [known[fix] for fix in dict.fromkeys(fixes) if fix in known]
     if not wanted or len(wanted) < len(set(fixes)):
         return None
+    mean = diagnosis.step.mean_ms
     if len(wanted) == 1:
         gain = wanted[0].gain
-        return Promise(expected_ms=gain.expected_ms, low_ms=gain.low_ms, high_ms=gain.high_ms)
-    combined, mean = diagnosis.combined, diagnosis.step.mean_ms
+        return Promise(expected_ms=gain.expected_ms, low_ms=gain.low_ms, high_ms=gain.high_ms, step_ms=mean)
+    combined = diagnosis.combined
     if combined is not None and set(combined.of) == set(fixes) and combined.step_ms_after is not None and mean:
         after = combined.step_ms_after
         ends = (after if end is None else end for end in (combined.low_ms, combined.high_ms))
         low, high = sorted(mean - end for end in ends)
-        return Promise(expected_ms=mean - after, low_ms=low, high_ms=high)
+        return Promise(expected_ms=mean - after, low_ms=low, high_ms=high, step_ms=mean)
     gains = [item.gain for item in wanted]
     low = max(gain.low_ms for gain in gains)
-    return Promise(expected_ms=None, low_ms=low, high_ms=max(low, sum(max(gain.high_ms, 0.0) for gain in gains)))
+    high = max(low, sum(max(gain.high_ms, 0.0) for gain in gains))
+    return Promise(expected_ms=None, low_ms=low, high_ms=high, step_ms=mean)
 
 
 def common_steps(runs: Sequence[RunSteps]) -> tuple[list[Floats], bool]:
@@ -161,7 +183,10 @@ def common_steps(runs: Sequence[RunSteps]) -> tuple[list[Floats], bool]:
 
 
 def compare(plain: Sequence[Floats], fixed: Sequence[Floats], promise: Promise | None) -> Comparison:
-    """Compare the step times (ms) of plain and fixed runs; the runs of a pair stand at the same place."""
+    """Compare the step times (ms) of plain and fixed runs; the runs of a pair stand at the same place.
+
+    The outcome is that of the promise for the plain step as it is now.
+    """
     sides = [np.array([run.mean() for run in runs]) for runs in (plain, fixed)]
     doubts = [_inside(runs) for runs in (plain, fixed)]
     pooled = _between(sides[0], sides[1])
@@ -172,7 +197,7 @@ def compare(plain: Sequence[Floats], fixed: Sequence[Floats], promise: Promise |
     measured = [
         Side(
             mean_ms=mean,
-            low_ms=mean - wide,
+            low_ms=max(0.0, mean - wide),
             high_ms=mean + wide,
             runs_ms=tuple(side.tolist()),
             steps=sum(run.size for run in runs),
@@ -186,7 +211,7 @@ def compare(plain: Sequence[Floats], fixed: Sequence[Floats], promise: Promise |
         saved_low_ms=saved - width,
         saved_high_ms=saved + width,
         promise=promise,
-        outcome=_outcome(saved - width, saved + width, promise),
+        outcome="unpromised" if promise is None else _outcome(saved - width, saved + width, promise, means[0]),
     )
 
 
@@ -250,12 +275,12 @@ def _number(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def _outcome(low: float, high: float, promise: Promise | None) -> Outcome:
-    if promise is None:
-        return "unpromised"
-    if low > promise.high_ms:
+def _outcome(low: float, high: float, promise: Promise, plain_ms: float) -> Outcome:
+    """How what was saved, from `low` to `high`, stands to the promise for the plain step of today."""
+    today = promise.of(plain_ms)
+    if low > today.high_ms:
         return "more"
-    if high < promise.low_ms:
+    if high < today.low_ms:
         return "less"
     return "undecided" if low <= 0 < promise.low_ms else "kept"
 

@@ -26,13 +26,15 @@ from llmprof.timeline import rundir
 if TYPE_CHECKING:
     from llmprof.analyzers.trial import RunSteps
 
-__all__ = ["Recorded", "SideRun", "last_lines", "read_recorded", "read_steps", "run_side"]
+__all__ = ["Recorded", "SideRun", "last_lines", "log_of", "read_recorded", "read_steps", "run_side"]
 
 GRACE_S = 40.0
 """torchrun waits 30 s for its ranks."""
 LOOK_S = 0.2
 _BASELINE = b'"phase":"baseline"'
 _TRIAL = "trial.json"
+_FAREWELL = "llmprof: recorded in "
+"""How `llmprof run` ends, which is no part of what failed."""
 _OF_ONE_RANK = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 _OF_THE_LAUNCHER = ("RANK", "LOCAL_", "WORLD_SIZE", "SLURM_", "OMPI_", "LD_PRELOAD", "PYTHON", "TORCHELASTIC_")
 """Beginnings of variables that a launcher gives each rank anew, or that the recorder has no business with."""
@@ -75,14 +77,15 @@ def read_recorded(run: Path) -> Recorded:
         raise InputError(
             f"{run} was recorded under nsys, which would run again; record it without --nsys, and try the fix there."
         )
-    hosts = set()
+    hosts = []
     for path in rundir.wrapper_files(run):
         with contextlib.suppress(LlmprofError):
-            hosts.add(rundir.read_json(path).get("host"))
+            hosts.append(rundir.read_json(path).get("host"))
     if len(hosts) > 1:
+        where = f"on {len(set(hosts))} nodes" if len(set(hosts)) > 1 else f"by {len(hosts)} commands side by side"
         raise InputError(
-            f"{run} was recorded on {len(hosts)} nodes, and a fix is tried on one; record a run on one node, or apply "
-            "the fix, record again and give that run with --against."
+            f"{run} was recorded {where}, and a fix is tried with one command on one node; record a run that one "
+            "command starts (torchrun), or apply the fix, record again and give that run with --against."
         )
     cwd = Path(header.get("cwd") or os.getcwd())
     if not cwd.is_dir():
@@ -105,7 +108,7 @@ def run_side(
     environment = {**recorded.variables, **os.environ, VARIABLE: ",".join(fixes)}
     deadline = time.monotonic() + duration_s if duration_s is not None else None
     stopped = False
-    with open(_log_of(directory), "wb") as log, _leaving_on_signals():
+    with open(log_of(directory), "wb") as log, _leaving_on_signals():
         process = subprocess.Popen(
             [*wrapper, *recorded.command],
             cwd=recorded.cwd,
@@ -150,7 +153,8 @@ def read_steps(run: Path) -> RunSteps | None:
 def last_lines(run: SideRun, count: int = 12) -> str:
     """The end of what the command has printed."""
     with contextlib.suppress(OSError):
-        return "\n".join(_log_of(run.directory).read_text(errors="replace").splitlines()[-count:])
+        lines = log_of(run.directory).read_text(errors="replace").splitlines()
+        return "\n".join([line for line in lines if line and not line.startswith(_FAREWELL)][-count:])
     return ""
 
 
@@ -171,7 +175,8 @@ def _leaving_on_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _log_of(directory: Path) -> Path:
+def log_of(directory: Path) -> Path:
+    """What the command has printed in the run of this directory."""
     return directory.with_name(f"{directory.name}.log")
 
 
@@ -221,16 +226,28 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     """End the side and wait until nothing of it is left."""
     family = _family(process.pid)
     if process.poll() is None:
+        _signal([process.pid], signal.SIGTERM)
+    deadline, told = time.monotonic() + GRACE_S, False
+    try:
+        while time.monotonic() < deadline and (process.poll() is None or _living(family)):
+            if process.poll() is not None and not told:  # a shell that has ended leaves what it has started alone
+                _signal(_living(family), signal.SIGTERM)
+                told = True
+            time.sleep(LOOK_S / 2)
+    finally:  # a second Ctrl-C ends the wait, and not the care
+        _signal(_living(family), signal.SIGKILL)
+        process.wait()
+
+
+def _signal(processes: Sequence[int], number: signal.Signals) -> None:
+    for one in processes:
         with contextlib.suppress(OSError):
-            process.send_signal(signal.SIGTERM)
-    deadline = time.monotonic() + GRACE_S
-    while time.monotonic() < deadline and (process.poll() is None or any(map(_lives, family.items()))):
-        time.sleep(LOOK_S / 2)
-    for member in family.items():
-        if _lives(member):
-            with contextlib.suppress(OSError):
-                os.kill(member[0], signal.SIGKILL)
-    process.wait()
+            os.kill(one, number)
+
+
+def _living(family: Mapping[int, str]) -> list[int]:
+    """Which of them have not ended."""
+    return [process for process, started in family.items() if _started(process) == started]
 
 
 def _family(process: int) -> dict[int, str]:
@@ -247,10 +264,6 @@ def _family(process: int) -> dict[int, str]:
             for task in Path(f"/proc/{one}/task").iterdir():
                 waiting += [int(child) for child in (task / "children").read_text().split()]
     return found
-
-
-def _lives(member: tuple[int, str]) -> bool:
-    return _started(member[0]) == member[1]
 
 
 def _started(process: int) -> str | None:

@@ -27,7 +27,7 @@ def _lines(document: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
     for fix in document["fixes"]:
         name = fix["id"] if fix["value"] is None else f"{fix['id']}={fix['value']}"
         what = "; ".join(fix["what"])
-        yield "fix", f"{name}: {fix['status'] or 'not reached'}{f', {what}' if what else ''}"
+        yield "fix", f"{name}: {fix['status'] or 'not known'}{f', {what}' if what else ''}"
         for reason in fix["reasons"]:
             yield "", f"left alone: {reason}" if fix["status"] == "applied" else reason
     result = document["comparison"]
@@ -58,9 +58,13 @@ def _measured(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if result["predicted_ms"] is not None:
         expected, low, high = result["predicted_ms"]
         between = format_ms_range(low, high)
+        share = "" if expected is None else f", {format_percent(1 - expected / result['plain']['mean_ms'])} saved"
         told = between if expected is None else f"{format_ms(expected)} a step ({between})"
-        yield "predicted", told
-    yield "outcome", OUTCOMES[result["outcome"]]
+        yield "predicted", told + share
+    outcome = OUTCOMES[result["outcome"]]
+    if result["outcome"] == "kept" and result["saved_low_ms"] <= 0:
+        outcome = "within what was promised, as no gain would be too; add --pairs and --steps"
+    yield "outcome", outcome
 
 
 def _losses(losses: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from llmprof.timeline import rundir
 if TYPE_CHECKING:
     from llmprof.analyzers.diagnosis import Diagnosis
 
-__all__ = ["TRIALS", "add_trials", "begin_trial", "read_trials", "write_trial"]
+__all__ = ["TRIALS", "add_trials", "begin_trial", "drop_trial", "read_trials", "write_trial"]
 
 TRIALS = "trials"
 _NAME = re.compile(r"(\d{1,6})(?:\.json)?\Z")
@@ -31,6 +32,13 @@ def begin_trial(run: Path) -> tuple[int, Path]:
     except OSError as error:
         raise InputError(f"cannot write into {folder} ({error.strerror}); try as the user of the run.") from None
     return number, folder / str(number)
+
+
+def drop_trial(folder: Path) -> None:
+    """Remove what a trial that was interrupted has written."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # others are there
+        folder.parent.rmdir()
 
 
 def write_trial(run: Path, number: int, document: Mapping[str, Any]) -> Path:

@@ -15,6 +15,7 @@ import typer
 from llmprof.cli.completing import fix_ids
 from llmprof.cli.console import answer, note
 from llmprof.errors import InputError, NotEnoughDataError
+from llmprof.units import format_ms
 
 if TYPE_CHECKING:
     from llmprof.analyzers.diagnosis import Diagnosis, Recommendation
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA", "try_fix"]
 
 SCHEMA = "llmprof.trial/1"
+_ONE_EACH = "one run of each side: what runs differ by from one to the next is not known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,29 +161,65 @@ def _tried(
     run: Path, wanted: list[_Wanted], diagnosis: Diagnosis | None, *, pairs: int, steps: int, duration: float | None
 ) -> dict[str, Any]:
     """Run the sides in turns; the document of the trial."""
-    from llmprof.cli.trial_runs import last_lines, read_recorded, run_side
-    from llmprof.cli.trials import begin_trial
+    from llmprof.cli.trial_runs import read_recorded, run_side
+    from llmprof.cli.trials import begin_trial, drop_trial
 
     recorded = read_recorded(run)
     number, folder = begin_trial(run.absolute())
     document = _document(run, number, wanted)
     runs: list[SideRun] = []
-    for pair in range(1, pairs + 1):
-        for side in ("plain", "fixed"):
-            note(f"{side} run {pair} of {pairs} ...")
-            fixes = [one.text for one in wanted] if side == "fixed" else []
-            directory = folder / f"{side}-{pair}"
-            one = run_side(recorded, directory, fixes=fixes, side=side, pair=pair, steps=steps, duration_s=duration)
-            runs.append(one)
-            document["runs"].append(_about_run(one, run))
-            if one.exit_code and not one.stopped:
-                document.update(exit_code=one.exit_code, error=f"the {side} run ended with exit code {one.exit_code}:")
-                document["error"] += f"\n{last_lines(one)}"
-                return document
-            if side == "fixed" and not _took_effect(document, one):
-                return document
+    try:
+        for pair in range(1, pairs + 1):
+            for side in ("plain", "fixed"):
+                note(f"{side} run {pair} of {pairs} ...")
+                fixes = [one.text for one in wanted] if side == "fixed" else []
+                directory = folder / f"{side}-{pair}"
+                one = run_side(recorded, directory, fixes=fixes, side=side, pair=pair, steps=steps, duration_s=duration)
+                runs.append(one)
+                document["runs"].append(_about_run(one, run))
+                if not _usable(document, one):
+                    return document
+                note(f"  {format_ms(document['runs'][-1]['mean_ms'])} a step, of {_count(one)} steady ones")
+    except (KeyboardInterrupt, SystemExit):
+        drop_trial(folder)
+        note("interrupted: nothing of this trial is kept.")
+        raise
     _measure(document, runs, wanted, diagnosis)
     return document
+
+
+def _usable(document: dict[str, Any], run: SideRun) -> bool:
+    """Note what a run says of its fixes; False, with the reason, when it failed, had no effect, or was too short."""
+    from llmprof.analyzers.trial import MIN_STEPS
+    from llmprof.cli.trial_runs import last_lines, log_of
+
+    failed = run.exit_code != 0 and not run.stopped
+    applied = run.side == "plain" or (failed and not run.fixes) or _took_effect(document, run)
+    if failed:
+        alone = ", and the plain one did not" if run.side == "fixed" else ""
+        text = f"the {run.side} run ended with exit code {run.exit_code}{alone}; the end of {log_of(run.directory)}:"
+        document.update(exit_code=run.exit_code, error=f"{text}\n{last_lines(run)}")
+    elif not applied:
+        missing = [told for told in document["fixes"] if told["status"] != "applied"]
+        words = [f"{told['id']} ({'; '.join(told['reasons'])})" for told in missing]
+        document["error"] = f"never applied, so that nothing was measured: {', '.join(words)}."
+        document["exit_code"] = NotEnoughDataError.exit_code
+    elif _count(run) < MIN_STEPS:
+        ended = "was ended after --duration" if run.stopped else "ended by itself"
+        document["error"] = (
+            f"the {run.side} run {ended} with {_count(run)} steady steps, and {MIN_STEPS} are needed; "
+            + (
+                "raise --duration."
+                if run.stopped
+                else "record a command that trains for longer, and try the fix there."
+            )
+        )
+        document["exit_code"] = NotEnoughDataError.exit_code
+    return document["error"] is None
+
+
+def _count(run: SideRun) -> int:
+    return 0 if run.steps is None else int(run.steps.number.size)
 
 
 def _took_effect(document: dict[str, Any], run: SideRun) -> bool:
@@ -189,30 +227,20 @@ def _took_effect(document: dict[str, Any], run: SideRun) -> bool:
     unknown = {"status": "never", "times": 0, "what": [], "reasons": ["no step was recorded"]}
     for told in document["fixes"]:
         told.update({key: run.fixes.get(told["id"], unknown).get(key) for key in unknown})
-    missing = [told for told in document["fixes"] if told["status"] != "applied"]
-    if missing:
-        words = [f"{told['id']} ({'; '.join(told['reasons'])})" for told in missing]
-        document["error"] = f"never applied, so that nothing was measured: {', '.join(words)}."
-        document["exit_code"] = NotEnoughDataError.exit_code
-    return not missing
+    return all(told["status"] == "applied" for told in document["fixes"])
 
 
 def _measure(document: dict[str, Any], runs: list[SideRun], wanted: list[_Wanted], known: Diagnosis | None) -> None:
     from llmprof.analyzers.trial import common_steps, compare, compare_losses, promise_of
 
-    steps = [one.steps for one in runs if one.steps is not None]
-    try:
-        if len(steps) < len(runs):
-            raise NotEnoughDataError("a run has no steady step; let the runs last longer with --steps or --duration.")
-        walls, aligned = common_steps(steps)
-    except NotEnoughDataError as error:
-        document.update(error=str(error), exit_code=error.exit_code)
-        return
+    walls, aligned = common_steps([one.steps for one in runs if one.steps is not None])
     promise = promise_of(known, [one.id for one in wanted]) if known is not None else None
     result = compare(walls[0::2], walls[1::2], promise)
     document["comparison"] = {**asdict(result), "predicted_ms": result.predicted_ms}
     losses = compare_losses([one.losses for one in runs[0::2]], [one.losses for one in runs[1::2]])
     document["losses"] = None if losses is None else {key: _finite(value) for key, value in asdict(losses).items()}
+    if len(walls) == 2:
+        document["warnings"].append(f"{_ONE_EACH}; --pairs 2 and more show it.")
     if not aligned:
         document["warnings"].append(
             "the runs became steady at different steps, so that not the same ones are compared."
@@ -230,10 +258,16 @@ def _warn_of_drift(document: dict[str, Any], known: Diagnosis | None) -> None:
     before = known.step.mean_ms if known is not None else None
     now = document["comparison"]["plain"]["mean_ms"]
     if before and abs(now - before) > 0.1 * before:
-        document["warnings"].append(
-            f"the plain step takes {now:.4g} ms now, and {before:.4g} ms when the promise was made: the machine, or "
-            "the data, is not in the same state."
+        text = (
+            f"the plain step takes {format_ms(now)} now, and {format_ms(before)} when it was recorded: the machine, "
+            "or the data, is not in the same state"
         )
+        if document["comparison"]["promise"] is not None:
+            text += (
+                "; the prediction takes the promised share, its ends none and all of the change; record again for a "
+            )
+            text += "sharper one"
+        document["warnings"].append(f"{text}.")
 
 
 def _compared(run: Path, other: Path, wanted: list[_Wanted], known: Diagnosis | None) -> dict[str, Any]:
@@ -257,7 +291,7 @@ def _compared(run: Path, other: Path, wanted: list[_Wanted], known: Diagnosis | 
     promise = promise_of(known, [one.id for one in wanted]) if known is not None else None
     result = compare(walls[:1], walls[1:], promise)
     document["comparison"] = {**asdict(result), "predicted_ms": result.predicted_ms}
-    document["warnings"].append("one run of each side: what runs differ by from one to the next is not known.")
+    document["warnings"].append(f"{_ONE_EACH}.")
     return document
 
 
@@ -289,6 +323,6 @@ def _about_run(one: SideRun, run: Path) -> dict[str, Any]:
         "directory": str(one.directory.relative_to(run.absolute())),
         "exit_code": one.exit_code,
         "stopped": one.stopped,
-        "steady_steps": 0 if steps is None else int(steps.number.size),
+        "steady_steps": _count(one),
         "mean_ms": None if steps is None else float(steps.wall_ns.mean() / 1e6),
     }

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from llmprof.analyzers.compare import STEP_BAND, Change, FindingChange, RunComparison, Unlike
+from llmprof.analyzers.compare import STEP_BAND, Change, FindingChange, RunComparison
+from llmprof.analyzers.unlike import Unlike
 from llmprof.reports.labels import CLASS_LABELS, PART_LABELS, headline_label
 from llmprof.reports.markdown import escaped, table_of
 from llmprof.reports.text import clip, visible

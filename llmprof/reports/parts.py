@@ -33,8 +33,6 @@ class Part:
     share: float
     culprit: bool = False
     """True when the verdict is about this part."""
-    merged: tuple[str, ...] = ()
-    """Names of the small parts that this segment of the bar stands for."""
 
 
 def part_rows(diagnosis: Diagnosis) -> tuple[Part, ...]:
@@ -88,7 +86,6 @@ def bar_segments(rows: tuple[Part, ...]) -> tuple[Part, ...]:
             ms=sum(row.ms for row in (*small, *rest)),
             share=sum(row.share for row in (*small, *rest)),
             culprit=any(row.culprit for row in rest),
-            merged=names,
         ),
     )
 

@@ -35,9 +35,8 @@ if TYPE_CHECKING:
     from llmprof.analyzers.diagnosis import Diagnosis
     from llmprof.analyzers.facts.measured import Facts, RankFacts
 
-__all__ = ["ENDINGS", "Exported", "write_perfetto"]
+__all__ = ["Exported", "write_perfetto"]
 
-ENDINGS = (".perfetto.json", ".perfetto.json.gz")
 LONGEST_NAME = 500
 VERDICT, HOST, DEVICE = 1, 2, 3
 """Places of a rank's processes; ranks are PLACES apart, and 0 is nobody."""

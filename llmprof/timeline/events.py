@@ -18,7 +18,6 @@ from llmprof.timeline.intervals import Int64, Intervals
 
 __all__ = [
     "DEVICE_KINDS",
-    "HOST_KINDS",
     "NONE",
     "CollectiveCall",
     "EventTable",
@@ -52,7 +51,6 @@ class Kind(IntEnum):
 
 
 DEVICE_KINDS = (Kind.KERNEL, Kind.MEMCPY, Kind.MEMSET)
-HOST_KINDS = (Kind.CPU_OP, Kind.RUNTIME, Kind.ANNOTATION, Kind.PYTHON)
 
 
 class StringTable:

@@ -24,7 +24,6 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 """What can be timed, and the ways in which each can be done."""
 FORMATS = ("fp32", "tf32", "bf16", "fp16")
 MOST_TENSORS, MOST_DIMENSIONS, MOST_ELEMENTS = 4, 6, 1 << 34
-MOST_NS = 1e11
 
 Dims = tuple[int, ...]
 
@@ -44,9 +43,12 @@ class KernelCall:
     number_format: str
     way: str
     bias: bool = False
+    """Of attention: its mask needs a gradient."""
     causal: bool = False
     groups: int = 1
     stride: Dims = ()
+    """Of a convolution; of attention how far apart the numbers of its mask's last dimension lie, where there are heads
+    between them."""
     padding: Dims = ()
     image_gradient: bool = True
     """Of the backward of a convolution: the first of a model computes none."""

@@ -21,6 +21,7 @@ from llmprof.analyzers.diagnosis import Diagnosis
 from llmprof.collectors.files import load
 from llmprof.timeline.events import Kind
 from llmprof.timeline.memory import AllocatorStats
+from tests.scenarios.recordings import recorded
 
 GIB = 1 << 30
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_traces"
@@ -217,29 +218,27 @@ def fired(found: Diagnosis) -> set[str]:
     return {finding.rule for finding in found.findings if finding.status == "fired"}
 
 
-@pytest.fixture(scope="module", name="as_recorded")
-def _as_recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    names = sorted({name for name, _ in PLANTED.values()})
-    return {name: fired(diagnose(load(copied(name, tmp_path_factory.mktemp(name))))) for name in names}
+def fired_as_recorded(name: str) -> set[str]:
+    return fired(recorded(name)[0])
 
 
 @pytest.mark.parametrize("rule", sorted(PLANTED))
-def test_it_fires_with_its_sign_and_not_without(rule: str, tmp_path: Path, as_recorded: dict[str, set[str]]) -> None:
+def test_it_fires_with_its_sign_and_not_without(rule: str, tmp_path: Path) -> None:
     name, change = PLANTED[rule]
     run = copied(name, tmp_path)
     change(run)
     found = diagnose(load(run))
     assert rule in fired(found), next(one.summary for one in found.findings if one.rule == rule)
-    assert rule not in as_recorded[name]
+    assert rule not in fired_as_recorded(name)
 
 
 @pytest.mark.parametrize(("name", "rule"), [("host-ddp", "unused-memory"), ("host-small-model", "unused-memory")])
-def test_rules_that_fire_on_runs_as_they_were_recorded(name: str, rule: str, as_recorded: dict[str, set[str]]) -> None:
-    assert rule in as_recorded[name]
+def test_rules_that_fire_on_runs_as_they_were_recorded(name: str, rule: str) -> None:
+    assert rule in fired_as_recorded(name)
 
 
-def test_a_perturbed_recording_is_told(as_recorded: dict[str, set[str]]) -> None:
-    assert "profiler-perturbation" in as_recorded["host-small-model"]
+def test_a_perturbed_recording_is_told() -> None:
+    assert "profiler-perturbation" in fired_as_recorded("host-small-model")
 
 
 def test_the_logits_of_a_recorded_loss_fill_a_device_that_is_just_large_enough(recordings: Path) -> None:

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from llmprof.analyzers.diagnose import diagnose
-from llmprof.analyzers.diagnosis import Finding
+from llmprof.analyzers.diagnosis import Diagnosis, Finding
 from llmprof.collectors.files import load
 from tests.analyzers.test_injected import both, column, copied, node, setting
+from tests.scenarios.recordings import recorded
 
 RUN = "host-small-model"
 Event = dict[str, Any]
@@ -170,17 +171,17 @@ PLANTED: dict[str, tuple[str, Callable[[Path], None], float | None]] = {
 }
 
 
-def finding(run: Path, rule: str) -> Finding:
-    return next(one for one in diagnose(load(run)).findings if one.rule == rule)
+def finding(diagnosis: Diagnosis, rule: str) -> Finding:
+    return next(one for one in diagnosis.findings if one.rule == rule)
 
 
 @pytest.mark.parametrize("rule", sorted(PLANTED))
 def test_it_fires_with_its_sign_at_its_cost(rule: str, tmp_path: Path) -> None:
     name, change, lost_us = PLANTED[rule]
     run = copied(name, tmp_path)
-    assert finding(run, rule).status != "fired"
+    assert finding(recorded(name)[0], rule).status != "fired"
     change(run)
-    found = finding(run, rule)
+    found = finding(diagnose(load(run)), rule)
     assert found.status == "fired", found.summary
     if lost_us is not None:
         assert found.cost_ms == pytest.approx(lost_us / 1000, rel=0.25)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from llmprof.analyzers.bound import scores
 from llmprof.analyzers.facts.coverage import MAX_LOST, RecordingFacts
 from llmprof.analyzers.facts.host import HostFacts
 from llmprof.analyzers.facts.measured import Facts, RankFacts
@@ -15,7 +16,7 @@ from llmprof.analyzers.facts.memory import MemoryFacts
 from llmprof.analyzers.facts.operator_facts import OperatorFacts
 from llmprof.analyzers.facts.partition import Partition, parts_of
 from llmprof.analyzers.facts.steps import StepFacts, Windows
-from llmprof.analyzers.verdict import judge, scores
+from llmprof.analyzers.verdict import judge
 from llmprof.timeline.environment import Environment
 from llmprof.timeline.intervals import Intervals
 from llmprof.timeline.settings import PipelineSettings

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from benchmarks.loader_model import PERIOD, Samples, Setting, plans
+from benchmarks.loader_model import PERIOD, Samples, given_ms
+from benchmarks.loader_settings import Setting, plans
 from benchmarks.loader_table import Compared, show
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,17 +60,39 @@ def test_what_a_batch_took_is_noted_by_whoever_makes_it() -> None:
     """Two samples that each wait 4 to 6 ms, and the time to put them together."""
     samples = Samples(Setting(kind="io", workers=1, work=1.0, wait_ms=5.0, batch=2), 3)
     assert samples.collate([samples[2], samples[3]]).shape[0] == 2
-    assert samples.took_ms[1] >= 8
-    assert samples.took_ms[[0, 2]].tolist() == [0, 0]
+    assert samples.done_ms[1] - samples.begun_ms[1] >= 8
+    assert samples.done_ms[[0, 2]].tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("cores", [2, 4, 16, 64])
-def test_settings_go_beyond_the_cores_and_none_is_measured_twice(cores: int) -> None:
+def test_settings_go_beyond_many_cores_and_none_is_measured_twice(cores: int) -> None:
     chosen = plans(cores, tiny=False)
-    assert set(chosen) == {"cpu", "io", "tail", "launch"}
-    assert max(setting.workers for setting in chosen["cpu"]) > cores
+    decoding = [setting for kind in ("cpu", "tail") for setting in chosen[kind]]
+    if cores < 8:  # a worker beside the training thread
+        assert set(chosen) == {"cpu", "io", "store", "tail"}
+        assert {setting.workers for setting in decoding} == {1}
+    else:
+        assert set(chosen) == {"cpu", "io", "store", "tail", "launch"}
+        assert max(setting.workers for setting in decoding) > cores
     for settings in chosen.values():
         assert len(set(settings)) == len(settings) > 4
+
+
+def test_what_is_given_of_a_run_gives_its_steps_back() -> None:
+    """Two workers start 30 ms apart and take 0.4 ms to begin another batch; one of 20 ms arrives 3 ms after it is made.
+
+    The consumer takes 5 ms and receives a batch in 0.2: the workers set the pace, 20.4 ms for two batches.
+    """
+    setting = Setting(kind="store", workers=2, consumer_ms=5.0)
+    begun, done, asked, received = (np.zeros(60) for _ in range(4))
+    for batch in range(60):
+        begun[batch] = 1000.0 + 30.0 * batch if batch < 2 else done[batch - 2] + 0.4
+        done[batch] = begun[batch] + 20.0
+        asked[batch] = received[batch - 1] + 5.0 if batch else 1000.0
+        received[batch] = max(done[batch] + 3.0, asked[batch]) + 0.2
+    found = given_ms(setting, begun, done, asked, received)
+    assert (found - found[0])[8:] == pytest.approx((received - received[0])[8:], abs=1.0)
+    assert found[-1] - found[8] == pytest.approx(received[-1] - received[8], rel=0.005)
 
 
 def measured_as(*steps_ms: float, predicted_ms: float = 10.0, **more: object) -> dict[str, object]:

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from llmprof.analyzers.diagnose import diagnose
-from llmprof.analyzers.diagnosis import Diagnosis
-from llmprof.collectors.files import load
 from llmprof.timeline.events import NONE, EventTable, Kind, Lane, StringTable
 from llmprof.timeline.steps import StepMarks
 from llmprof.timeline.timeline import RankTimeline, Timeline
-from tests.conftest import ROOT
+from tests.scenarios.recordings import recorded
 
 RECORDINGS = ("bandwidth-ddp", "data-in-process")
-
-
-@cache
-def recorded(name: str) -> tuple[Diagnosis, Timeline]:
-    """A recording of the repository and its diagnosis."""
-    timeline = load([str(ROOT / "sample_traces" / name)])
-    return diagnose(timeline), timeline
 
 
 def eight_ranks() -> Timeline:

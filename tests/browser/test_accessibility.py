@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from llmprof.reports import write_report
-from tests.browser.recorded import recorded
 from tests.reports.samples import SAMPLES
+from tests.scenarios.recordings import recorded
 
 pytestmark = pytest.mark.browser
 
@@ -46,12 +46,18 @@ def test_samples_are_clean(open_page: Open, sample: str, look: str) -> None:
     assert complaints(open_page(sample, bypass_csp=True, **LOOKS[look]), rules) == []
 
 
-@pytest.mark.parametrize("look", LOOKS)
-def test_a_page_with_every_section_and_the_timeline_is_clean(open_file: Open, tmp_path: Path, look: str) -> None:
-    path = tmp_path / "real.html"
+@pytest.fixture(scope="module")
+def whole_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page with every section and the timeline."""
+    path = tmp_path_factory.mktemp("real") / "real.html"
     diagnosis, timeline = recorded("bandwidth-ddp")
     write_report(diagnosis, path, timeline=timeline)
-    page = open_file(path, bypass_csp=True, **LOOKS[look])
+    return path
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_page_with_every_section_and_the_timeline_is_clean(open_file: Open, whole_page: Path, look: str) -> None:
+    page = open_file(whole_page, bypass_csp=True, **LOOKS[look])
     page.locator("#tl-canvas").scroll_into_view_if_needed()
     page.wait_for_selector("#tl-canvas[data-ready]")
     assert complaints(page, ALL_RULES if look == "light" else LOOK_RULES) == []

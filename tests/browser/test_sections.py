@@ -12,7 +12,8 @@ import pytest
 
 from llmprof.analyzers.diagnosis import RankSummary
 from llmprof.reports import write_report
-from tests.browser.recorded import RECORDINGS, recorded
+from tests.browser.recorded import RECORDINGS
+from tests.scenarios.recordings import recorded
 
 pytestmark = pytest.mark.browser
 
@@ -86,7 +87,7 @@ def test_what_was_found_is_unfolded(open_file: Open, page_of: tuple[str, Path]) 
 
 
 def test_ticked_fixes_show_the_joint_result_of_the_document(open_file: Open, tmp_path: Path) -> None:
-    diagnosis, _ = recorded("bandwidth-ddp")
+    diagnosis, _ = recorded("communication-ddp")
     path = tmp_path / "page.html"
     write_report(diagnosis, path)
     page = open_file(path)

@@ -14,8 +14,9 @@ import pytest
 from llmprof.reports import write_report
 from llmprof.reports.html import pane
 from llmprof.timeline.events import DEVICE_KINDS
-from tests.browser.recorded import eight_ranks, made_up, recorded
+from tests.browser.recorded import eight_ranks, made_up
 from tests.reports.samples import HOSTILE_NAMES, input_starved
+from tests.scenarios.recordings import recorded
 
 pytestmark = pytest.mark.browser
 

@@ -60,6 +60,10 @@ def in_process(
 ) -> Callable[..., Done]:
     """`in_process(*arguments)`: as `llmprof`, without the second that another interpreter takes to start."""
     monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("LLMPROF_")]:
+        monkeypatch.delenv(name)
+    for name, value in (("NO_COLOR", "1"), ("TERM", "dumb")):
+        monkeypatch.setenv(name, value)
 
     def start(*arguments: str | Path) -> Done:
         from llmprof.cli.app import main

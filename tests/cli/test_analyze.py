@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from llmprof.analyzers.diagnosis import Diagnosis
-from tests.cli.conftest import Llmprof, assert_one_sentence
+from tests.cli.conftest import InProcess, Llmprof, assert_one_sentence
 from tests.scenarios.builder import TraceBuilder
 
 
-def test_a_finished_analysis_is_shown_again(llmprof: Llmprof, finished: Path) -> None:
-    done = llmprof("analyze", finished)
+def test_a_finished_analysis_is_shown_again(in_process: InProcess, finished: Path) -> None:
+    done = in_process("analyze", finished)
     assert done.returncode == 0, done.stderr
     assert "60" in done.stdout
     assert done.stderr == ""
@@ -33,8 +33,8 @@ def test_an_abstention_prints_the_document_and_leaves_with_4(llmprof: Llmprof, u
     assert "no step was recorded" in done.stderr
 
 
-def test_results_are_written_where_asked(llmprof: Llmprof, finished: Path, tmp_path: Path) -> None:
-    done = llmprof("analyze", finished, "-o", tmp_path / "deep" / "out")
+def test_results_are_written_where_asked(in_process: InProcess, finished: Path, tmp_path: Path) -> None:
+    done = in_process("analyze", finished, "-o", tmp_path / "deep" / "out")
     assert done.returncode == 0, done.stderr
     written = (tmp_path / "deep" / "out" / "analysis.json").read_text(encoding="utf-8")
     assert Diagnosis.from_json(written) == Diagnosis.from_json(finished.read_text(encoding="utf-8"))
@@ -49,8 +49,8 @@ def test_a_finished_analysis_cannot_take_a_step_time(llmprof: Llmprof, finished:
 
 
 @pytest.mark.parametrize("value", ["0", "-3", "nan", "inf"])
-def test_a_step_time_that_is_none_is_refused(llmprof: Llmprof, value: str) -> None:
-    done = llmprof("analyze", "trace.json", "--step-ms", value)
+def test_a_step_time_that_is_none_is_refused(in_process: InProcess, value: str) -> None:
+    done = in_process("analyze", "trace.json", "--step-ms", value)
     assert done.returncode == 2
     assert_one_sentence(done.stderr)
 
@@ -69,55 +69,57 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_damaged_input_is_one_sentence_and_no_verdict(llmprof: Llmprof, tmp_path: Path, name: str) -> None:
+def test_damaged_input_is_one_sentence_and_no_verdict(in_process: InProcess, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(DAMAGED[name])
-    done = llmprof("analyze", name)
+    done = in_process("analyze", name)
     assert done.returncode in (2, 4), done.stderr
     assert done.stdout == ""
     assert_one_sentence(done.stderr)
     assert name in done.stderr
 
 
-def test_a_missing_file_and_an_empty_folder_are_named(llmprof: Llmprof, tmp_path: Path) -> None:
+def test_a_missing_file_and_an_empty_folder_are_named(in_process: InProcess, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     for path in ("missing.json", "folder"):
-        done = llmprof("analyze", path)
+        done = in_process("analyze", path)
         assert done.returncode == 2
         assert done.stdout == ""
         assert_one_sentence(done.stderr)
         assert path in done.stderr
 
 
-def test_a_real_trace_gets_a_partition_that_sums_to_the_step(llmprof: Llmprof, recordings: Path) -> None:
+def test_a_real_trace_gets_a_partition_that_sums_to_the_step(in_process: InProcess, recordings: Path) -> None:
     trace = recordings / "h200" / "host_small.rank0.json.gz"
-    done = llmprof("analyze", trace, "--json")
+    done = in_process("analyze", trace, "--json")
     assert done.returncode in (0, 4), done.stderr
     document = json.loads(done.stdout)
     assert document["schema"] == "llmprof.analysis/1"
     assert sum(document["partition"].values()) == pytest.approx(document["step"]["mean_ms"], rel=1e-3)
 
 
-def test_the_ranks_can_be_said_and_have_to_be_numbers(llmprof: Llmprof, tmp_path: Path) -> None:
+def test_the_ranks_can_be_said_and_have_to_be_numbers(in_process: InProcess, tmp_path: Path) -> None:
     for name in ("a.json", "b.json"):
         b = TraceBuilder()
         b.kernel("gemm", 100, 50, launch_ns=0)
         b.write_kineto(tmp_path / name, rank=0)
-    done = llmprof("analyze", "a.json", "b.json", "--json", "--ranks", "1,3")
+    done = in_process("analyze", "a.json", "b.json", "--json", "--ranks", "1,3")
     assert json.loads(done.stdout)["source"]["ranks"] == [1, 3]
-    done = llmprof("analyze", "a.json", "b.json", "--ranks", "one")
+    done = in_process("analyze", "a.json", "b.json", "--ranks", "one")
     assert done.returncode == 2
     assert_one_sentence(done.stderr)
 
 
-def test_a_trace_with_too_much_damage_prints_the_document_and_leaves_with_4(llmprof: Llmprof, tmp_path: Path) -> None:
+def test_a_trace_with_too_much_damage_prints_the_document_and_leaves_with_4(
+    in_process: InProcess, tmp_path: Path
+) -> None:
     b = TraceBuilder()
     b.step(0, 0, 10_000_000)
     for start in range(0, 9_000_000, 1_000_000):
         b.kernel("gemm", start + 100_000, 800_000, launch_ns=start)
     path = b.write_kineto(tmp_path / "t.json")
-    assert llmprof("analyze", "t.json").returncode == 0
+    assert in_process("analyze", "t.json").returncode == 0
     path.write_text(path.read_text().replace('"dur": 800.0', '"dur": -800.0', 3))
-    done = llmprof("analyze", "t.json", "--json")
+    done = in_process("analyze", "t.json", "--json")
     assert done.returncode == 4
     document = json.loads(done.stdout)
     assert document["verdict"]["bound"] is None

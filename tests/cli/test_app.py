@@ -7,7 +7,7 @@ import pytest
 from llmprof import __version__
 from llmprof.cli import app
 from llmprof.errors import NotEnoughDataError
-from tests.cli.conftest import Llmprof, assert_one_sentence
+from tests.cli.conftest import InProcess, Llmprof, assert_one_sentence
 
 
 def test_without_a_command_it_shows_the_help_and_leaves_with_2(llmprof: Llmprof) -> None:
@@ -29,9 +29,9 @@ def test_the_version_is_the_packages(llmprof: Llmprof) -> None:
     assert (done.returncode, done.stdout) == (0, f"llmprof {__version__}\n")
 
 
-def test_the_help_of_every_command_can_be_shown(llmprof: Llmprof) -> None:
+def test_the_help_of_every_command_can_be_shown(in_process: InProcess) -> None:
     for command in ("run", "analyze", "report", "rules", "explain", "doctor"):
-        assert llmprof(command, "--help").returncode == 0, command
+        assert in_process(command, "--help").returncode == 0, command
 
 
 @pytest.mark.parametrize(("debug", "traceback"), [(False, False), (True, True)])

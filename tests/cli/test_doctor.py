@@ -8,14 +8,14 @@ import sys
 import pytest
 
 from llmprof.cli import doctor
-from tests.cli.conftest import Llmprof
+from tests.cli.conftest import InProcess, Llmprof
 
 
-def test_every_capability_is_reported_for_people_and_as_json(llmprof: Llmprof) -> None:
+def test_every_capability_is_reported_for_people_and_as_json(llmprof: Llmprof, in_process: InProcess) -> None:
     document = json.loads(llmprof("doctor", "--json").stdout)
     names = [check["name"] for check in document["checks"]]
     assert {"Python", "PyTorch", "CUDA in PyTorch", "NVML", "GPM", "Nsight Systems"} <= set(names)
-    done = llmprof("doctor")
+    done = in_process("doctor")
     assert done.returncode == 0
     assert all(name in done.stdout for name in names)
 

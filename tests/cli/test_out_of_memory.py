@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from llmprof.timeline import rundir
-from tests.cli.conftest import Llmprof, assert_one_sentence
+from tests.cli.conftest import InProcess, Llmprof, assert_one_sentence
 from tests.collectors.files.snapshots import snapshot, write
 
 TRAIN = """
@@ -51,16 +51,16 @@ def test_a_run_that_ran_out_of_memory_hands_on_its_exit_code_and_has_a_verdict(
     assert (tmp_path / "run" / "report.html").is_file()
 
 
-def test_a_snapshot_alone_has_no_verdict_on_speed(llmprof: Llmprof, tmp_path: Path) -> None:
+def test_a_snapshot_alone_has_no_verdict_on_speed(in_process: InProcess, tmp_path: Path) -> None:
     write(tmp_path / "snapshot.pickle", snapshot(oom=False))
-    done = llmprof("analyze", "snapshot.pickle")
+    done = in_process("analyze", "snapshot.pickle")
     assert done.returncode == 4
     assert "64.0 MiB of it from project/train.py:42 forward" in " ".join(done.stdout.split())
 
 
-def test_any_other_pickle_is_refused_in_one_sentence(llmprof: Llmprof, tmp_path: Path) -> None:
+def test_any_other_pickle_is_refused_in_one_sentence(in_process: InProcess, tmp_path: Path) -> None:
     (tmp_path / "model.pickle").write_bytes(pickle.dumps(OSError("anything with a class")))
-    done = llmprof("analyze", "model.pickle")
+    done = in_process("analyze", "model.pickle")
     assert done.returncode == 2
     assert_one_sentence(done.stderr)
     assert "could run code" in done.stderr

@@ -95,7 +95,8 @@ def side(name: str, pair: int, directory: Path, mean_ms: float, **others: Any) -
     number = np.arange(5, 25)
     walls = (mean_ms * 1e6 * (1 + 0.01 * np.sin(number))).astype(np.int64)
     values: dict[str, Any] = {"exit_code": 143, "stopped": True, "losses": [2.0, 1.0, 0.5, 0.5], **others}
-    return SideRun(side=name, pair=pair, directory=directory, steps=RunSteps(number=number, wall_ns=walls), **values)
+    values.setdefault("steps", RunSteps(number=number, wall_ns=walls))
+    return SideRun(side=name, pair=pair, directory=directory, **values)
 
 
 @pytest.fixture
@@ -140,6 +141,30 @@ def test_the_value_of_the_command_line_wins(sides: Sides, tmp_path: Path) -> Non
     assert started == [[], ["dataloader-workers=7"]]
 
 
+def test_a_gain_that_may_be_none_does_not_let_a_promise_of_perhaps_none_come_true(
+    sides: Sides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = recorded(tmp_path, "train")
+    analysis = rundir.read_json(run / "analysis.json")
+    analysis["recommendations"][0]["gain"]["low_ms"] = 0.0
+    rundir.write_json_atomic(run / "analysis.json", analysis)
+    sides({"mean_ms": 100}, {"mean_ms": 100, "fixes": {"dataloader-workers": APPLIED}})
+    assert call("try", "--fix", "dataloader-workers", run) == 0
+    assert rundir.read_json(run / "trials" / "1.json")["comparison"]["outcome"] == "kept"
+    assert "as no gain would be" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("pairs", "told"), [(1, True), (2, False)])
+def test_a_single_pair_is_told_to_know_nothing_of_other_runs(
+    sides: Sides, tmp_path: Path, pairs: int, told: bool
+) -> None:
+    run = recorded(tmp_path, "train")
+    sides({"mean_ms": 100}, {"mean_ms": 55, "fixes": {"dataloader-workers": APPLIED}})
+    assert call("try", "--fix", "dataloader-workers", "--pairs", str(pairs), run) == 0
+    warnings = rundir.read_json(run / "trials" / "1.json")["warnings"]
+    assert any("one run of each side" in text for text in warnings) == told
+
+
 def test_the_document_alone_is_printed_on_request(
     sides: Sides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,7 +202,65 @@ def test_the_code_of_a_run_that_failed_is_passed_on(
     (run / "trials" / "2").mkdir()
     assert call("try", "--fix", "dataloader-workers", run) == 3
     assert rundir.read_json(run / "trials" / "3.json")["exit_code"] == 3
-    assert "the fixed run ended with exit code 3" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "the fixed run ended with exit code 3, and the plain one did not" in told
+    assert str(run / "trials" / "3" / "fixed-1.log") in told
+
+
+def test_the_end_of_a_log_is_what_the_command_printed_last(tmp_path: Path) -> None:
+    one = side("fixed", 1, tmp_path / "fixed-1", 50.0)
+    trial_runs.log_of(one.directory).write_text("ValueError: no\n\nllmprof: recorded in x; diagnose it with `y`.\n")
+    assert trial_runs.last_lines(one) == "ValueError: no"
+
+
+@pytest.mark.parametrize(("stopped", "advice"), [(False, "trains for longer"), (True, "raise --duration")])
+def test_a_run_without_steady_steps_ends_the_trial_with_what_to_do(
+    sides: Sides, tmp_path: Path, capsys: pytest.CaptureFixture[str], stopped: bool, advice: str
+) -> None:
+    run = recorded(tmp_path, "train")
+    started = sides({"mean_ms": 100, "steps": None, "exit_code": 0, "stopped": stopped}, {"mean_ms": 50})
+    assert call("try", "--fix", "dataloader-workers", run) == 4
+    assert started == [[]], "a second run would be as short"
+    assert rundir.read_json(run / "trials" / "1.json")["runs"][0]["steady_steps"] == 0
+    assert advice in capsys.readouterr().err
+
+
+def test_a_trial_that_is_interrupted_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = recorded(tmp_path, "train")
+
+    def run_side(recorded: Any, directory: Path, **_: Any) -> SideRun:
+        directory.mkdir()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trial_runs, "run_side", run_side)
+    assert call("try", "--fix", "dataloader-workers", run) == 130
+    assert not (run / "trials").exists()
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_a_machine_that_has_drifted_is_told_of_and_promised_the_share(
+    sides: Sides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """40 to 60 ms, expected 50, were promised of 100; the plain step takes 120 now."""
+    run = recorded(tmp_path, "train")
+    analysis = rundir.read_json(run / "analysis.json")
+    gain = analysis["recommendations"][0]["gain"]
+    sides({"mean_ms": 120}, {"mean_ms": 62, "fixes": {"dataloader-workers": APPLIED}})
+    assert call("try", "--fix", "dataloader-workers", run) == 0
+    result = rundir.read_json(run / "trials" / "1.json")["comparison"]
+    step, plain = analysis["step"]["mean_ms"], result["plain"]["mean_ms"]
+    assert result["promise"] == {
+        **{key: gain[key] for key in ("expected_ms", "low_ms", "high_ms")},
+        "step_ms": step,
+    }
+    expected = plain * (1 - gain["expected_ms"] / step)
+    assert result["predicted_ms"][0] == pytest.approx(expected)
+    assert result["predicted_ms"][1:] == pytest.approx(
+        [plain - (gain["high_ms"] + plain - step), plain - gain["low_ms"]]
+    )
+    assert "promised share" in capsys.readouterr().out
 
 
 def test_what_changes_the_numbers_has_to_be_allowed(llmprof: Llmprof, tmp_path: Path) -> None:
@@ -251,11 +334,13 @@ def test_recorded_variables_come_along_but_those_of_the_launcher(tmp_path: Path)
     assert (found.command, found.cwd) == (("python", "train.py"), tmp_path)
 
 
-def test_a_run_of_two_nodes_cannot_be_tried_on_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("hosts", "reason"), [("ab", "on 2 nodes"), ("aa", "by 2 commands")])
+def test_a_run_that_took_several_commands_cannot_be_tried_with_one(tmp_path: Path, hosts: str, reason: str) -> None:
+    """srun and mpirun start one `llmprof run` for each rank, and give each its number."""
     run = recorded(tmp_path, "train")
-    for host in ("a", "b"):
+    for host in hosts:
         rundir.claim_wrapper_file(run, host).write_text(json.dumps({"host": host}))
-    with pytest.raises(InputError, match="2 nodes"):
+    with pytest.raises(InputError, match=reason):
         read_recorded(run)
 
 
@@ -293,6 +378,43 @@ def test_what_does_not_end_by_itself_is_killed_with_all_that_it_has_started(monk
     while trial_runs._started(inner) is not None and time.monotonic() < deadline:
         time.sleep(0.01)
     assert trial_runs._started(inner) is None
+
+
+def test_what_a_shell_leaves_running_is_asked_to_end_and_not_waited_for(tmp_path: Path) -> None:
+    """`bash -c "python train.py | tee log"`: the shell ends, and Python would train on until it is killed."""
+    code = (
+        "import pathlib, signal, sys, time\n"
+        "def leave(*_): pathlib.Path('asked').touch(); sys.exit()\n"
+        "signal.signal(signal.SIGTERM, leave)\n"
+        "pathlib.Path('up').touch()\n"
+        "time.sleep(600)\n"
+    )
+    (tmp_path / "train.py").write_text(code)
+    shell = f"{sys.executable} train.py | cat; true"
+    process = subprocess.Popen(["sh", "-c", shell], cwd=tmp_path, start_new_session=True)
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "up").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    trial_runs._end(process)
+    assert (tmp_path / "asked").exists()
+
+
+def test_a_second_interruption_kills_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
+    assert process.stdout is not None
+    with process.stdout:
+        process.stdout.readline()
+
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trial_runs._end(process)
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_a_trial_that_is_ended_ends_its_runs(llmprof: Llmprof, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.analyzers.replay.programs import Call, simulate
 from tests.analyzers.replay.sharing import Program, built
-from tests.cli.conftest import Llmprof, assert_one_sentence
+from tests.cli.conftest import InProcess, Llmprof, assert_one_sentence
 from tests.scenarios.builder import TraceBuilder
 
 
@@ -32,36 +32,36 @@ def test_the_json_tells_before_and_after_class_by_class(llmprof: Llmprof, trace:
     assert document["critical_path"]["before"]["host"] > document["critical_path"]["after"]["host"]
 
 
-def test_the_text_names_the_step_and_what_changes_nothing(llmprof: Llmprof, trace: Path) -> None:
-    done = llmprof("what-if", str(trace), "--fix", "cuda-graphs", "--fix", "pin-memory")
+def test_the_text_names_the_step_and_what_changes_nothing(in_process: InProcess, trace: Path) -> None:
+    done = in_process("what-if", str(trace), "--fix", "cuda-graphs", "--fix", "pin-memory")
     assert done.returncode == 0
     assert "With cuda-graphs: 2.10 ms ->" in done.stdout
     assert "pin-memory changes nothing here: no copy blocks the host." in done.stdout
 
 
-def test_an_unknown_fix_is_refused_with_the_list(llmprof: Llmprof, trace: Path) -> None:
-    done = llmprof("what-if", str(trace), "--fix", "more-magic")
+def test_an_unknown_fix_is_refused_with_the_list(in_process: InProcess, trace: Path) -> None:
+    done = in_process("what-if", str(trace), "--fix", "more-magic")
     assert (done.returncode, done.stdout) == (2, "")
     assert_one_sentence(done.stderr)
     assert "cuda-graphs" in done.stderr
 
 
-def test_a_recording_without_device_work_is_not_enough(llmprof: Llmprof, tmp_path: Path) -> None:
+def test_a_recording_without_device_work_is_not_enough(in_process: InProcess, tmp_path: Path) -> None:
     builder = TraceBuilder()
     builder.op("aten::mm", 10_000, 500_000)
     builder.step(0, 0, 1_000_000)
-    done = llmprof("what-if", str(builder.write_kineto(tmp_path / "cpu.json")), "--fix", "tf32")
+    done = in_process("what-if", str(builder.write_kineto(tmp_path / "cpu.json")), "--fix", "tf32")
     assert done.returncode == 4
     assert_one_sentence(done.stderr)
 
 
-def test_what_sharing_the_device_costs_is_told_with_the_fidelity(llmprof: Llmprof, tmp_path: Path) -> None:
+def test_what_sharing_the_device_costs_is_told_with_the_fidelity(in_process: InProcess, tmp_path: Path) -> None:
     paths = [str(tmp_path / f"rank{number}.json.gz") for number in range(2)]
     program = Program(scale=(1.0, 1.6), kernels=1.5, transfer=500_000.0)
     for number, builder in enumerate(built(program, 12)):
         builder.write_kineto(Path(paths[number]), rank=number, world_size=2)
-    done = llmprof("what-if", *paths, "--fix", "repair-straggler")
+    done = in_process("what-if", *paths, "--fix", "repair-straggler")
     assert "In it, kernels beside collectives run 1.50 times as long (" in done.stdout
-    found = json.loads(llmprof("what-if", *paths, "--fix", "repair-straggler", "--json").stdout)["sharing"]
+    found = json.loads(in_process("what-if", *paths, "--fix", "repair-straggler", "--json").stdout)["sharing"]
     assert found["kernels"] == pytest.approx(1.5, rel=0.001) and found["kernel_pairs"] >= 10
     assert (found["collectives"], found["collective_pairs"]) == (None, 0)

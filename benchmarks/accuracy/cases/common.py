@@ -28,6 +28,12 @@ TINY = os.environ.get("ACCURACY_TINY") == "1"
 PATIENCE_S = 240.0
 """A side that is not told to go, or a gate that stays shut, for so long ends the process."""
 
+WITHOUT_WORKERS = 4
+"""Batches of a new loader that are not timed where the training process makes them."""
+NEW_WORKERS = 24
+"""The same with workers, at least. Of 2 workers that sampled graphs on 15 cores the first two batches took 143 ms, the
+next 22 ones 71 by mean, later ones 63; here the first two had 22000 page faults each, later ones some 6000."""
+
 Step = Callable[[Any], Tensor]
 MakeLoader = Callable[[int], DataLoader[Any]]
 
@@ -165,13 +171,27 @@ def batches_of(args: argparse.Namespace, make_loader: MakeLoader, count: int) ->
         yield from loader
 
 
+def warm_batches(args: argparse.Namespace) -> int:
+    """Batches of a new loader that are not timed.
+
+    A queue begins empty, and a run that goes on has filled it: with 8 batches a worker on order one of half a second is
+    waited for among the first ones, and never later. The first ones of a new process also take longer to make: their
+    memory is new, page by page, and Linux has yet to find it a core.
+    """
+    return max(NEW_WORKERS, 2 * args.prefetch * args.workers) if args.workers else WITHOUT_WORKERS
+
+
+def _whole(batches: int, micro: int) -> int:
+    return -(-batches // micro) * micro
+
+
 def _measure(args: argparse.Namespace, at: Place, make_loader: MakeLoader, step: Step) -> None:
     micro, begun, done = micro_steps(args), time.perf_counter(), 0
     stream = iter(make_loader(3000)) if not (args.rebuild or args.epoch) else None
     for block, steps in _orders(args.measure, args.name):
         timed = steps * micro
-        warm = (2 if stream is not None else args.epoch or max(4, 2 * args.workers)) * micro
         queued = 2 * args.prefetch * args.workers
+        warm = 2 * micro if stream is not None else args.epoch * micro or _whole(warm_batches(args), micro)
         batches = stream if stream is not None else batches_of(args, make_loader, warm + timed + queued)
         for _ in range(warm):
             loss = step(next(batches))

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llmprof.analyzers.facts.inside import step_of
-from llmprof.analyzers.facts.operator_tree import OperatorTree, names_matching
+from llmprof.analyzers.facts.operator_tree import names_matching
 from llmprof.analyzers.facts.recompute import BACKWARD
 from llmprof.timeline.events import NONE, EventTable, Kind
 from llmprof.timeline.intervals import Int64
@@ -24,7 +24,7 @@ _NODE = re.compile(r"^(?:autograd::engine::evaluate_function: )?(?P<kind>\w+?)Ba
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
-def forward_of(events: EventTable, tree: OperatorTree, start_ns: Int64, end_ns: Int64) -> dict[int, int]:
+def forward_of(events: EventTable, start_ns: Int64, end_ns: Int64) -> dict[int, int]:
     """Rows of forward operators by the row of the `evaluate_function` operator around their backward node."""
     nodes = events.rows_named((Kind.CPU_OP,), names_matching(events, BACKWARD.match))
     operators = events.rows(Kind.CPU_OP)

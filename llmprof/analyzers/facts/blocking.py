@@ -68,8 +68,6 @@ class Blocking:
     """By group: idle time that goes when this group alone does not wait."""
     together_ns: Mapping[str, float] = field(default_factory=dict)
     """By group: its part of the idle time that goes when none waits."""
-    idle_ns: float = 0.0
-    """All idle time in the classes HOST_IDLE."""
 
     def of(self, *groups: str) -> tuple[BlockedCalls, ...]:
         """The calls of these groups."""
@@ -98,9 +96,9 @@ def blocking(rank: RankTimeline, windows: Windows, traced: Partition | None) -> 
     if not events.rows(Kind.RUNTIME).size:
         return None
     waits = _waits(rank, events, windows)
-    idle = union([traced.spans.get(name, EMPTY) for name in HOST_IDLE])
     if waits.start.size == 0 or waits.start.size > MOST_CALLS:
-        return Blocking(idle_ns=idle.length / len(windows))
+        return Blocking()
+    idle = union([traced.spans.get(name, EMPTY) for name in HOST_IDLE])
     until = np.append(waits.start[1:], max(int(windows.end_ns[-1]), int(waits.start[-1])))
     behind = lengths_inside(idle, waits.start, until)
     fetched = np.where(waits.row == NONE, lengths_inside(traced.spans.get("wait", EMPTY), waits.start, until), 0)
@@ -115,7 +113,6 @@ def blocking(rank: RankTimeline, windows: Windows, traced: Partition | None) -> 
         calls=_summary(rank, events, waits, behind, steps),
         alone_ns=alone,
         together_ns=together,
-        idle_ns=idle.length / steps,
     )
 
 

@@ -21,8 +21,6 @@ from llmprof.timeline.timeline import RankTimeline
 
 __all__ = ["CallShapes", "call_shapes"]
 
-Rows = npt.NDArray[np.intp]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CallShapes:

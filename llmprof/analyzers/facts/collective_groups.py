@@ -40,8 +40,6 @@ class CollectiveGroup:
     bus_bytes_per_s: float | None = None
     """Bus bandwidth by nccl-tests' formulas on the shortest duration over ranks; None without sizes."""
     group_size: int | None = None
-    algorithm_bytes_per_s: float | None = None
-    """Message bytes over the same time."""
     best_bus_bytes_per_s: float | None = None
     """Bus bandwidth of the fastest tenth of its messages of at least LARGE_BYTES: what the link does when nothing else
     uses it. None without such messages."""
@@ -126,7 +124,6 @@ def with_rates(group: CollectiveGroup, calls: CallTimes) -> CollectiveGroup:
     best = float(np.percentile(sizes[large] / ns[large], FASTEST)) * NS_PER_S if large.any() else None
     return replace(
         group,
-        algorithm_bytes_per_s=rate,
         bus_bytes_per_s=None if factor is None else factor * rate,
         best_bus_bytes_per_s=None if factor is None or best is None else factor * best,
     )

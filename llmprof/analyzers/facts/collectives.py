@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from llmprof.analyzers.facts.alignment import Waits
 from llmprof.analyzers.facts.buckets import Buckets, buckets_of
@@ -13,7 +14,7 @@ from llmprof.analyzers.facts.call_times import CallTimes, call_times
 from llmprof.analyzers.facts.collective_calls import describe
 from llmprof.analyzers.facts.collective_groups import CollectiveGroup, SizeClass, groups_of, sizes_of, with_rates
 from llmprof.analyzers.facts.cpu_partition import operator_classes
-from llmprof.analyzers.facts.host_collectives import host_collectives
+from llmprof.analyzers.facts.host_collectives import host_collectives, passes_reduced
 from llmprof.analyzers.facts.inside import host_steps, step_of
 from llmprof.analyzers.facts.kernels import class_spans
 from llmprof.analyzers.facts.rank_calls import RankCalls, collective_rows
@@ -74,6 +75,11 @@ class CollectiveFacts:
     """What the traced host takes per step to issue collectives, profiler included; None where that was not recorded."""
     search_ns: float | None = None
     """The same for the search of DistributedDataParallel for unused parameters: one operator, hardly longer for it."""
+    call_ns: tuple[float, float, float] | None = None
+    """What a call takes: the shortest, the median one, and in the mean those that are not the first of a step, which
+    waits for the slowest rank; only of collectives on the host, whose sizes are unknown."""
+    passes_reduced: float | None = None
+    """Backward passes per step that reduced gradients; only of collectives on the host."""
 
     @property
     def overlap(self) -> float | None:
@@ -136,7 +142,7 @@ def _on_the_host(rank: RankTimeline, events: EventTable, windows: Windows) -> Co
     rows = found[step_of(windows.start_ns, windows.end_ns, events.ts[found]) != NONE]
     if rows.size == 0:
         return None
-    spans = events.spans(found)
+    spans, passes = events.spans(found), _microbatches(rank)
     total_ns = _inside(spans, windows)
     exposed_ns = _inside(spans - union(operator_classes(events).values()), windows)
     return CollectiveFacts(
@@ -146,9 +152,19 @@ def _on_the_host(rank: RankTimeline, events: EventTable, windows: Windows) -> Co
         hidden_ns=total_ns - exposed_ns,
         skew_ns=None,
         summed_ns=float(events.dur[rows].sum()) / len(windows),
-        microbatches=_microbatches(rank),
+        call_ns=_call_ns(events, rows, windows),
+        passes_reduced=None if passes is None else passes_reduced(events, *host_steps(rank, windows), passes),
+        microbatches=passes,
         gradients=_gradients(rank, windows),
     )
+
+
+def _call_ns(events: EventTable, rows: npt.NDArray[np.intp], windows: Windows) -> tuple[float, float, float]:
+    """Shortest, median, and the mean of what is not the first of its step (of all, where there is nothing else)."""
+    took, step = events.dur[rows], step_of(windows.start_ns, windows.end_ns, events.ts[rows])
+    order = np.lexsort((events.ts[rows], step))
+    later = order[1:][np.diff(step[order]) == 0]
+    return float(took.min()), float(np.median(took)), float(took[later].mean() if later.size else took.mean())
 
 
 def slim(own: CollectiveFacts | None) -> CollectiveFacts | None:

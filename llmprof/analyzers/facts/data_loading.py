@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmprof.analyzers.facts.batch_times import (
+    CHANCE,
     BatchTimes,
     EpochStarts,
+    arriving_ns,
     batch_times,
     epoch_starts,
     hand_over_ns,
@@ -32,8 +34,6 @@ __all__ = ["LoaderFacts", "loader_facts", "passing_ns"]
 _FETCH = re.compile(r"^enumerate\(DataLoader\)#(\w+)\.__next__|^llmprof\.data")
 _IN_PROCESS = "_SingleProcessDataLoaderIter"
 BLOCKS = 8
-CHANCE = 2.0
-"""Standard errors that a mean which is no chance is away from 0, in 95 of 100 cases."""
 IDLE = 0.8
 """Workers that would be through with their batches in this share of the step have waited for somebody themselves."""
 
@@ -75,6 +75,8 @@ class LoaderFacts:
     """Share of the sampled fetches that began with no batch ready."""
     hand_over_ns: float | None = None
     """What a fetch costs that finds a batch ready, as far as the step feels it."""
+    arriving_ns: float | None = None
+    """What a batch that is waited for takes on its way from the worker that has made it, before it can be fetched."""
     passing_ns: float | None = None
     """What the thread that pins batches takes with each: no step is shorter, however many workers there are."""
     epochs: EpochStarts | None = None
@@ -116,6 +118,7 @@ def loader_facts(
     exposed = exposed_wait_ns(rank.times) if rank.times is not None else None
     idle = next((value for value in (exposed, exposed_traced_ns, wait) if value is not None), None)
     workers = settings.num_workers if settings is not None else None
+    ready = hand_over_ns(rank.times, rows, fetches)
     return LoaderFacts(
         in_process=in_process,
         settings=settings,
@@ -131,7 +134,8 @@ def loader_facts(
         delivered_per_s=workers / batch * 1e9 if workers and batch else None,
         needed_per_s=_needed_per_s(step, idle, fetches),
         queue_empty_share=queue_empty_share(rank.times, rows),
-        hand_over_ns=hand_over_ns(rank.times, rows, fetches),
+        hand_over_ns=ready,
+        arriving_ns=None if in_process else arriving_ns(rank.loads, rank.times, rows, fetches, ready),
         epochs=epoch_starts(rank.times, rows, rank.loads),
         cores=rank.environment.cpu_count,
         ranks_on_node=ranks_on_node,

@@ -6,7 +6,8 @@ import math
 import re
 from dataclasses import replace
 
-from llmprof.analyzers.facts.attention_speed import BACKWARD_AGAIN, FusedAttention, fused_attention
+from llmprof.analyzers.facts.attention_bias import AttentionBias
+from llmprof.analyzers.facts.attention_speed import BACKWARD_AGAIN, FusedAttention, efficient_attention, fused_attention
 from llmprof.analyzers.facts.devices import DevicePeaks, find_device
 from llmprof.analyzers.facts.operator_facts import OperatorFacts
 from llmprof.analyzers.facts.operators import OperatorWork
@@ -57,6 +58,10 @@ on the same devices)."""
 WHOLE_SHARE = 0.6
 """The share of the peak that attention without a mask reaches on some thousand tokens (FlashAttention-3, figure 5)."""
 
+PADDED = 3.0
+"""What padding a bias moves, of the two passes over its gradient otherwise: the padded bias is filled, so is its
+gradient, which is copied there, and what was padded is cut off again."""
+
 _FLASH2 = re.compile(r"flash_(fwd|bwd)_", re.IGNORECASE)
 _EFFICIENT = re.compile(r"fmha_cutlass", re.IGNORECASE)
 _SIZES = re.compile(r"\[([\d,]*)\]")
@@ -72,6 +77,22 @@ def fused(found: WrittenAttention, device: Device) -> FusedAttention | None:
     peaks = find_device(device.name, device.sm_count)
     if peaks is None:
         return None
+    parts = [_fused(one, device, peaks) for one in found.parts or (found,)]
+    known = [one for one in parts if one is not None]
+    if len(known) < len(parts):
+        return None
+    return FusedAttention(
+        fast_ns=sum(one.fast_ns for one in known),
+        expected_ns=sum(one.expected_ns for one in known),
+        slow_ns=sum(one.slow_ns for one in known),
+    )
+
+
+def _fused(found: WrittenAttention, device: Device, peaks: DevicePeaks) -> FusedAttention | None:
+    """The same with scores of one size."""
+    hopper = (device.capability or (0, 0)) >= HOPPER
+    if found.bias is not None:
+        return _biased(found, found.bias, peaks, hopper=hopper)
     one = fused_attention(
         peaks,
         forward_flops=found.flops - found.backward_flops,
@@ -81,9 +102,35 @@ def fused(found: WrittenAttention, device: Device) -> FusedAttention | None:
         number_format=found.number_format,
         causal=found.causal,
     )
-    if one is None or found.number_format not in ("bf16", "fp16") or (device.capability or (0, 0)) < HOPPER:
+    if one is None or found.number_format not in ("bf16", "fp16") or not hopper:
         return one
     return replace(one, expected_ns=min(max(one.fast_ns, _hopper_ns(found, peaks)), one.slow_ns))
+
+
+def _biased(found: WrittenAttention, bias: AttentionBias, peaks: DevicePeaks, *, hopper: bool) -> FusedAttention | None:
+    """With a bias that needs a gradient, whose bytes come on top.
+
+    A bias whose last dimension is not contiguous is padded, at best once, at worst for every sample (if it was expanded
+    before). That takes what adding it took beyond its traffic, and passes over its gradient; the middle is expected.
+    """
+    one = efficient_attention(
+        peaks,
+        forward_flops=found.flops - found.backward_flops,
+        backward_flops=found.backward_flops,
+        moved=found.operand_bytes,
+        queries=found.queries,
+        number_format=found.number_format,
+        hopper=hopper,
+    )
+    if one is None:
+        return None
+    moved = bias.bytes / peaks.achievable_bytes_per_s * 1e9
+    padded = bias.slow_ns + PADDED * moved if bias.scattered else 0.0
+    return FusedAttention(
+        fast_ns=one.fast_ns + moved,
+        expected_ns=one.expected_ns + moved + padded / 2,
+        slow_ns=one.slow_ns + moved + padded,
+    )
 
 
 def _hopper_ns(found: WrittenAttention, peaks: DevicePeaks) -> float:

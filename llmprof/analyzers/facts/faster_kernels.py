@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from llmprof.analyzers.facts.convolutions import BACKWARD_CONVOLUTION, FORWARD_CONVOLUTION, is_depthwise
 from llmprof.analyzers.facts.faster_attention import HOPPER, fused_saving, newer_saving, unmasked_saving
 from llmprof.analyzers.facts.loss_layer import LossLayer
+from llmprof.analyzers.facts.matmul_shapes import odd_dimensions
 from llmprof.analyzers.facts.misaligned_products import aligned_savings, is_vocabulary, odd_products, odd_size
 from llmprof.analyzers.facts.op_bytes import operands_of
 from llmprof.analyzers.facts.operator_facts import CONVERSION, OperatorFacts
@@ -46,6 +48,7 @@ __all__ = [
     "loss_saving",
     "nchw_norms",
     "norm_savings",
+    "padded_with_loss",
 ]
 
 LOSS_PASSES = 5.5
@@ -163,7 +166,22 @@ def _loss(operators: OperatorFacts, device: Device) -> Savings | str:
     line = roofline_of(device)
     if operators.loss is None:
         return "no cross-entropy over a vocabulary is known"
-    return _UNKNOWN_DEVICE if line is None else (loss_saving(operators.loss, line),)
+    if line is None:
+        return _UNKNOWN_DEVICE
+    return loss_saving(operators.loss, line), *padded_with_loss(operators, device)
+
+
+def padded_with_loss(operators: OperatorFacts, device: Device) -> Savings:
+    """What products with the vocabulary save when the output layer is compiled with the loss, for an odd vocabulary.
+
+    The compiler pads them where it measures that to be faster (torch._inductor.config.shape_padding, on by default);
+    fused losses of other libraries do not, so that at the least nothing is saved.
+    """
+    found = faster_kernels("pad-vocabulary", operators, device)
+    if isinstance(found, str) or operators.loss is None:
+        return ()
+    size = operators.loss.vocabulary
+    return tuple(replace(one, low_ns=0.0) for one in found if all(size in odd_dimensions(work) for work in one.work))
 
 
 def norm_savings(norm: WrittenNorm, line: Roofline) -> Savings:

@@ -67,8 +67,6 @@ class HardwareFacts:
     """Mean SM clock of the samples with a reason that means trouble."""
     free_mhz: float | None = None
     """Mean SM clock of the samples without one in which kernels ran."""
-    mem_mhz: float | None = None
-    mem_mhz_max: int | None = None
     power_w: float | None = None
     power_limit_w: float | None = None
     power_default_w: float | None = None
@@ -82,8 +80,6 @@ class HardwareFacts:
     gpu_numa_node: int | None = None
     far_cpus: bool | None = None
     """Whether the rank may only run on CPUs that are not near to its GPU."""
-    pinned_near: bool | None = None
-    """Whether it may only run on CPUs that are."""
     other_processes: int | None = None
     """Most processes of others on the GPU at a time."""
     other_bytes: int | None = None
@@ -130,8 +126,6 @@ def hardware_facts(rank: RankTimeline) -> HardwareFacts | None:
         sm_mhz_max=gpu.sm_mhz_max if gpu is not None else None,
         slowed_mhz=look.clock(slowed=True),
         free_mhz=look.clock(slowed=False),
-        mem_mhz=look.mean("mem_mhz"),
-        mem_mhz_max=gpu.mem_mhz_max if gpu is not None else None,
         power_w=look.mean("power_w"),
         power_limit_w=limit if limit is not None or gpu is None else gpu.power_limit_w,
         power_default_w=gpu.power_default_w if gpu is not None else None,
@@ -141,8 +135,7 @@ def hardware_facts(rank: RankTimeline) -> HardwareFacts | None:
         pcie_gen_max=gpu.pcie_gen_max if gpu is not None else None,
         pcie_width_max=gpu.pcie_width_max if gpu is not None else None,
         gpu_numa_node=gpu.numa_node if gpu is not None else None,
-        far_cpus=_placed(environment, gpu, inside=False),
-        pinned_near=_placed(environment, gpu, inside=True),
+        far_cpus=_far(environment, gpu),
         other_processes=_whole(look.peak("other_processes")),
         other_bytes=_whole(look.peak("other_mem_bytes")),
         used_bytes=_whole(look.peak("mem_used_bytes")),
@@ -235,8 +228,8 @@ class _Samples:
         return float(known.mean()) if known.size else None
 
 
-def _placed(environment: Environment, gpu: Gpu | None, *, inside: bool) -> bool | None:
-    """Whether the rank's CPUs all are near to its GPU, or with `inside` false, none of them is; None: nothing tells."""
+def _far(environment: Environment, gpu: Gpu | None) -> bool | None:
+    """Whether none of the rank's CPUs is near to its GPU; None: nothing tells."""
     near = _near_cpus(environment, gpu)
     try:
         mine = cpu_set(environment.cpu_affinity or "")
@@ -244,7 +237,7 @@ def _placed(environment: Environment, gpu: Gpu | None, *, inside: bool) -> bool 
         return None
     if not near or not mine:
         return None
-    return mine <= near if inside else not mine & near
+    return not mine & near
 
 
 def _near_cpus(environment: Environment, gpu: Gpu | None) -> frozenset[int]:

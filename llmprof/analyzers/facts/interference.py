@@ -16,12 +16,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from llmprof.analyzers.facts.alignment import match_collectives, transfers_of
-from llmprof.analyzers.facts.kernel_names import CLASSES
-from llmprof.analyzers.facts.kernels import row_classes
-from llmprof.analyzers.facts.rank_calls import RankCalls, collective_rows, rank_calls
-from llmprof.timeline.events import EventTable, Kind
-from llmprof.timeline.intervals import lengths_inside
+from llmprof.analyzers.facts.rank_calls import collective_rows
+from llmprof.analyzers.facts.shared_calls import AROUND, Calls, kernel_calls, transfer_calls
 from llmprof.timeline.timeline import RankTimeline
 
 __all__ = ["UNSEEN", "Interference", "Slowdown", "assumed", "interference_of"]
@@ -31,10 +27,6 @@ Int64 = npt.NDArray[np.int64]
 
 BESIDE, ALONE = 0.8, 0.05
 """A call counts as beside from this share of its time on, and as alone up to the other; what lies between is left."""
-AROUND = (4, 3, 2)
-"""Kernels before and after on the same stream that have to be the same: a layer launches some tens, mostly others.
-Where so many leave too few calls to say anything certain, the nearer ones have to do; kernels of one name that are not
-the same work then show, since those that ran alone differ."""
 LEAST_CALLS = 3
 """On either side: of fewer the median is one call."""
 LEAST_PAIRS = 10
@@ -58,8 +50,6 @@ UNSEEN = (1.0, 1.22, 2.0)
 launches 24 blocks on an H100, which leaves 108 of its 132 multiprocessors; of a product with just 132 blocks some wait
 for a second round, which doubles it (NVIDIA developer forums, topic 337991)."""
 _NORMAL_IQR, _MEDIAN_ERROR = 1.349, 1.253
-_COMMUNICATION, _OPTIMIZER = CLASSES.index("communication"), CLASSES.index("optimizer")
-_MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,33 +84,16 @@ class Interference:
     rows: Mapping[int, Float64] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Calls:
-    """Calls to compare; columns have shape (calls,). `labels`: what they are, from the nearest to the farthest."""
-
-    rank: Int64
-    row: Int64
-    dur: Float64
-    share: Float64
-    labels: tuple[Int64, ...]
-
-    def only(self, chosen: npt.NDArray[np.bool_]) -> _Calls:
-        labels = tuple(label[chosen] for label in self.labels)
-        return _Calls(
-            rank=self.rank[chosen], row=self.row[chosen], dur=self.dur[chosen], share=self.share[chosen], labels=labels
-        )
-
-
 def interference_of(ranks: Sequence[RankTimeline]) -> Interference:
     """Learn from these ranks of one run; what one rank shows of a kernel holds for all."""
     ranks = [rank for rank in ranks if rank.events is not None]
     rows = {rank.rank: np.ones(len(rank.events)) for rank in ranks if rank.events is not None}
-    calls = _kernels(ranks)
+    calls = kernel_calls(ranks)
     kernels, why = _learned(calls, rows, "kernels beside collectives", within_rank=True)
     for around in AROUND[1:]:
         if kernels is None and calls is not None:
-            kernels, _ = _learned(_kernels(ranks, around), rows, "kernels beside collectives", within_rank=True)
-    collectives, why_not = _learned(_transfers(ranks), rows, "collectives beside kernels", within_rank=False)
+            kernels, _ = _learned(kernel_calls(ranks, around), rows, "kernels beside collectives", within_rank=True)
+    collectives, why_not = _learned(transfer_calls(ranks), rows, "collectives beside kernels", within_rank=False)
     return Interference(
         kernels=kernels,
         kernels_reason=why if kernels is None else None,
@@ -133,7 +106,7 @@ def interference_of(ranks: Sequence[RankTimeline]) -> Interference:
 
 def assumed(learned: Interference, ranks: Sequence[RankTimeline], factor: float) -> Interference:
     """The same with this factor for all kernels that compute."""
-    calls = _kernels([rank for rank in ranks if rank.events is not None])
+    calls = kernel_calls([rank for rank in ranks if rank.events is not None])
     rows = {number: column.copy() for number, column in learned.rows.items()}
     if calls is not None:
         for number, column in rows.items():
@@ -142,7 +115,7 @@ def assumed(learned: Interference, ranks: Sequence[RankTimeline], factor: float)
 
 
 def _learned(
-    calls: _Calls | None, rows: Mapping[int, Float64], what: str, *, within_rank: bool
+    calls: Calls | None, rows: Mapping[int, Float64], what: str, *, within_rank: bool
 ) -> tuple[Slowdown | None, str | None]:
     """The slowdown, written down for every call in `rows`; or the reason why there is none."""
     if calls is None or not (calls.share >= BESIDE).any():
@@ -177,7 +150,7 @@ def _learned(
     return Slowdown(factor=mean, low=low, high=high, pairs=pairs), None
 
 
-def _write_down(calls: _Calls, rows: Mapping[int, Float64], factor: Float64, weight: Float64) -> None:
+def _write_down(calls: Calls, rows: Mapping[int, Float64], factor: Float64, weight: Float64) -> None:
     """Give every call the factor of its nearest relatives that have one: its own kind, its name, its class."""
     found = np.where(weight > 0, factor, np.nan)
     for label in calls.labels:
@@ -196,117 +169,8 @@ def _exchanges(rank: RankTimeline) -> bool:
     return rank.events is not None and collective_rows(rank.events).size > 0
 
 
-def _sides(calls: _Calls) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+def _sides(calls: Calls) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     return calls.share >= BESIDE, calls.share <= ALONE
-
-
-def _kernels(ranks: Sequence[RankTimeline], around: int = AROUND[0]) -> _Calls | None:
-    """All kernels that compute, with the share of their time in which a collective ran on the device.
-
-    around    kernels before and after that tell calls of the same work
-
-    Optimizer kernels over lists of tensors are left out: their names tell nothing of what they work on.
-    """
-    names: dict[str, int] = {}
-    parts = []
-    for rank in ranks:
-        events = rank.events
-        assert events is not None
-        classes = row_classes(events)
-        spans = events.spans(np.flatnonzero(classes == _COMMUNICATION))
-        kernels = events.rows(Kind.KERNEL)
-        kernels = kernels[(classes[kernels] != _COMMUNICATION) & (events.dur[kernels] > 0)]
-        number = np.zeros(len(events.strings), np.int64)
-        for name in np.unique(events.name[kernels]).tolist():
-            number[name] = names.setdefault(events.strings[name], len(names))
-        own = number[events.name[kernels]]
-        place = _places(events, kernels, own, around)
-        kept = classes[kernels] != _OPTIMIZER
-        covered = lengths_inside(spans, events.ts[kernels], events.end[kernels])
-        found = _Calls(
-            rank=np.full(kernels.size, rank.rank, np.int64),
-            row=kernels.astype(np.int64),
-            dur=events.dur[kernels].astype(np.float64),
-            share=covered / np.maximum(events.dur[kernels], 1),
-            labels=(place, own, classes[kernels].astype(np.int64)),
-        )
-        parts.append(found.only(kept))
-    return _joined(parts)
-
-
-def _places(events: EventTable, kernels: npt.NDArray[np.intp], number: Int64, around: int) -> Int64:
-    """Where in the model each kernel stands: one hash of its name and those around it on its stream."""
-    found = np.empty(kernels.size, dtype=np.uint64)
-    lanes = events.lane[kernels]
-    for lane in np.unique(lanes):
-        mine = np.flatnonzero(lanes == lane)
-        padded = np.concatenate([np.full(around, -1), number[mine], np.full(around, -1)]).astype(np.uint64)
-        value = np.zeros(mine.size, dtype=np.uint64)
-        for offset in range(2 * around + 1):
-            value = (value ^ padded[offset : offset + mine.size]) * _MIX
-            value ^= value >> np.uint64(29)
-        found[mine] = value
-    return found.view(np.int64)
-
-
-def _transfers(ranks: Sequence[RankTimeline]) -> _Calls | None:
-    """The transfers of collectives of all these ranks, with the share of them in which any rank computed.
-
-    A transfer is the same on every rank, and stands for the first of them.
-    """
-    calls = [found for rank in ranks if (found := rank_calls(rank)) is not None]
-    if len(calls) < 2 or len(calls) < len(ranks):
-        return None
-    matches = match_collectives(calls)
-    transfers = transfers_of(calls, matches)
-    shares = {rank.rank: _computing(rank, one, transfers.get(one.rank)) for rank, one in zip(ranks, calls, strict=True)}
-    by_number = {one.rank: (rank, one) for rank, one in zip(ranks, calls, strict=True)}
-    sizes: dict[tuple[str, int | None], int] = {}
-    operations: dict[str, int] = {}
-    parts = []
-    for match in matches:
-        share = np.max([shares[number][some] for number, some in zip(match.ranks, match.calls, strict=True)], axis=0)
-        number, some = match.ranks[0], match.calls[0]
-        rank, one = by_number[number]
-        assert rank.events is not None
-        size = [sizes.setdefault((kind.op, kind.bytes), len(sizes)) for kind in one.kinds]
-        operation = [operations.setdefault(kind.op, len(operations)) for kind in one.kinds]
-        kinds = one.kind[some]
-        parts.append(
-            _Calls(
-                rank=np.full(some.size, number, np.int64),
-                row=collective_rows(rank.events)[-len(one) :][some].astype(np.int64),
-                dur=transfers[number][some].astype(np.float64),
-                share=share,
-                labels=(np.array(size, np.int64)[kinds], np.array(operation, np.int64)[kinds]),
-            )
-        )
-    return _joined(parts)
-
-
-def _computing(rank: RankTimeline, calls: RankCalls, transfer: Int64 | None) -> Float64:
-    """The share of each transfer, which ends its call, in which the rank computed."""
-    events = rank.events
-    assert events is not None
-    if transfer is None or not len(calls):
-        return np.zeros(len(calls))
-    kernels = events.rows(Kind.KERNEL)
-    spans = events.spans(kernels[row_classes(events)[kernels] != _COMMUNICATION])
-    end, length = calls.start_ns + calls.dur_ns, np.maximum(transfer, 0)
-    result: Float64 = lengths_inside(spans, end - length, end) / np.maximum(length, 1)
-    return result
-
-
-def _joined(parts: Sequence[_Calls]) -> _Calls | None:
-    if not parts or not sum(part.row.size for part in parts):
-        return None
-    return _Calls(
-        rank=np.concatenate([part.rank for part in parts]),
-        row=np.concatenate([part.row for part in parts]),
-        dur=np.concatenate([part.dur for part in parts]),
-        share=np.concatenate([part.share for part in parts]),
-        labels=tuple(np.concatenate(labels) for labels in zip(*(part.labels for part in parts), strict=True)),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -3,11 +3,11 @@
 The loader keeps `prefetch` batches a worker on order: one more index is handed out whenever a batch is received, to the
 workers in turn; a worker makes one whole batch at a time, and batches are received in order (PyTorch documentation,
 torch.utils.data, "Multi-process data loading"). For batch n with load time L_n, W workers, prefetch p, and a consumer
-that takes G a batch and h to receive it:
+that takes G a batch and h to receive it, and a way d that each batch takes from its worker to where it can be received:
 
     ordered_n  = 0 for n < p*W, else received_(n - p*W)
     made_n     = max(made_(n - W), ordered_n) + L_n
-    received_n = max(made_n, received_(n-1) + G) + h
+    received_n = max(made_n + d, received_(n-1) + G) + h
 
 Where workers and training thread are more than the cores, those that want to run share them evenly: the same queue is
 then gone through event by event, with the CPU part of a load, and what the training thread does, stretched as long as
@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from heapq import heappop, heappush
-from math import gcd
+from math import ceil, gcd
 
 __all__ = [
     "DEFAULT_PREFETCH",
@@ -33,6 +33,7 @@ __all__ = [
     "expected_hand_over_ns",
     "paired_share",
     "pinning_ns",
+    "received_ns",
 ]
 
 BATCHES = 600
@@ -115,6 +116,7 @@ def batch_interval_ns(
     in_order: bool = True,
     paces: Sequence[float] = (),
     passing_ns: float = 0.0,
+    arriving_ns: float = 0.0,
 ) -> float:
     """Mean time from batch to batch in the steady state; at least `rest_ns`, what the consumer does with one.
 
@@ -124,6 +126,8 @@ def batch_interval_ns(
     paces       how many times its load each worker takes, for workers that are not equally fast; of another number of
                 workers it says nothing
     passing_ns  what the thread that pins batches takes with each: however many workers there are, no less
+    arriving_ns what a batch that is waited for takes from the worker that has made it: its way into shared memory,
+                through a pipe, and through the thread that pins
 
     With 0 workers the consumer makes each batch itself.
     """
@@ -131,31 +135,67 @@ def batch_interval_ns(
     if workers <= 0:
         return rest_ns + mean
     first = 2 * prefetch * workers
-    count = first + max(BATCHES, 2 * len(loads_ns))
-    each = list(paces) if len(paces) == workers else [1.0] * workers
-    loads = _repeated(loads_ns, workers, count + prefetch * workers)
-    if in_order and (cores is None or cpu_ns <= 0 or workers + 1 <= cores):
-        received = _received(loads, rest_ns, each, prefetch, hand_over_ns, count)
-    else:
-        share = min(1.0, cpu_ns / mean) if mean > 0 else 0.0
-        queue = _Shared(loads, share, each, prefetch, cores or workers + 1.0, in_order)
-        received = queue.received(rest_ns, hand_over_ns, count)
+    # Whole rounds: the one long batch of a hundred has to count as often as it comes.
+    count = first + max(2, ceil(BATCHES / len(loads_ns))) * len(loads_ns)
+    received = received_ns(
+        _repeated(loads_ns, workers, first, count + prefetch * workers),
+        rest_ns,
+        workers,
+        prefetch,
+        hand_over_ns=hand_over_ns,
+        cpu_share=min(1.0, cpu_ns / mean) if mean > 0 else 0.0,
+        cores=cores,
+        in_order=in_order,
+        paces=paces,
+        arriving_ns=arriving_ns,
+    )[:count]
     return max(passing_ns, (received[-1] - received[first - 1]) / (count - first))
 
 
-def _repeated(loads_ns: Sequence[float], workers: int, count: int) -> list[float]:
-    """So many loads: in their order, again and again, so that no worker gets the same ones each time.
+def received_ns(
+    loads_ns: Sequence[float],
+    rest_ns: float,
+    workers: int,
+    prefetch: int = DEFAULT_PREFETCH,
+    *,
+    hand_over_ns: float = 0.0,
+    cpu_share: float = 0.0,
+    cores: float | None = None,
+    in_order: bool = True,
+    paces: Sequence[float] = (),
+    arriving_ns: float = 0.0,
+) -> list[float]:
+    """When each of these batches, and no more, has been received; in ns since the first ones were ordered.
+
+    The arguments are those of batch_interval_ns, and
+    cpu_share   of each load, what is CPU time
+    in_order    False: the times of the first, second, ... that is received, whichever it is
+    """
+    each = list(paces) if len(paces) == workers else [1.0] * workers
+    if in_order and (cores is None or cpu_share <= 0 or workers + 1 <= cores):
+        return _received(loads_ns, rest_ns, each, prefetch, hand_over_ns, arriving_ns)
+    queue = _Shared(loads_ns, cpu_share, each, prefetch, cores or workers + 1.0, in_order, arriving_ns)
+    return queue.received(rest_ns, hand_over_ns)
+
+
+def _repeated(loads_ns: Sequence[float], workers: int, first: int, count: int) -> list[float]:
+    """So many loads, in their order: a round begins with the `first`, and no worker gets the same ones each time.
 
     For that each round begins a few loads later than the one before, by as few as make the rest of a round share no
     divisor with the workers.
     """
     loads = len(loads_ns)
     later = next(skipped for skipped in range(loads) if gcd(loads - skipped, workers) == 1)
-    return [loads_ns[(n + later * (n // loads)) % loads] for n in range(count)]
+    return [loads_ns[(n + later * (n // loads)) % loads] for n in range(-first, count - first)]
 
 
 def _received(
-    loads_ns: Sequence[float], rest_ns: float, paces: Sequence[float], prefetch: int, hand_over_ns: float, count: int
+    loads_ns: Sequence[float],
+    rest_ns: float,
+    paces: Sequence[float],
+    prefetch: int,
+    hand_over_ns: float,
+    arriving_ns: float,
 ) -> list[float]:
     """When each batch has been received, if everybody has a core.
 
@@ -165,12 +205,13 @@ def _received(
     ahead = prefetch * workers
     made: list[float] = []
     received: list[float] = []
-    for n in range(count):
+    for n, load in enumerate(loads_ns):
         begin = received[n - ahead] if n >= ahead else 0.0
         if n >= workers:
             begin = max(begin, made[n - workers])
-        made.append(begin + loads_ns[n] * paces[n % workers])
-        received.append(max(made[n], received[n - 1] + rest_ns if n else 0.0) + hand_over_ns)
+        made.append(begin + load * paces[n % workers])
+        asked = received[n - 1] + rest_ns if n else 0.0
+        received.append(max(made[n] + arriving_ns, asked) + hand_over_ns)
     return received
 
 
@@ -192,14 +233,16 @@ class _Shared:
         prefetch: int,
         cores: float,
         in_order: bool,
+        arriving_ns: float,
     ) -> None:
         self._loads, self._share, self._cores, self._in_order = loads_ns, share, max(cores, 1.0), in_order
-        self._paces = paces
+        self._paces, self._arriving_ns = paces, arriving_ns
         self._now = self._run = 0.0
         self._running: list[tuple[float, int]] = []
         self._waiting: list[tuple[float, int]] = []
         self._orders: list[deque[int]] = [deque() for _ in paces]
         self._idle = [True] * len(paces)
+        self._arriving: deque[tuple[float, int]] = deque()
         self._ready: deque[int] = deque()
         self._made_by: dict[int, int] = {}
         self._ordered = 0
@@ -207,11 +250,11 @@ class _Shared:
             for worker in range(len(paces)):
                 self._order(worker)
 
-    def received(self, rest_ns: float, hand_over_ns: float, count: int) -> list[float]:
-        """When each of so many batches has been received."""
+    def received(self, rest_ns: float, hand_over_ns: float) -> list[float]:
+        """When each batch has been received."""
         found: list[float] = []
         receives, free = -1, True
-        while len(found) < count:
+        while len(found) < len(self._loads):
             if free and (number := self._next(len(found))) is not None:
                 receives, free = number, False
                 heappush(self._running, (self._run + hand_over_ns, _CONSUMER))
@@ -230,7 +273,7 @@ class _Shared:
 
     def _next(self, number: int) -> int | None:
         """The batch that can be received now."""
-        if not self._ready or (self._in_order and number not in self._made_by):
+        if not self._ready or (self._in_order and number not in self._ready):
             return None
         if not self._in_order:
             return self._ready.popleft()
@@ -238,6 +281,8 @@ class _Shared:
         return number
 
     def _order(self, worker: int) -> None:
+        if self._ordered == len(self._loads):
+            return
         self._orders[worker].append(self._ordered)
         self._ordered += 1
         if self._idle[worker]:
@@ -252,13 +297,21 @@ class _Shared:
         return self._loads[self._orders[worker][0]] * self._paces[worker]
 
     def _advance(self) -> int:
-        """Go to the next end of something; who it was that got on: the consumer, or a worker."""
+        """Go to the next end of something; who it was that got on: the consumer, a worker, or a batch on its way."""
         pace = min(1.0, self._cores / len(self._running)) if self._running else 1.0
         end = self._now + (self._running[0][0] - self._run) / pace if self._running else float("inf")
-        if self._waiting and self._waiting[0][0] <= end:
-            until, worker = heappop(self._waiting)
+        until = min(
+            self._waiting[0][0] if self._waiting else float("inf"),
+            self._arriving[0][0] if self._arriving else float("inf"),
+        )
+        if until <= end:
             self._run += (until - self._now) * pace
             self._now = until
+            if self._arriving and self._arriving[0][0] <= until:
+                number = self._arriving.popleft()[1]
+                self._ready.append(number)
+                return self._made_by[number]
+            worker = heappop(self._waiting)[1]
             heappush(self._running, (self._run + self._load(worker) * self._share, worker))
             return worker
         self._run, who = heappop(self._running)
@@ -266,6 +319,6 @@ class _Shared:
         if who != _CONSUMER:
             number = self._orders[who].popleft()
             self._made_by[number] = who
-            self._ready.append(number)
+            self._arriving.append((end + self._arriving_ns, number))
             self._begin(who)
         return who

@@ -28,7 +28,6 @@ class MemoryFacts:
     measured_steps: int | None = None
     """Steps that the retries were counted over."""
     out_of_memory: bool | None = None
-    out_of_memory_message: str | None = None
     failure: OutOfMemory | None = None
     """The last allocation that failed, where it was recorded."""
     segments: Segments | None = None
@@ -88,8 +87,8 @@ def memory_facts(rank: RankTimeline) -> MemoryFacts:
     """What is known about the device memory of one rank; a trace alone knows the capacity and nothing else."""
     stats = rank.memory or AllocatorStats()
     failure, snapshot = stats.out_of_memory, stats.snapshot
-    message = rank.died if rank.died is not None and "out of memory" in rank.died.lower() else None
-    died = message is not None or (failure is not None and failure.ended_the_run)
+    told = rank.died is not None and "out of memory" in rank.died.lower()
+    died = told or (failure is not None and failure.ended_the_run)
     # Errors that the program survived count too, in the measured steps: it caught them and tried something smaller.
     known = died or stats.out_of_memory_errors is not None
     recorded = failure.segments if failure is not None and failure.segments is not None else None
@@ -105,7 +104,6 @@ def memory_facts(rank: RankTimeline) -> MemoryFacts:
         retries=stats.retries,
         measured_steps=stats.measured_steps,
         out_of_memory=(died or bool(stats.out_of_memory_errors)) if known else None,
-        out_of_memory_message=message,
         failure=failure,
         segments=recorded or (snapshot.segments if snapshot is not None else None),
         snapshot=snapshot,

@@ -48,7 +48,7 @@ def module_times(rank: RankTimeline, windows: Windows, calls: KernelCalls) -> tu
     if not marks.size:
         return ()
     modules = OperatorTree.of(events, marks)
-    pairs = forward_of(events, OperatorTree.of(events), *host_steps(rank, windows))
+    pairs = forward_of(events, *host_steps(rank, windows))
     row = _forward_rows(calls, pairs)
     known = row != NONE
     paths = np.full((row.size, max(1, max(map(len, modules.levels.values())))), NONE, dtype=np.int32)

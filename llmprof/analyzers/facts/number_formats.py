@@ -34,7 +34,7 @@ from llmprof.analyzers.facts.roofline import Roofline, roofline_of
 from llmprof.analyzers.facts.timed_kernels import Timed, timed_of
 from llmprof.timeline.environment import Device
 
-__all__ = ["CONVERTED", "MEMORY_CLASSES", "Converted", "converted", "slower_formats"]
+__all__ = ["CONVERTED", "MEMORY_CLASSES", "WIDENING", "Converted", "converted", "slower_formats"]
 
 Times = tuple[float, float, float]
 """At worst, as expected, at best."""

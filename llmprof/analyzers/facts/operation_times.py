@@ -19,8 +19,6 @@ from llmprof.timeline.operations import OperationTable
 
 __all__ = ["parts_by_rank", "step_lengths"]
 
-PARTS = ("compute", "stalls", "communication", "skew", "other")
-
 
 def step_lengths(table: OperationTable) -> npt.NDArray[np.float64]:
     """Ns from the first begin to the last end of each step, in their order; shape (steps,)."""
@@ -34,7 +32,10 @@ def step_lengths(table: OperationTable) -> npt.NDArray[np.float64]:
 
 
 def parts_by_rank(table: OperationTable) -> Mapping[int, Mapping[str, float]]:
-    """Ns per step of each of PARTS on each rank; they sum to the mean step. Raises InputError as straggler_facts."""
+    """Ns per step of compute, stalls, communication, skew and other on each rank, which sum to the mean step.
+
+    Raises InputError as straggler_facts.
+    """
     nodes, rows = rows_of(table)
     graph = graph_of(table, nodes, rows)
     start, end = starts_of(table, rows)

@@ -54,8 +54,6 @@ class OperatorFacts:
     work: tuple[OperatorWork, ...] = ()
     """The longest operators, longest first."""
     ns: float = 0.0
-    linked_share: float = 0.0
-    """The share of that time whose operator is known."""
     shaped_share: float = 0.0
     """The share of that time whose input shapes are known."""
     backward_ns: float = 0.0
@@ -98,13 +96,12 @@ def operator_facts(rank: RankTimeline, windows: Windows | None) -> OperatorFacts
     return OperatorFacts(
         work=work[:MOST],
         ns=total,
-        linked_share=sum(one.ns for one in work if one.operator) / total,
         shaped_share=sum(one.ns for one in work if one.shapes) / total,
         backward_ns=sum(one.ns for one in work if one.backward),
         device=None if line is None else line.peaks.name,
         memory_limited_ns=sum(one.ns for one in work if one.memory_limited is True),
         arithmetic_limited_ns=sum(one.ns for one in work if one.memory_limited is False),
-        fusion=fusion_facts(rank.events, calls),
+        fusion=fusion_facts(rank.events, calls, None if line is None else line.bytes_per_s),
         attention=_attention(rank, windows, work),
         loss=loss_layer(work),
         norm=written_norm(work),

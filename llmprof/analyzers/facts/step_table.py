@@ -111,7 +111,6 @@ class StepTable:
 
     steps: int
     """Steady ones."""
-    counted: int
     median_ns: float
     sigma_ns: float
     """Robust standard deviation."""
@@ -151,7 +150,6 @@ def step_table(rank: RankTimeline) -> StepTable | None:
     before, after = times.select(StepPhase.BASELINE), times.select(StepPhase.AFTER)
     return StepTable(
         steps=int(rows.size),
-        counted=int(counted.size),
         median_ns=median,
         sigma_ns=sigma,
         outliers=_outliers(times, rows, counted, median, sigma, origin),

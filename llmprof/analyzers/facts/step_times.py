@@ -92,7 +92,6 @@ def exposed_wait_ns(times: StepTimes) -> float | None:
 
 def _from_times(times: StepTimes, rows: npt.NDArray[np.intp], traced: float | None) -> StepFacts:
     wall = times.wall_ns[rows].astype(np.float64)
-    after = times.wall_ns[times.select(StepPhase.AFTER)]
     tokens = times.tokens[rows] if times.tokens is not None else None
     known = tokens is not None and bool((tokens >= 0).all()) and int(tokens.sum()) > 0
     return StepFacts(
@@ -105,7 +104,6 @@ def _from_times(times: StepTimes, rows: npt.NDArray[np.intp], traced: float | No
         steps_excluded=len(times) - int(rows.size),
         steps_traced=int(times.select(StepPhase.TRACED).size),
         traced_mean_ns=traced,
-        after_mean_ns=float(after.mean()) if after.size else None,
         tokens_per_s=float(tokens.sum() / wall.sum() * 1e9) if known and tokens is not None else None,
         history_ns=_thinned(times.wall_ns[rows]),
     )

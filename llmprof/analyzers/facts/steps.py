@@ -28,8 +28,6 @@ class StepFacts:
     steps_excluded: int | None = None
     steps_traced: int | None = None
     traced_mean_ns: float | None = None
-    after_mean_ns: float | None = None
-    """Mean of the unprofiled steps after the burst."""
     tokens_per_s: float | None = None
     history_ns: tuple[float, ...] = ()
 

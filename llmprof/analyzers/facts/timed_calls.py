@@ -40,8 +40,6 @@ _MASK_PLACES: Mapping[str, int] = {
 }
 """Where in the schemas of PyTorch's operators the mask stands."""
 
-Dims = tuple[int, ...]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layouts:
@@ -75,7 +73,10 @@ def calls_of(one: OperatorWork, layouts: Layouts) -> tuple[KernelCall, ...]:
 
 
 def written_call(found: WrittenAttention, work: tuple[OperatorWork, ...]) -> KernelCall | None:
-    """Attention that is written out as one call; None where the width of its heads cannot be told."""
+    """Attention that is written out as one call; None where the width of its heads cannot be told.
+
+    A bias whose last dimension is not contiguous is what a look-up leaves, with the heads innermost.
+    """
     widths = {
         product.k
         for one in work
@@ -84,13 +85,16 @@ def written_call(found: WrittenAttention, work: tuple[OperatorWork, ...]) -> Ker
     }
     if len(widths) != 1 or found.number_format not in FORMATS:
         return None
-    width = widths.pop()
-    query, key = (1, found.heads, found.queries, width), (1, found.heads, found.keys, width)
+    width, bias = widths.pop(), found.bias
+    front = (1, found.heads) if bias is None else bias.scores[:2]
+    query, key = (*front, found.queries, width), (*front, found.keys, width)
     return KernelCall(
         kind="attention_both" if found.backward_flops > 0 else "attention",
-        dims=(query, key, key),
+        dims=(query, key, key) if bias is None else (query, key, key, bias.dims),
         number_format=found.number_format,
         way="written",
+        bias=bias is not None,
+        stride=(bias.dims[1],) if bias is not None and bias.scattered else (),
         causal=found.causal,
     )
 

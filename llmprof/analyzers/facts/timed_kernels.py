@@ -16,6 +16,7 @@ from llmprof.analyzers.facts.operator_facts import OperatorFacts
 from llmprof.analyzers.facts.operators import OperatorWork
 from llmprof.analyzers.facts.saving import Saving
 from llmprof.analyzers.facts.timed_calls import Layouts, calls_of, layouts_of, written_call
+from llmprof.analyzers.facts.written_attention import WrittenAttention
 from llmprof.timeline.kernel_times import KernelCall, KernelTimes
 from llmprof.units import format_percent
 
@@ -48,6 +49,8 @@ class _Question:
     calls: float
     pairs: tuple[tuple[KernelCall, KernelCall], ...]
     """The call as it is and as it would be; several where the shapes leave open which it is."""
+    more_ns: float = 0.0
+    """What may come on top, per step, and what was not timed; half of it is expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +60,12 @@ class Timed:
     work: tuple[OperatorWork, ...]
     ns: float
     left: float
+    more: float = 0.0
+    """What may come on top at worst, a share of the time."""
 
     def left_at(self, doubt: float) -> float:
         """The share that is left when the timing missed so much, -1 to 1."""
-        return self.left * (1 + doubt * DOUBT)
+        return self.left * (1 + doubt * DOUBT) + self.more * (1 + doubt) / 2
 
 
 def questions(fixes: Iterable[str], operators: OperatorFacts, *, channels_last: bool) -> tuple[KernelCall, ...]:
@@ -84,7 +89,9 @@ def timed_of(fix: str, operators: OperatorFacts | None, *, channels_last: bool) 
     if operators is None or times is None:
         return ()
     some = [(one, _left(one, times)) for one in _questions(fix, operators, channels_last)]
-    return tuple(Timed(work=one.work, ns=one.ns, left=left) for one, left in some if left is not None)
+    return tuple(
+        Timed(work=one.work, ns=one.ns, left=left, more=one.more_ns / one.ns) for one, left in some if left is not None
+    )
 
 
 def with_times(
@@ -155,13 +162,24 @@ def _questions(fix: str, operators: OperatorFacts, channels_last: bool) -> tuple
     if fix == "fused-attention-backend" and operators.math_attention_ns <= 0:
         return _asked([one for one in operators.work if one.kind == "attention"], layouts, _newer)
     written = operators.attention
-    if written is None or fix not in ("sdpa-attention", "fused-attention-backend") or written.calls <= 0:
+    if written is None or fix not in ("sdpa-attention", "fused-attention-backend"):
         return ()
+    return tuple(one for part in written.parts or (written,) if (one := _of_written(part)) is not None)
+
+
+def _of_written(written: WrittenAttention) -> _Question | None:
+    """Attention with scores of one size as one call; of one that has no softmax forward nothing is asked."""
     call = written_call(written, written.work)
-    if call is None:
-        return ()
-    pairs = ((call, replace(call, way="fused")),)
-    return (_Question(work=written.work, ns=written.ns, calls=written.calls, pairs=pairs),)
+    if call is None or written.calls <= 0:
+        return None
+    bias = written.bias
+    return _Question(
+        work=written.work,
+        ns=written.ns,
+        calls=written.calls,
+        pairs=((call, replace(call, way="fused")),),
+        more_ns=bias.slow_ns if bias is not None and bias.scattered else 0.0,  # timed is a bias that was not expanded
+    )
 
 
 def _asked(
@@ -223,7 +241,7 @@ def _saving(one: Timed, of: Saving | None, *, whole: bool) -> Saving:
     return Saving(
         ns=ns,
         low_ns=ns * (1 - one.left_at(1)),
-        expected_ns=ns * (1 - one.left),
+        expected_ns=ns * (1 - one.left_at(0)),
         high_ns=ns * (1 - one.left_at(-1)),
         work=one.work,
         copies=of.copies if of is not None and whole else (),

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from llmprof.analyzers.facts.attention_bias import AttentionBias, learned_bias
 from llmprof.analyzers.facts.op_bytes import Operands, countable, operands_of, result_elements
 from llmprof.analyzers.facts.operators import OperatorWork
 
@@ -50,6 +51,10 @@ class WrittenAttention:
     work: tuple[OperatorWork, ...] = ()
     """The operators whose kernels take that time; copies: what the driver copied for them within the device."""
     copies: tuple[OperatorWork, ...] = ()
+    bias: AttentionBias | None = None
+    """Added to the scores, where it needs a gradient; of attention with scores of one size."""
+    parts: tuple[WrittenAttention, ...] = ()
+    """The same for each size of scores, the longest first; empty where there is one."""
 
 
 def written_attention(work: Sequence[OperatorWork], copies: Sequence[OperatorWork] = ()) -> WrittenAttention | None:
@@ -61,7 +66,37 @@ def written_attention(work: Sequence[OperatorWork], copies: Sequence[OperatorWor
     if not scores:
         return None
     # A compiled region has shapes too, those of all that goes into it: it is no operator on scores.
-    touching = [one for one in work if countable(one.operator) and one.kind != "attention" and _touches(one, scores)]
+    some = [one for one in work if countable(one.operator) and one.kind != "attention"]
+    found = _attention(work, some, copies, scores)
+    if found is None or len(scores) < 2:
+        return found
+    parts = [_attention(work, some, copies, {one}) for one in scores]
+    known = sorted((one for one in parts if one is not None), key=lambda one: -one.ns)
+    return replace(found, parts=_apart(known))
+
+
+def _apart(parts: Sequence[WrittenAttention]) -> tuple[WrittenAttention, ...]:
+    """The parts, with each operator (keys laid out for scores of two sizes) in the first that has it."""
+    taken: set[object] = set()
+    found = []
+    for one in parts:
+        work = tuple(part for part in one.work if part.key not in taken)
+        taken |= {part.key for part in work}
+        found.append(replace(one, work=work, ns=sum(part.ns for part in (*work, *one.copies))))
+    return tuple(found)
+
+
+def _attention(
+    work: Sequence[OperatorWork],
+    some: Sequence[OperatorWork],
+    copies: Sequence[OperatorWork],
+    scores: set[tuple[int, int, int]],
+) -> WrittenAttention | None:
+    """Attention with scores of these sizes; None without a product.
+
+    some    the operators that may be on scores
+    """
+    touching = [one for one in some if _touches(one, scores)]
     products = [one for one in touching if one.flops is not None]
     softmax = [one for one in touching if one.operator in _SOFTMAX]
     if not products:
@@ -85,6 +120,7 @@ def written_attention(work: Sequence[OperatorWork], copies: Sequence[OperatorWor
         calls=sum(one.calls for one in softmax if not one.backward),
         work=(*touching, *laid),
         copies=tuple(cloned),
+        bias=learned_bias(touching, (queries, keys, elements)) if len(scores) == 1 else None,
     )
 
 

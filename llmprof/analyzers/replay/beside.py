@@ -10,7 +10,7 @@ from llmprof.analyzers.replay.distortion import Distortion, relieved
 from llmprof.analyzers.replay.graph import Graph
 from llmprof.analyzers.replay.scenario import Feed, Scenario, run
 
-__all__ = ["STALL_DOUBT", "epochs_ns_of", "given_back_ns", "stalls_ns_of"]
+__all__ = ["STALL_DOUBT", "epochs_ns_of", "given_back_ns", "pauses_ns_of", "stalls_ns_of"]
 
 FEW_SHARE = 0.1
 """Of the steps: more long ones than this are no exceptions, but a run whose speed changes."""
@@ -26,11 +26,17 @@ def stalls_ns_of(rank: RankFacts) -> float:
         return 0.0
     between = ("checkpoint", "evaluation", "gc")
     stalls = sum(rank.partition.stall_classes.get(n, 0.0) - rank.traced.stall_classes.get(n, 0.0) for n in between)
-    # A few steps that were long for a reason of their own are no slower host.
+    return stalls + pauses_ns_of(rank)
+
+
+def pauses_ns_of(rank: RankFacts) -> float:
+    """Ns per step of a few steps that were long for a reason of their own, which is not known: no slower host."""
     table = rank.table
-    if table is None or table.outliers.count > FEW_SHARE * table.steps:
-        return stalls
-    return stalls + sum(ns for name, ns in table.outliers.by_cause.items() if name in UNEXPLAINED)
+    if rank.partition is None or rank.traced is None or table is None:
+        return 0.0
+    if table.outliers.count > FEW_SHARE * table.steps:
+        return 0.0
+    return float(sum(ns for name, ns in table.outliers.by_cause.items() if name in UNEXPLAINED))
 
 
 def epochs_ns_of(rank: RankFacts) -> float:

@@ -168,7 +168,7 @@ def _device(graph: Graph, draft: Draft, waited: npt.NDArray[np.int64]) -> Graph:
     launched = np.where(blocked & (graph.dur[launch] == 0), draft.ts[launch], draft.end[launch])
     before, freed = _stream_order(draft, work, n)
     lag, gap = draft.ts[work] - launched, draft.ts[work] - freed
-    explained = np.isin(work, waited[:, 1]) if waited.size else np.zeros(work.size, bool)
+    explained = _released(draft, work, waited) > freed
     late = (freed <= draft.ts[launch]) & ~explained
     queued = launched <= freed
     short = queued & (gap <= LAUNCH_GAP_NS)
@@ -191,6 +191,18 @@ def _device(graph: Graph, draft: Draft, waited: npt.NDArray[np.int64]) -> Graph:
         opening_ns=(freed[first] - draft.points.start_ns).astype(np.float64),
         unexplained_ns=float(np.maximum(lost, 0).sum()),
     )
+
+
+def _released(draft: Draft, work: npt.NDArray[np.intp], waited: npt.NDArray[np.int64]) -> Int64:
+    """When the last work of other streams that each device node waits for had ended.
+
+    Work that its own stream freed later was not held up by that wait. A collective that has been ready for long begins
+    when a kernel ends that fills the device: then the gap is kept.
+    """
+    ends = np.full(draft.kind.size, -(1 << 60), dtype=np.int64)
+    if waited.size:
+        np.maximum.at(ends, waited[:, 1], draft.end[waited[:, 0]])
+    return ends[work]
 
 
 def _stream_order(draft: Draft, work: npt.NDArray[np.intp], n: int) -> tuple[Int64, Int64]:

@@ -2,7 +2,8 @@
 
 Each node has work w, the time it takes alone, and a factor f by which it is slower beside work of the other kind
 (facts.interference). Beside it, work gets done at the rate 1 / f. A duration that a schedule shows is turned into work
-by the overlap in it; in another schedule, of which a replay tells the spans, the node ends when its work is done.
+by the overlap in it; in another schedule, of which a replay tells the spans, the node ends when its work is done. The
+gap before a node is longer beside a collective as well (`replay.gaps`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from llmprof.analyzers.facts.interference import Interference
 from llmprof.analyzers.facts.kernel_names import CLASSES
 from llmprof.analyzers.facts.kernels import row_classes
+from llmprof.analyzers.replay.gaps import gap_factors
 from llmprof.analyzers.replay.graph import Float64, Graph, Int64, NodeKind
 from llmprof.analyzers.replay.replay import Replayed, replay
 from llmprof.timeline.events import NONE
@@ -50,12 +52,19 @@ class Contention:
     kernel        device nodes that compute
     factor        how many times as long a node takes beside nodes of the other kind
     alone         of its duration, what it would take alone
+    gap           how many times as long the gap before it is beside a collective; gap_alone: of it, what it is alone
     """
 
     collective: Mask
     kernel: Mask
     factor: Float64
     alone: Float64
+    gap: Float64
+    gap_alone: Float64
+
+    def off_the_bus(self) -> Contention:
+        """With collectives that no longer pass host memory, so that launches have PCIe to themselves."""
+        return replace(self, gap=np.ones_like(self.gap))
 
 
 def contention_of(ranks: Sequence[RankTimeline], graph: Graph, learned: Interference) -> Contention | None:
@@ -71,9 +80,10 @@ def contention_of(ranks: Sequence[RankTimeline], graph: Graph, learned: Interfer
     # The wait for other ranks is no work: only meetings, which hold none of it, get longer.
     factor[collective & (graph.kind == NodeKind.DEVICE)] = 1.0
     collective &= graph.kind == NodeKind.DEVICE
-    if not collective.any() or (factor == 1).all():
+    gap, ones = gap_factors(ranks, graph, collective), np.ones(len(graph))
+    if not collective.any() or ((factor == 1).all() and (gap == 1).all()):
         return None
-    return Contention(collective=collective, kernel=kernel, factor=factor, alone=np.ones(len(graph)))
+    return Contention(collective=collective, kernel=kernel, factor=factor, alone=ones, gap=gap, gap_alone=ones)
 
 
 def told_by(contention: Contention, replayed: Replayed) -> Contention:
@@ -84,7 +94,7 @@ def told_by(contention: Contention, replayed: Replayed) -> Contention:
         start = replayed.start_ns[-1][nodes]
         beside = covered.until(start + graph.dur[nodes]) - covered.until(start)
         alone[nodes] = 1 - lost * beside / graph.dur[nodes]
-    return replace(contention, alone=alone)
+    return replace(contention, alone=alone, gap_alone=1 / _gaps_now(contention, replayed))
 
 
 def settled(contention: Contention, replayed: Replayed) -> Replayed:
@@ -93,6 +103,7 @@ def settled(contention: Contention, replayed: Replayed) -> Replayed:
     A schedule that tells its own work (`told_by`) is given back as it is.
     """
     work = replayed.graph.dur * contention.alone
+    lag = replayed.graph.before_lag * contention.gap_alone
     waits, last = True, np.inf
     for number in range(min(MOST_PASSES, max(2, NODES_REPLAYED // len(work)))):
         graph = replayed.graph
@@ -100,13 +111,29 @@ def settled(contention: Contention, replayed: Replayed) -> Replayed:
         for nodes, lost, covered in _sides(contention, replayed, waits=waits):
             start = replayed.start_ns[-1][nodes]
             dur[nodes] = covered.after(start, work[nodes], lost) - start
-        change = np.bincount(graph.rank, np.abs(dur - graph.dur), len(graph.ranks)).max() / graph.steps
+        gap = lag * _gaps_now(contention, replayed)
+        changes = np.abs(dur - graph.dur) + np.abs(gap - graph.before_lag)
+        change = np.bincount(graph.rank, changes, len(graph.ranks)).max() / graph.steps
         if change <= max(SETTLED_SHARE * replayed.step_ns, 1.0):
             break
         waits, last = waits and (number <= FREE_PASSES or change < TURNS * last), change
-        dur = dur if number < FREE_PASSES else (dur + graph.dur) / 2
-        replayed = replay(replace(graph, dur=dur), replayed.end_ns.shape[0])
+        if number >= FREE_PASSES:
+            dur, gap = (dur + graph.dur) / 2, (gap + graph.before_lag) / 2
+        replayed = replay(replace(graph, dur=dur, before_lag=gap), replayed.end_ns.shape[0])
     return replayed
+
+
+def _gaps_now(contention: Contention, replayed: Replayed) -> Float64:
+    """How many times as long as alone the gap before each node is in this schedule."""
+    graph, now = replayed.graph, np.ones(len(replayed.graph))
+    for place in range(len(graph.ranks)):
+        nodes = np.flatnonzero((contention.gap != 1) & (graph.rank == place))
+        if nodes.size:
+            covered = _Covered.by(_spans(replayed, contention.collective & (graph.rank == place)))
+            start = replayed.start_ns[-1][nodes]
+            beside = covered.until(start) > covered.until(start - 1.0)
+            now[nodes] = np.where(beside, contention.gap[nodes], 1.0)
+    return now
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,8 +4,8 @@ Every event that the profiler records of the host costs time; device work keeps 
 work shrinks by `cost x events recorded in it`, never below zero. Where twice the usual cost is not enough, the host as
 a whole was slower meanwhile, its own Python and its calls into the driver too: then it is stretched. Where the traced
 steps are the shorter ones the host was slower in the others: other processes, other clocks. Both are fitted on one
-number, the unprofiled mean step. A step that does not depend on the host tells nothing about them: then a usual cost is
-taken.
+number, the unprofiled mean step. A step that does not depend on the host tells nothing about them: then the cost is
+taken with which the host is as early as it was seen to be, or else the usual one.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from llmprof.analyzers.facts.correction import MAX_COST_NS, MAX_STRETCH
+from llmprof.analyzers.replay.event_cost import USUAL_COST_NS
 from llmprof.analyzers.replay.graph import Graph, NodeKind
 from llmprof.analyzers.replay.seen import Seen
 
 __all__ = ["MOST_SLOWER", "MOST_SLOWER_HOST", "USUAL_COST_NS", "Distortion", "fit", "relieved", "slower_device"]
 
-USUAL_COST_NS = 2_000.0
-"""Fitted on llmprof's own sample recordings of steps that wait for their host (H200): 1.8, 1.9 and 2.2 µs an event."""
 LAUNCH_WEIGHT = 4.0
 """A launch is recorded on the host and on the device. In the same recordings the optimizer phase, with hardly a launch,
 was longer than without the profiler by 1.3 to 2.5 µs an event, forward and backward by 6 to 11 µs more a launch."""
@@ -56,7 +55,8 @@ class Distortion:
 
     fitted    False where the step does not depend on the host, so that the usual cost is assumed
     error     what remains between the replay and the unprofiled step, as a share of the latter; None without one
-    range_ns  where the step tells only that the cost is high enough for the device to set the pace: from, to
+    range_ns  where the step does not tell the cost, or only that it is high enough for the device to set the pace:
+              from, to
     device    how much longer the device's work takes than recorded: collectives, and without any of them all work
     """
 
@@ -123,7 +123,7 @@ def slower_device(
     """
     if seen.host_late:
         return None
-    cost = max(cost_ns, seen.least_cost_ns)
+    cost, ends = _untold(seen, max(cost_ns, seen.least_cost_ns))
 
     def at(swiftness: float) -> float:
         return predict(relieved(graph, Distortion(cost_ns=cost, device=1 / swiftness)))
@@ -133,7 +133,6 @@ def slower_device(
         return None
     swiftness = _solve(at, step_ns, low, high, _TOLERANCE * step_ns)
     error = at(swiftness) / step_ns - 1
-    ends = (max(USUAL_COST_NS / 2, seen.least_cost_ns), max(2 * USUAL_COST_NS, 2 * seen.least_cost_ns, cost))
     return Distortion(cost_ns=cost, device=1 / swiftness, fitted=True, error=error, range_ns=ends)
 
 
@@ -170,7 +169,7 @@ def _fitted(
     plain, doubled = at(0.0), at(2 * USUAL_COST_NS)
     close = _TOLERANCE * step_ns
     if plain <= step_ns + close or plain - doubled < TELLS_SHARE * step_ns:
-        return _assumed(plain, step_ns, at, max(USUAL_COST_NS, seen.quick_cost_ns if seen.device_busy else 0.0))
+        return _assumed(plain, step_ns, at, seen)
     corner = _BUSY_CORNER if seen.device_busy else _CORNER
     if doubled < (1 - corner) * step_ns:
         cost = _solve(at, step_ns, (0.0, plain), (2 * USUAL_COST_NS, doubled), close)
@@ -184,8 +183,8 @@ def _fitted(
         if near and fastest > (1 - corner) * step_ns and not seen.host_late:
             # Every cost from this one on explains the step.
             least = max(cost, seen.least_cost_ns)
-            ends = (least, 2 * max(USUAL_COST_NS, least))
-            cost = max(least, USUAL_COST_NS)
+            cost, ends = _untold(seen, max(least, seen.usual_cost_ns))
+            cost, ends = max(cost, least), (max(ends[0], least), max(ends[1], least))
             return Distortion(cost_ns=cost, fitted=True, error=at(cost) / step_ns - 1, range_ns=ends)
         return Distortion(cost_ns=cost, fitted=True, error=at(cost) / step_ns - 1)
     stretched = at(MAX_COST_NS, MAX_STRETCH)
@@ -224,14 +223,26 @@ def _slower_host(
     return None
 
 
-def _assumed(plain: float, step_ns: float, at: Callable[[float], float], cost_ns: float) -> Distortion:
-    """The usual cost, as long as it does not lead away from a step that the recording already meets.
+def _untold(seen: Seen, cost_ns: float) -> tuple[float, tuple[float, float]]:
+    """A cost that the step does not tell, with the ends of its range: as early a host as was seen, else `cost_ns`."""
+    if seen.host_late and seen.least_cost_ns > 0:
+        # The phases of a late host hold no waiting, so that they tell more than the least.
+        return seen.least_cost_ns, (seen.least_cost_ns / 2, 2 * seen.least_cost_ns)
+    if seen.early_cost_ns is None:
+        usual, least = seen.usual_cost_ns, seen.least_cost_ns
+        return cost_ns, (max(usual / 2, least), max(2 * usual, 2 * least, cost_ns))
+    low, cost, high = (max(one, seen.least_cost_ns) for one in seen.early_cost_ns)
+    return cost, (low, high)
 
-    cost_ns    the usual one, or what the phases of a host that runs ahead tell, where that is more
-    """
-    usual = at(cost_ns)
-    kept = cost_ns if abs(usual - step_ns) <= abs(plain - step_ns) + _TOLERANCE * step_ns else 0.0
-    return Distortion(cost_ns=kept, error=(usual if kept else plain) / step_ns - 1)
+
+def _assumed(plain: float, step_ns: float, at: Callable[[float], float], seen: Seen) -> Distortion:
+    """A cost that the step does not tell, as long as it does not lead away from a step that the recording meets."""
+    close = _BUSY_CORNER if seen.early_cost_ns is not None else _TOLERANCE
+    cost, ends = _untold(seen, max(seen.usual_cost_ns, seen.quick_cost_ns if seen.device_busy else 0.0))
+    usual = at(cost)
+    if abs(usual - step_ns) > abs(plain - step_ns) + close * step_ns:
+        return Distortion(error=plain / step_ns - 1)
+    return Distortion(cost_ns=cost, error=usual / step_ns - 1, range_ns=ends)
 
 
 def _solve(

@@ -22,11 +22,11 @@ from llmprof.analyzers.replay.sync_rows import named_streams
 from llmprof.timeline.events import NONE, Kind
 from llmprof.timeline.timeline import RankTimeline
 
-__all__ = ["EventWaits", "event_waits"]
+__all__ = ["HANDOVER_NS", "SLACK_NS", "EventWaits", "event_waits"]
 
 _WAIT = re.compile(r"^(cuda|hip|cu)StreamWaitEvent")
-_SLACK_NS = 2_000
-_HANDOVER_NS = 5_000
+SLACK_NS = 2_000
+HANDOVER_NS = 5_000
 """From the end of the one to the begin of the other some microseconds pass at most; more has another reason."""
 _NEAREST = 512
 """Work of other streams, launched last before a wait, among which its source is looked for."""
@@ -75,11 +75,11 @@ def event_waits(rank: RankTimeline, draft: Draft) -> EventWaits:
                 taken = known
         elif source == NONE:
             source = _last(streams[main], work[place])
-        if source != NONE and draft.end[source] <= draft.ts[target] + _SLACK_NS:
+        if source != NONE and draft.end[source] <= draft.ts[target] + SLACK_NS:
             pairs.add((source, target))
             taken += int(waiting == main and taken < begun)
     found = np.array(sorted(pairs), np.int64).reshape(-1, 2)
-    lag = np.clip(draft.ts[found[:, 1]] - draft.end[found[:, 0]], 0, _HANDOVER_NS).astype(np.float64)
+    lag = np.clip(draft.ts[found[:, 1]] - draft.end[found[:, 0]], 0, HANDOVER_NS).astype(np.float64)
     return EventWaits(pairs=found, lag_ns=lag, confirmed=bool(named))
 
 
@@ -95,7 +95,7 @@ def _released_by(draft: Draft, stream: npt.NDArray[np.intp], place: int, launche
     others = launched[-_NEAREST:]
     others = others[draft.lane[others] != draft.lane[target]]
     ends, begin = draft.end[others], draft.ts[target]
-    found = np.flatnonzero((ends > idle) & (ends >= begin - _HANDOVER_NS) & (ends <= begin + _SLACK_NS))
+    found = np.flatnonzero((ends > idle) & (ends >= begin - HANDOVER_NS) & (ends <= begin + SLACK_NS))
     return int(others[found[np.argmax(ends[found])]]) if found.size else NONE
 
 

@@ -47,6 +47,8 @@ _ALTERNATIVES = (
     {"repair-straggler", "balance-batches"},
 )
 """Of each of these only one can be done."""
+_INSTEAD = {"offline-preprocessing", "packed-dataset"}
+"""Cheaper batches stand in place of more workers or deeper queues: beside these they are for what those leave."""
 _NOT_YET = re.compile(r"No gain is expected yet: .*?\(.*?\)\.")
 """What a rule says of a step that waits for its host; a replay knows better."""
 _WAITS_FOR = {
@@ -127,12 +129,12 @@ class Replays:
         """The replayed fixes to do together, the one that brings most first; and by id why others are left out.
 
         Left out is what makes the step longer that the fixes before it leave: hooks of DistributedDataParallel break
-        up the graph that has taken the host away.
+        up the graph that has taken the host away. So is what stands in place of others and adds nothing to them.
         """
         chosen: list[Recommendation] = []
         harmful: dict[str, str] = {}
         step_ns: float | None = None
-        for one in sorted(recommendations, key=lambda one: -one.gain.expected_ms):
+        for one in sorted(recommendations, key=lambda one: (one.id in _INSTEAD, -one.gain.expected_ms)):
             helps = one.gain.basis == "replay" and one.gain.expected_ms > 0
             if self.what_if is None or not helps or any(other.id in alternatives(one.id) for other in chosen):
                 continue
@@ -142,6 +144,8 @@ class Replays:
                 if after > (1 + NOTHING_SHARE) * step_ns:
                     longer, before = format_percent(after / step_ns - 1), ", ".join(other.id for other in chosen)
                     harmful[one.id] = f"Beside {before} it makes the step longer, by {longer}: leave it out then."
+                    continue
+                if one.id in _INSTEAD and after > (1 - NOTHING_SHARE) * step_ns:
                     continue
                 step_ns = after
             chosen.append(one)

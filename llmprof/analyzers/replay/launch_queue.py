@@ -20,6 +20,10 @@ _FULL_SHARE = 0.5
 """A call counts as blocked by a full queue only where at least this share of DEPTH was outstanding."""
 _BLOCKED_NS = 100_000
 """No launch takes that long by itself; one that does while the queue is full, waits."""
+_NEARLY_FULL = 0.98
+_WAITED = 2.0
+"""Where calls were blocked, the next ones find the queue as full, and each waits until one more kernel has begun, long
+or short: those do that take more than so many times the usual call."""
 
 
 def queue_edges(graph: Graph, draft: Draft) -> Graph:
@@ -38,6 +42,8 @@ def queue_edges(graph: Graph, draft: Draft) -> Graph:
     depth = DEPTH if not full.any() else int(np.median(outstanding[full]))
     dur = graph.dur.copy()
     usual = float(np.median(dur[calls])) if not full.all() else 0.0
+    if full.any():
+        full |= (outstanding >= _NEARLY_FULL * depth) & (dur[calls] > _WAITED * usual)
     dur[calls[full]] = usual
     first = np.searchsorted(work, calls)
     # The queue has room again when that work begins, which is when the work before it has ended.

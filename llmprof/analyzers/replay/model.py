@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -15,10 +16,10 @@ from llmprof.analyzers.facts.steady import steady
 from llmprof.analyzers.facts.steps import Windows
 from llmprof.analyzers.replay.beside import epochs_ns_of, given_back_ns, stalls_ns_of
 from llmprof.analyzers.replay.build import ALL_EDGES, Edges, build
+from llmprof.analyzers.replay.contention import contention_of, settled, told_by
 from llmprof.analyzers.replay.distortion import (
     MOST_SLOWER,
     MOST_SLOWER_HOST,
-    USUAL_COST_NS,
     Distortion,
     fit,
     relieved,
@@ -157,11 +158,11 @@ def model_of(
     fed = without_waits(without_first_pauses(traced), feeds)
     given_back = given_back_ns(fed, feeds, step_ns, stalls_ns - epochs_ns)
     stalls_ns, step_ns = stalls_ns - given_back, step_ns + given_back
-    distortion = Distortion(error=run(Scenario(graph=fed, feeds=feeds)).step_ns / step_ns - 1)
-    rival = None
+    distortion, rival = Distortion(error=run(Scenario(graph=fed, feeds=feeds)).step_ns / step_ns - 1), None
     waited_ns = _waited(critical, step_ns) if feeds and len(ranks) == 1 else 0.0
     if undistort and facts.step.basis == "unprofiled":
-        fed, distortion, rival = _explained(ranks, fed, step_ns, feeds, waited_ns, _later(ranks, facts))
+        explain = partial(_explained, ranks, _later(ranks, facts), step_ns=step_ns, feeds=feeds, waited_ns=waited_ns)
+        fed, distortion, rival = _less_crowded(ranks, fed, explain, learned)
     scenario = contended(Scenario(graph=relieved(fed, distortion), feeds=feeds), ranks, learned)
     return Model(
         ranks=ranks,
@@ -208,11 +209,11 @@ def sharing_of(model: Model) -> Sharing | None:
 
 def _explained(
     ranks: tuple[RankTimeline, ...],
+    later: Mapping[int, float],
     fed: Graph,
     step_ns: float,
     feeds: Mapping[int, Feed],
     waited_ns: float,
-    later: Mapping[int, float],
 ) -> tuple[Graph, Distortion, Distortion | None]:
     """What leads from the traced to the unprofiled step, from which graph, and the other explanation, if any.
 
@@ -230,20 +231,43 @@ def _explained(
     if waited_ns:
         whole = run(Scenario(graph=relieved(fed, found), feeds=feeds)).step_ns
         return fed, replace(found, error=whole / step_ns - 1), None
-    if found.range_ns is not None or seen.host_late:
+    if (found.fitted and found.range_ns is not None) or seen.host_late:
         return fed, found, None
     # A step longer than its host and its device as recorded has no late host (without collectives it had pauses), nor
     # has one with a busy device whose host took less time than a late one would need.
     collectives = bool((fed.kind == NodeKind.MEETING).any())
     longer = collectives and not found.fitted and (found.error or 0.0) < (-SHORT if seen.device_busy else -FAITHFUL)
-    early = longer or (found.fitted and seen.device_busy and found.cost_ns < (1 - FAITHFUL) * seen.least_cost_ns)
+    early = longer or (found.fitted and seen.device_busy and found.cost_ns < (1 - FAITHFUL) * seen.surely_cost_ns)
     if early or (found.fitted and collectives):
-        usual = max(USUAL_COST_NS, seen.quick_cost_ns) if early else 2 * USUAL_COST_NS
+        usual = max(seen.usual_cost_ns, seen.quick_cost_ns) if early else 2 * seen.usual_cost_ns
         # A device that was seen to be busy may have been slower by as much as a host is believed to have been.
         most = MOST_SLOWER_HOST if seen.device_busy else MOST_SLOWER
         other = slower_device(fed, step_ns, predict, seen, cost_ns=usual, most=most)
         return (fed, other, None) if other is not None and early else (fed, found, other)
     return fed, found, None
+
+
+def _less_crowded(
+    ranks: tuple[RankTimeline, ...],
+    traced: Graph,
+    explain: Callable[[Graph], tuple[Graph, Distortion, Distortion | None]],
+    learned: Interference,
+) -> tuple[Graph, Distortion, Distortion | None]:
+    """What explains the unprofiled step, with the device's work as long as it takes beside what then runs beside it.
+
+    The profiler delays ranks by different times, and the rank that comes first holds multiprocessors while it waits:
+    its kernels beside a waiting collective are recorded longer than they are. A step that stays longer than the
+    unprofiled one, whatever the host is believed to pay less, is explained by that where it was learned.
+    """
+    found = explain(traced)
+    sharing = contention_of(ranks, traced, learned)
+    if (found[1].error or 0.0) <= SHORT or sharing is None:
+        return found
+    now = settled(told_by(sharing, replay(traced)), replay(relieved(found[0], found[1]))).graph
+    dur = np.where(traced.on_device, now.dur, traced.dur)
+    lag = np.where(traced.on_device, now.before_lag, traced.before_lag)
+    other = explain(replace(traced, dur=dur, before_lag=lag))
+    return min(found, other, key=lambda one: abs(one[1].error or 0.0))
 
 
 def _later(ranks: Sequence[RankTimeline], facts: Facts) -> dict[int, float]:

@@ -34,12 +34,6 @@ class Replayed:
         last = self._last()
         return float(last[-1] - last[-2]) / self.graph.steps
 
-    def rank_step_ns(self, rank: int) -> float:
-        """The same, of one rank alone."""
-        mine = self.graph.rank == self.graph.ranks.index(rank)
-        last = self.end_ns[:, mine & (self.graph.on_device if self.graph.on_device.any() else True)].max(axis=1)
-        return float(last[-1] - last[-2]) / self.graph.steps
-
     def _last(self) -> Float64:
         device = self.graph.on_device
         # The device's work ends a step; of a run without any, its host.

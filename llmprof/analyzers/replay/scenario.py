@@ -21,7 +21,7 @@ from llmprof.analyzers.replay.graph import Float64, Graph, Region
 from llmprof.analyzers.replay.replay import Replayed, replay
 from llmprof.timeline.timeline import RankTimeline
 
-__all__ = ["Feed", "Outcome", "Scenario", "contended", "feed_of", "run", "without_waits"]
+__all__ = ["Feed", "Outcome", "Scenario", "contended", "feed_of", "recorded_feed", "run", "without_waits"]
 
 HAND_OVER_NS = 200_000.0
 """Receiving a batch that is ready takes the main process some 0.1 to 0.3 ms (unpickling, mapping shared memory);
@@ -36,7 +36,8 @@ class Feed:
     paces          how many times that each worker takes, where they differ
     limit_ns       the step that the loader allows, where it set the pace and its load times are not known
     passing_ns     what the thread that pins batches takes with each
-    run_ns         load times of the whole run, where the recorded wait may be that of a few of them
+    arriving_ns    what a batch that is waited for takes from its worker to the training process
+    run_ns         load times of the whole run, where these say more than those of the counted steps
     """
 
     fetches: float
@@ -50,6 +51,7 @@ class Feed:
     in_order: bool = True
     paces: tuple[float, ...] = ()
     passing_ns: float = 0.0
+    arriving_ns: float = 0.0
     run_ns: tuple[float, ...] = ()
 
     def step_ns(self, consumer_ns: float) -> float:
@@ -67,6 +69,7 @@ class Feed:
                 in_order=self.in_order,
                 paces=self.paces,
                 passing_ns=self.passing_ns,
+                arriving_ns=self.arriving_ns,
             )
         return max(consumer_ns, self.limit_ns or 0.0)
 
@@ -157,28 +160,53 @@ def feed_of(loader: LoaderFacts | None, graph: Graph, rank: int) -> Feed | None:
     fetching = graph.within(Region.FETCH) & (graph.rank == rank)
     if loader is None or loader.in_process is not False or not fetching.any():
         return None
+    each = _each_fetch(graph, rank) / max(loader.fetches_per_step or 1.0, 1e-9)
+    return recorded_feed(loader, min(HAND_OVER_NS if loader.hand_over_ns is None else loader.hand_over_ns, each))
+
+
+def recorded_feed(loader: LoaderFacts, hand_over_ns: float) -> Feed:
+    """The feed of worker processes as it was recorded, with what receiving a batch takes that is ready."""
     settings, times = loader.settings, loader.times
     workers = settings.num_workers if settings is not None else None
-    each = _each_fetch(graph, rank) / max(loader.fetches_per_step or 1.0, 1e-9)
     return Feed(
         fetches=loader.fetches_per_step or 1.0,
         workers=workers,
         prefetch=(settings.prefetch_factor if settings is not None else None) or DEFAULT_PREFETCH,
         loads_ns=_alone(times, workers, loader.own_cores),
-        run_ns=() if times is None or not workers or not loader.waits_by_chance else times.run_ns,
+        run_ns=_of_run(loader, times, workers),
         cpu_ns=(times.cpu_ns if times is not None else None) or 0.0,
         cores=loader.own_cores,
-        hand_over_ns=min(HAND_OVER_NS if loader.hand_over_ns is None else loader.hand_over_ns, each),
+        hand_over_ns=hand_over_ns,
         in_order=settings is None or settings.in_order is not False,
         paces=times.paces if times is not None else (),
         passing_ns=loader.passing_ns or 0.0,
+        arriving_ns=loader.arriving_ns or 0.0,
     )
 
 
 def _alone(times: BatchTimes | None, workers: int | None, cores: float | None) -> tuple[float, ...]:
     if times is None or not workers:
         return ()
-    return alone_ns(times.even_ns or times.sequence_ns, times.cpu_ns, workers, cores)
+    return _with_turns(alone_ns(times.even_ns or times.sequence_ns, times.cpu_ns, workers, cores), times)
+
+
+def _of_run(loader: LoaderFacts, times: BatchTimes | None, workers: int | None) -> tuple[float, ...]:
+    """The loads of the whole run where these say more than those of the counted steps.
+
+    That is where the wait may be that of a few slow batches, and where there are simply more of the same loads: a fix
+    is done to a run that goes on with others of them.
+    """
+    if times is None or not workers:
+        return ()
+    more = times.run_alike and not times.paces
+    if not loader.waits_by_chance and not more:
+        return ()
+    return _with_turns(alone_ns(times.run_ns, times.cpu_ns, workers, loader.own_cores), times)
+
+
+def _with_turns(loads_ns: tuple[float, ...], times: BatchTimes) -> tuple[float, ...]:
+    """Until the worker can begin with the next batch."""
+    return tuple(load + times.turn_ns for load in loads_ns)
 
 
 def without_waits(graph: Graph, feeds: Mapping[int, Feed]) -> Graph:

@@ -1,7 +1,8 @@
 """What did the unprofiled steps show of host and device? Evidence that the mean step does not hold.
 
 A step tells its length, and that alone fits a late host as well as a late device. The recorder measures two things
-beside it: whether the device had run dry when the next batch was there, and how long the host took for its phases.
+beside it: whether the device had run dry when the next batch was there, and how long the host took for its phases. The
+trace itself tells what the profiler usually costs.
 """
 
 from __future__ import annotations
@@ -12,18 +13,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from llmprof.analyzers.facts.between import IDLE_SHARE, idle_share
-from llmprof.analyzers.replay.graph import Graph, Int64, NodeKind, Region
+from llmprof.analyzers.replay.early import PARTS, QUICK, early_costs, shrunk
+from llmprof.analyzers.replay.event_cost import USUAL_COST_NS, usual_cost_ns
+from llmprof.analyzers.replay.graph import Graph, NodeKind, Region
 from llmprof.timeline.steps import StepPhase
 from llmprof.timeline.timeline import RankTimeline
 
 __all__ = ["Seen", "evened", "seen_of", "with_longer", "with_optimizer"]
 
 _BUSY_SHARE = 0.1
-QUICK = 0.25
-"""The share of the steps in which a phase waited for nothing, at least: a host that runs ahead of its device is stopped
-by a full queue once in a while, and then in one phase of a step. A smaller share is a matter of chance."""
-_HALVINGS = 12
-_PARTS = ("forward", "backward", "optimizer")
 _SAME_LAUNCHES = 0.02
 _SAME_PHASES = 0.05
 """Ranks that launch as much work, and whose host took as long without the profiler, run the same program: closer than
@@ -34,14 +32,24 @@ means of some tens of steps are to each other."""
 class Seen:
     """What the unprofiled steps showed.
 
+    usual_cost_ns    what the profiler costs an event by the trace alone
     idle_share       of the host's time in fetches, how much the device was idle; None where it was not measured
     least_cost_ns    what the profiler cost an event at least, as far as the length of the host's phases tells
     quick_cost_ns    the same by the quickest quarter of the phases: where the device is busy, the others wait for it
+    early_cost_ns    least, usual and most if the host is as quick as in the steps in which it got ahead of the device,
+                     where that is busy; None where it never did
     """
 
+    usual_cost_ns: float = USUAL_COST_NS
     idle_share: float | None = None
     least_cost_ns: float = 0.0
     quick_cost_ns: float = 0.0
+    early_cost_ns: tuple[float, float, float] | None = None
+
+    @property
+    def surely_cost_ns(self) -> float:
+        """What an event cost at least, by everything that was seen."""
+        return max(self.least_cost_ns, 0.0 if self.early_cost_ns is None else self.early_cost_ns[0])
 
     @property
     def host_late(self) -> bool:
@@ -61,15 +69,30 @@ def seen_of(
 
     relieve    the graph without so many ns a recorded event
     """
-    shares, costs, quick = [], [], []
+    shares, costs, quick, early = [], [], [], []
     for place, rank in enumerate(ranks):
         share = idle_share(rank.times)
         if share is not None:
             shares.append(share)
         costs.append(_least_cost(rank, graph, place, relieve, most_cost_ns))
         quick.append(_least_cost(rank, graph, place, relieve, most_cost_ns, QUICK))
+        early.append(early_costs(rank, graph, place, relieve, most_cost_ns))
     least, quickest = min(costs, default=0.0), min(quick, default=0.0)
-    return Seen(idle_share=max(shares, default=None), least_cost_ns=least, quick_cost_ns=quickest)
+    events = [rank.events for rank in ranks if rank.events is not None]
+    ahead = max(shares, default=1.0) < _BUSY_SHARE
+    return Seen(
+        usual_cost_ns=min(map(usual_cost_ns, events), default=USUAL_COST_NS),
+        idle_share=max(shares, default=None),
+        least_cost_ns=least,
+        quick_cost_ns=quickest,
+        early_cost_ns=_slowest(early) if ahead else None,
+    )
+
+
+def _slowest(some: Sequence[tuple[float, float, float] | None]) -> tuple[float, float, float] | None:
+    """The rank whose host is the last one; None where one was not seen."""
+    known = [one for one in some if one is not None]
+    return min(known, key=lambda costs: costs[1]) if known and len(known) == len(some) else None
 
 
 def evened(ranks: Sequence[RankTimeline], graph: Graph, relieve: Callable[[float], Graph]) -> Graph:
@@ -163,11 +186,11 @@ def _phases(rank: RankTimeline, phase: StepPhase, quick: float | None = None) ->
         return None
     rows = rank.times.select(phase)
     if quick is not None:
-        columns = [rank.times.parts[name][rows] for name in _PARTS if name in rank.times.parts]
+        columns = [rank.times.parts[name][rows] for name in PARTS if name in rank.times.parts]
         quickest = [float(np.quantile(column[column > 0], quick)) for column in columns if (column > 0).any()]
-        return quickest if len(quickest) == len(_PARTS) else None
-    known = [part for name in _PARTS if (part := rank.times.mean_part_ns(name, rows))]
-    return known if len(known) == len(_PARTS) else None
+        return quickest if len(quickest) == len(PARTS) else None
+    known = [part for name in PARTS if (part := rank.times.mean_part_ns(name, rows))]
+    return known if len(known) == len(PARTS) else None
 
 
 def _least_cost(
@@ -189,27 +212,10 @@ def _least_cost(
         return 0.0
     lanes, region = rank.events.lane[graph.row[calls]], graph.region[calls]
     optimizing = lanes[region == Region.OPTIMIZER]
-    found = [_shrunk(np.flatnonzero(mine), sum(plain) / sum(traced), relieve, most_cost_ns)]
+    found = [shrunk(np.flatnonzero(mine), sum(plain) / sum(traced), relieve, most_cost_ns)]
     if optimizing.size:
         forward = calls[(lanes == np.bincount(optimizing).argmax()) & (region == Region.OTHER)]
-        found.append(_shrunk(forward, plain[0] / traced[0], relieve, most_cost_ns))
+        found.append(shrunk(forward, plain[0] / traced[0], relieve, most_cost_ns))
         backward = calls[lanes != np.bincount(optimizing).argmax()]
-        found.append(_shrunk(backward, plain[1] / traced[1], relieve, most_cost_ns))
+        found.append(shrunk(backward, plain[1] / traced[1], relieve, most_cost_ns))
     return max(found)
-
-
-def _shrunk(nodes: Int64, share: float, relieve: Callable[[float], Graph], most_cost_ns: float) -> float:
-    """The cost an event with which the work of `nodes` shrinks to `share`; 0 where none does."""
-
-    def work(cost_ns: float) -> float:
-        relieved = relieve(cost_ns)
-        return float((relieved.before_lag[nodes] + relieved.dur[nodes]).sum())
-
-    target = work(0.0) * share
-    if share >= 1 or work(most_cost_ns) > target:
-        return 0.0
-    low, high = 0.0, most_cost_ns
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if work(middle) > target else (low, middle)
-    return low

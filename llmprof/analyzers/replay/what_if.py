@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.replay.distortion import USUAL_COST_NS, WEIGHTS, Distortion
+from llmprof.analyzers.replay.beside import pauses_ns_of
+from llmprof.analyzers.replay.distortion import WEIGHTS, Distortion
+from llmprof.analyzers.replay.drain import drained, held_by
+from llmprof.analyzers.replay.graph import Int64
 from llmprof.analyzers.replay.model import Model
 from llmprof.analyzers.replay.outcome import parts_after
 from llmprof.analyzers.replay.path import critical_path
@@ -41,6 +44,8 @@ class WhatIf:
     model: Model
     subject: Subject
     _variants: list[Scenario] = field(default_factory=list)
+    _held: list[tuple[Int64, Int64]] = field(default_factory=list)
+    _late: list[bool] = field(default_factory=list)
 
     @classmethod
     def of(cls, model: Model, facts: Facts) -> WhatIf:
@@ -55,14 +60,16 @@ class WhatIf:
         Raises KeyError for a fix that no transform stands for.
         """
         reasons: dict[str, str] = {}
-        found = self.model.scenario if scenario is None else scenario
+        begin = found = self.model.scenario if scenario is None else scenario
         for fix in _ordered(fixes):
             changed = transforms_by_fix()[fix](fix, found, self.subject, level)
             if isinstance(changed, str):
                 reasons[fix] = changed
             else:
                 found = changed
-        return found, reasons
+        if not self._held:
+            self._held.append(held_by(self.subject))
+        return replace(found, graph=drained(self._held[0], begin.graph, found.graph)), reasons
 
     def outcome(self, fixes: Sequence[str], level: Level = Level.EXPECTED) -> Outcome:
         """The replay with these fixes."""
@@ -75,7 +82,8 @@ class WhatIf:
         a launch and less for an operator, or the other way round, with the same total.
         """
         scenario, reasons = self.applied(fixes)
-        expected = self._scaled(run(scenario).step_ns, self.model.outcome.step_ns)
+        outcome = run(scenario)
+        expected = self._scaled(outcome.step_ns, self.model.outcome.step_ns)
         some = tuple(fix for fix in _ordered(fixes) if fix not in reasons)
         if not some:
             step = self.model.step_ns
@@ -100,9 +108,27 @@ class WhatIf:
             fixes=some,
             left_out=reasons,
             step_ns=expected,
-            least_ns=max(min(steps) - doubt, 0.0),
+            least_ns=max(min(steps) - doubt - self._hidden_ns(outcome), 0.0),
             most_ns=max(steps) + doubt,
         )
+
+    def _hidden_ns(self, after: Outcome) -> float:
+        """What of the pauses that are not explained may be gone as well, ns per step.
+
+        A late host passes each of them on to the step. A host that a fix puts ahead of its device has work queued, and
+        a pause that is shorter than that work hides behind it.
+        """
+        pauses = min(pauses_ns_of(self.subject.facts.critical), self.model.stalls_ns)
+        if pauses <= 0:
+            return 0.0
+        if not self._late:
+            self._late.append(self._host_first(self.model.outcome))
+        return pauses if self._late[0] and not self._host_first(after) else 0.0
+
+    def _host_first(self, outcome: Outcome) -> bool:
+        """Whether the step waits for its host more than for anything else."""
+        path = critical_path(outcome.replayed, self.subject)
+        return path["host"] == max(path.values())
 
     def greedy(self, fixes: Sequence[str]) -> list[tuple[str, float]]:
         """(fix, step after it and all before it), the one that shortens the step most first."""
@@ -151,9 +177,6 @@ class WhatIf:
         model = self.model
         if model.distortion.range_ns is not None:
             return [replace(model.distortion, cost_ns=cost) for cost in model.distortion.range_ns]
-        if not model.distortion.fitted:
-            ends = (USUAL_COST_NS / 2, 2 * max(USUAL_COST_NS, model.distortion.cost_ns))
-            return [Distortion(cost_ns=end) for end in ends]
         others = [weight for weight in WEIGHTS if weight != model.distortion.launch_weight]
         return [model.refit(weight) for weight in others]
 

@@ -26,13 +26,12 @@ from __future__ import annotations
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
-from llmprof.analyzers.rules.memory_fixes import (
+from llmprof.analyzers.rules.memory_fixes import checkpointing, half_precision
+from llmprof.analyzers.rules.memory_use import (
     all_in_fp32,
-    checkpointing,
     checkpoints_activations,
     composition_evidence,
     fullest,
-    half_precision,
     pressed,
     use_of,
 )

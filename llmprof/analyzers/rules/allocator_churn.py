@@ -32,7 +32,7 @@ from llmprof.analyzers.rules.allocator_cost import NOBODY, allocator_cost, figur
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import gain
-from llmprof.analyzers.rules.memory_fixes import uses_expandable_segments
+from llmprof.analyzers.rules.memory_use import uses_expandable_segments
 from llmprof.units import format_count, format_ns, format_percent
 
 __all__ = ["RULE", "evaluate"]

@@ -27,7 +27,8 @@ from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
 from llmprof.analyzers.rules.gains import part_ns
-from llmprof.analyzers.rules.memory_fixes import expandable, smaller_batch, use_of, uses_expandable_segments
+from llmprof.analyzers.rules.memory_fixes import expandable, smaller_batch
+from llmprof.analyzers.rules.memory_use import use_of, uses_expandable_segments
 from llmprof.units import format_ns
 
 __all__ = ["RULE", "evaluate"]

@@ -106,6 +106,9 @@ def reductions_of_backward(facts: Facts) -> list[CollectiveGroup]:
 
 def times_reduced(facts: Facts) -> float | None:
     """How often the gradients are reduced per step; None where a size or a format is not known."""
+    collectives = facts.critical.collectives
+    if collectives is not None and collectives.passes_reduced is not None:
+        return collectives.passes_reduced
     groups, elements = reductions_of_backward(facts), gradient_elements(facts)
     if not elements or any(group.bytes is None or group.dtype not in _SIZES for group in groups):
         return None

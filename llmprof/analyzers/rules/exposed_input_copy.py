@@ -30,6 +30,7 @@ from llmprof.analyzers.diagnosis import Recommendation
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
+from llmprof.analyzers.rules.copies import copies_of
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import gain
 from llmprof.analyzers.rules.host_waits import Loss, loss
@@ -51,15 +52,14 @@ RULE = Rule(
 def evaluate(facts: Facts) -> Judgement:
     """Judge the copies from pinned memory of the critical rank."""
     critical = facts.critical
-    if critical.partition is not None and critical.partition.cpu_only:
-        return RULE.not_applicable("Training runs on the CPU: nothing is copied to a device.")
-    copies = critical.copies
-    if copies is None or critical.partition is None:
-        return RULE.no_data("The recording holds no copies of traced steps; record a burst with device activities.")
+    copies = copies_of(RULE, facts)
+    if isinstance(copies, Judgement):
+        return copies
     pinned = copies.pinned_to_device
     if pinned.count <= 0:
         return RULE.not_applicable("Nothing is copied to the device from pinned memory.")
-    exposed = min(pinned.exposed_ns, critical.partition.detail.get("input_copy", 0.0))
+    charged = critical.partition.detail.get("input_copy", 0.0) if critical.partition is not None else 0.0
+    exposed = min(pinned.exposed_ns, charged)
     lost = loss(facts, "to-device") if copies.pageable_to_device.count <= 0 else None
     waiting = lost.cost_ns if lost is not None else 0.0
     cost = exposed + waiting

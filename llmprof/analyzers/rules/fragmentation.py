@@ -30,13 +30,9 @@ from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.memory import MemoryFacts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
-from llmprof.analyzers.rules.memory_fixes import (
-    expandable,
-    live_evidence,
-    states_to_come,
-    uses_expandable_segments,
-)
+from llmprof.analyzers.rules.memory_fixes import expandable
 from llmprof.analyzers.rules.memory_near_limit import near_limit
+from llmprof.analyzers.rules.memory_use import live_evidence, states_to_come, uses_expandable_segments
 from llmprof.units import format_bytes
 
 __all__ = ["RULE", "evaluate"]

@@ -86,7 +86,7 @@ def evaluate(facts: Facts) -> Judgement:
         cost_ns=exposed,
         confidence=confidence_of(facts, "communication", strength=0.9),
         evidence=figures,
-        recommendations=[_keep(facts, collectives, exposed, int(needed))],
+        recommendations=[_keep(facts, exposed, int(needed))],
     )
 
 
@@ -109,7 +109,7 @@ def _gathered_bytes(collectives: CollectiveFacts) -> float | None:
     return forward / max(1.0, collectives.microbatches or 1.0)
 
 
-def _keep(facts: Facts, collectives: CollectiveFacts, exposed: float, needed: int) -> Recommendation:
+def _keep(facts: Facts, exposed: float, needed: int) -> Recommendation:
     gain, late = communication_gain(
         facts,
         expected_ns=exposed,

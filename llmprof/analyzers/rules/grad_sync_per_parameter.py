@@ -9,7 +9,8 @@ Why it costs time:
 
 How it is measured:
     All-reduces per step against the parameter tensors, next to none of their time hidden behind computation, and
-    launched by the training thread and not by the backward pass. The gain is what the backward pass can hide.
+    launched by the training thread and not by the backward pass. The gain is what the backward pass can hide. Where the
+    host exchanges (gloo), it is also what each call takes however small its message, for the calls that buckets save.
 
 Does not apply when:
     The run has one rank, or its steps hold no collectives.
@@ -23,18 +24,25 @@ Verify:
 
 from __future__ import annotations
 
+from math import ceil
+
 from llmprof.analyzers.diagnosis import Recommendation
 from llmprof.analyzers.facts.collectives import CollectiveFacts
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
-from llmprof.analyzers.rules.exchange import question
+from llmprof.analyzers.rules.exchange import explained, gradient_bytes, question
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import data_late_weight, gain, part_ns
 from llmprof.analyzers.rules.host_waits import host_waits, reduced_by_hand
-from llmprof.units import format_count, format_ns
+from llmprof.units import NS_PER_S, format_count, format_ns
 
 __all__ = ["RULE", "evaluate"]
+
+FIRST_BUCKET_BYTES, BUCKET_BYTES = 1 << 20, 25 << 20
+"""DistributedDataParallel's first bucket, and all others (PyTorch documentation and source)."""
+SLOW_LINK_BYTES_PER_S = 125e6
+"""Gigabit Ethernet (IEEE 802.3ab): hosts exchange over nothing slower, and a ring moves a gradient twice at most."""
 
 RULE = Rule(
     id="grad-sync-per-parameter",
@@ -81,7 +89,9 @@ def evaluate(facts: Facts) -> Judgement:
 
 def _ddp(facts: Facts, collectives: CollectiveFacts) -> Recommendation:
     exposed, launches = part_ns(facts, "communication"), host_waits(facts).reduction_ns
-    hideable = min(exposed, part_ns(facts, "compute") * thresholds.BACKWARD_SHARE.value) + launches
+    least, fewer = _fewer_calls(facts, collectives)
+    behind = part_ns(facts, "compute") * thresholds.BACKWARD_SHARE.value
+    hideable, hideable_least = (min(exposed - gone, behind) + launches for gone in (fewer, least))
     weight, late = data_late_weight(facts)
     count = format_count(collectives.count_per_step)
     why = f"{count} collectives per step run after the backward pass; DDP reduces a few buckets during it."
@@ -95,11 +105,28 @@ def _ddp(facts: Facts, collectives: CollectiveFacts) -> Recommendation:
         "drop the loop that calls all_reduce",
         gain=gain(
             facts,
-            expected_ns=weight * thresholds.OVERLAP_EXPECTED.value * hideable,
-            low_ns=weight * thresholds.OVERLAP_LOW.value * hideable,
+            expected_ns=weight * (fewer + thresholds.OVERLAP_EXPECTED.value * hideable),
+            low_ns=weight * (least + thresholds.OVERLAP_LOW.value * hideable_least),
             # Fewer, larger messages are faster even where nothing hides them, so all of it may go.
             high_ns=exposed + launches,
             at_most_ns=exposed + launches,
         ),
         watch="the communication part",
     )
+
+
+def _fewer_calls(facts: Facts, collectives: CollectiveFacts) -> tuple[float, float]:
+    """Exposed ns per step of the calls that buckets save, at least and as expected.
+
+    At least each takes as long as the shortest. Expected is what a call takes beyond the bytes that it moves, even over
+    the slowest link: being woken and waiting for the others' turn is paid for each, and not for a longer message.
+    """
+    size = gradient_bytes(facts)
+    if collectives.call_ns is None or size is None:
+        return 0.0, 0.0
+    shortest, median, mean = collectives.call_ns
+    buckets = 1 + ceil(max(0.0, size - FIRST_BUCKET_BYTES) / BUCKET_BYTES)
+    saved = max(0.0, collectives.count_per_step - buckets)
+    moving = 2 * size / SLOW_LINK_BYTES_PER_S * NS_PER_S / collectives.count_per_step
+    least, usual = (explained(facts, saved * each) for each in (shortest, max(median, mean - moving)))
+    return least, min(usual, part_ns(facts, "communication"))

@@ -14,10 +14,14 @@ from llmprof.analyzers.facts.collectives import CollectiveFacts
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import thresholds
 from llmprof.analyzers.rules.gains import part_ns
+from llmprof.timeline.environment import Environment
 from llmprof.timeline.intervals import EMPTY, Intervals
 from llmprof.units import NS_PER_MS
 
 __all__ = ["HostWaits", "Loss", "host_waits", "later_ns", "loss", "reduced_by_hand", "unprofiled_ns"]
+
+_FEW_UNWRAPPED = 4
+"""Fewer all-reduces than this are taken for metrics and norms, whatever the model has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +66,24 @@ def reduced_by_hand(facts: Facts) -> bool:
         return False
     if any((group.backward_share or 0.0) > 0.5 for group in collectives.groups if group.op == "all_reduce"):
         return False  # the backward pass launches them: buckets, however late
+    environment = facts.critical.environment
+    if not collectives.groups and environment.ddp is not None:
+        return False  # who launches them was not recorded, but DDP is there to
     count = _reductions(collectives)
-    optimizers = facts.critical.environment.optimizers
-    tensors = optimizers[0].parameter_tensors if optimizers else None
+    tensors = environment.optimizers[0].parameter_tensors if environment.optimizers else None
+    matching = bool(tensors) and abs(count - (tensors or 0)) <= thresholds.PARAMETER_MATCH.value * (tensors or 0)
     if tensors and tensors >= thresholds.FEW_COLLECTIVES.value:
-        return abs(count - tensors) <= thresholds.PARAMETER_MATCH.value * tensors
+        return matching
+    # What nothing wraps has no buckets of which there might be as many by chance.
+    if matching and count >= _FEW_UNWRAPPED and _unwrapped(environment):
+        return True
     return count >= thresholds.MANY_COLLECTIVES.value
+
+
+def _unwrapped(environment: Environment) -> bool:
+    """Whether the models are known, and nothing that reduces gradients wraps them."""
+    wrappers = (environment.ddp, environment.fsdp, environment.deepspeed)
+    return bool(environment.models) and all(one is None for one in wrappers)
 
 
 def _reductions(collectives: CollectiveFacts) -> float:

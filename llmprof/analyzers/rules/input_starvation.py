@@ -15,7 +15,7 @@ How it is measured:
     number and more, until the wait is gone: workers take turns, batches arrive in order, and one slow batch holds up
     all; where they are more than the cores, with the training thread, they share these. The number advised is that plus
     1, at most the cores per rank. Without such times the wait that is left is max(0, time to make a batch / workers -
-    rest of the step). Where cores are short, the replay says what it saves if half of the CPU time of a batch is spent
+    rest of the step). The replay also says what it saves if half of the CPU time of a batch is spent
     before training (offline-preprocessing), or half of its waiting for storage is gone (packed-dataset). With
     pin_memory one thread reads every batch and gives its memory back: where workers have time to spare and fetches find
     nothing ready all the same, that thread sets the pace, and only batches of fewer bytes help (compact-batches).
@@ -24,8 +24,8 @@ Does not apply when:
     Nothing waits for a loader: synthetic input, or batches already on the device.
 
 Fix:
-    Raise `num_workers` of the DataLoader. When there are as many workers as cores already, make the work per sample
-    smaller instead: prepare samples once before training, store them in large sequential files.
+    Raise `num_workers` of the DataLoader. When there are as many workers as cores already, or cores are dear, make the
+    work per sample smaller instead: prepare samples once before training, store them in large sequential files.
 
 Verify:
     Record again: the data part of the step should be gone. When it is not, double `num_workers` until it stops falling.
@@ -54,7 +54,7 @@ from llmprof.analyzers.rules.loader_sizing import (
     saved_ns,
     wanted_workers,
 )
-from llmprof.units import format_ms, format_ns, format_percent, ms
+from llmprof.units import NS_PER_MS, format_ms, format_ns, format_percent, ms
 
 __all__ = ["RULE", "evaluate"]
 
@@ -193,9 +193,16 @@ def _fixes(facts: Facts, found: InputNeed) -> list[Recommendation]:
     if wanted is None or wanted > (found.workers or 0):
         result.append(_workers(facts, found, wanted))
     enough = found.receiving_ns + thresholds.NOISE_SHARE.value * facts.step.mean_ns
-    short = wanted is not None and left_ns(found, wanted) > enough
+    # Slow batches may leave a wait with fewer workers than cores as well: that is not for want of cores.
+    short = wanted is not None and wanted >= (found.cores or 0) and left_ns(found, wanted) > enough
     if not _pinning(found) and (short or (wanted is not None and wanted <= (found.workers or 0))):
-        result.extend(_less_work(facts, found))
+        cores = f"{found.cores} cores per rank" if found.cores else "the cores of this machine"
+        why = f"More workers do not help beyond {cores}; the work per batch has to become smaller."
+        result.extend(_less_work(facts, found, why))
+    elif not _pinning(found) and found.workers and found.loader.times is not None:
+        why = "In place of more workers, and without their cores and memory: a batch that is less work is made sooner."
+        most = found.wait_ns / NS_PER_MS / 2
+        result.extend(one for one in _less_work(facts, found, why) if one.gain.expected_ms > most)
     settings = found.loader.settings
     if settings is not None and found.workers and settings.persistent_workers is False:
         result.extend(_persistent(facts, found))
@@ -264,13 +271,11 @@ def _why_workers(found: InputNeed, wanted: int | None) -> str:
     return text
 
 
-def _less_work(facts: Facts, found: InputNeed) -> list[Recommendation]:
+def _less_work(facts: Facts, found: InputNeed, why: str) -> list[Recommendation]:
     # The device's own work stays in any case.
     rest = facts.step.mean_ns - part_ns(facts, "compute", "communication")
     most = min(found.wait_ns + _hidden_ns(facts, found) + chance_ns(found), max(rest, found.wait_ns))
     share = thresholds.PREPROCESSING_SHARE.value
-    cores = f"{found.cores} cores per rank" if found.cores else "the cores of this machine"
-    why = f"More workers do not help beyond {cores}; the work per batch has to become smaller."
     texts = (
         (
             "offline-preprocessing",

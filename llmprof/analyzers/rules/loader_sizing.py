@@ -207,6 +207,7 @@ def _replayed_ns(found: InputNeed, loads: Sequence[float], cpu_ns: float, worker
         in_order=settings is None or settings.in_order is not False,
         paces=found.loader.times.paces if found.loader.times is not None else (),
         passing_ns=found.loader.passing_ns or 0.0,
+        arriving_ns=found.loader.arriving_ns or 0.0,
     )
     return max(0.0, interval - rest) * fetches
 

@@ -31,7 +31,7 @@ from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import no_gain
-from llmprof.analyzers.rules.memory_fixes import fullest, pressed
+from llmprof.analyzers.rules.memory_use import fullest, pressed
 from llmprof.units import format_bytes, format_count, format_percent
 
 __all__ = ["RULE", "evaluate"]

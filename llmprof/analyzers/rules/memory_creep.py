@@ -27,7 +27,7 @@ from __future__ import annotations
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
-from llmprof.analyzers.rules.memory_fixes import live_evidence
+from llmprof.analyzers.rules.memory_use import live_evidence
 from llmprof.units import format_bytes, format_count
 
 __all__ = ["RULE", "evaluate"]

@@ -31,14 +31,12 @@ from llmprof.analyzers.facts.memory import MemoryFacts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
 from llmprof.analyzers.rules.gains import part_ns
-from llmprof.analyzers.rules.memory_fixes import (
+from llmprof.analyzers.rules.memory_fixes import checkpointing, half_precision, smaller_batch
+from llmprof.analyzers.rules.memory_use import (
     all_in_fp32,
-    checkpointing,
     checkpoints_activations,
     composition_evidence,
-    half_precision,
     live_evidence,
-    smaller_batch,
     use_of,
 )
 from llmprof.units import format_bytes, format_percent

@@ -36,18 +36,20 @@ from llmprof.analyzers.facts.memory import MemoryFacts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
 from llmprof.analyzers.rules.memory_fixes import (
-    Use,
-    all_in_fp32,
     checkpointing,
-    checkpoints_activations,
     eight_bit,
     fitting_factor,
     half_precision,
-    live_evidence,
     model_parallel,
-    sharded_already,
     sharding,
     smaller_batch,
+)
+from llmprof.analyzers.rules.memory_use import (
+    Use,
+    all_in_fp32,
+    checkpoints_activations,
+    live_evidence,
+    sharded_already,
     use_of,
 )
 from llmprof.units import format_bytes
@@ -186,13 +188,13 @@ def _fixes(facts: Facts, rank: RankFacts, use: Use) -> list[Recommendation]:
         if not checkpoints_activations(rank):
             result.append(checkpointing(RULE.id, facts, use))
         elif single:
-            result.append(model_parallel(RULE.id, facts, use))
+            result.append(model_parallel(RULE.id, facts))
         if all_in_fp32(rank):
             result.append(half_precision(RULE.id, facts, use))
     if (dominate or too_large) and not sharded_already(rank):
         result += _fewer_states(facts, rank, use, alone=fits if too_large else None)
     elif too_large:
-        result.append(model_parallel(RULE.id, facts, use))
+        result.append(model_parallel(RULE.id, facts))
     return result
 
 
@@ -203,7 +205,7 @@ def _fewer_states(facts: Facts, rank: RankFacts, use: Use, *, alone: float | Non
     ranks = max(facts.world_size or 1, len(facts.ranks))
     if ranks > 1:
         too_few = alone is not None and states / ranks > alone
-        last = [model_parallel(RULE.id, facts, use)] if too_few else []
+        last = [model_parallel(RULE.id, facts)] if too_few else []
         return [sharding(RULE.id, facts, memory, use, ranks), *last]
     adam = any("adam" in (one.name or "").lower() for one in rank.environment.optimizers)
     freed = (use.optimizer or 0) * thresholds.EIGHT_BIT_FREES.value

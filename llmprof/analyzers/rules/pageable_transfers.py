@@ -33,6 +33,7 @@ from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.batch_memory import released_ns
+from llmprof.analyzers.rules.copies import copies_of
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import gain, part_ns
 from llmprof.units import format_bytes, format_ns, format_percent
@@ -52,11 +53,9 @@ RULE = Rule(
 def evaluate(facts: Facts) -> Judgement:
     """Judge the pageable copies of the critical rank."""
     critical = facts.critical
-    if critical.partition is not None and critical.partition.cpu_only:
-        return RULE.not_applicable("Training runs on the CPU: nothing is copied to a device.")
-    copies = critical.copies
-    if copies is None or critical.partition is None:
-        return RULE.no_data("The recording holds no copies of traced steps; record a burst with device activities.")
+    copies = copies_of(RULE, facts)
+    if isinstance(copies, Judgement):
+        return copies
     group = copies.pageable_to_device
     if group.count <= 0:
         return RULE.not_applicable("Nothing is copied to the device from pageable memory.")

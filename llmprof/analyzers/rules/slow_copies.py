@@ -28,6 +28,7 @@ from llmprof.analyzers.facts.copies import CopyGroup
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
+from llmprof.analyzers.rules.copies import copies_of
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import gain
 from llmprof.units import format_ns
@@ -55,11 +56,10 @@ LANE_BYTES_PER_S = {3: 0.985e9, 4: 1.969e9, 5: 3.938e9, 6: 7.563e9}
 def evaluate(facts: Facts) -> Judgement:
     """Judge the rate of the critical rank's copies from pinned memory."""
     critical = facts.critical
-    if critical.partition is not None and critical.partition.cpu_only:
-        return RULE.not_applicable("Training runs on the CPU: nothing is copied to a device.")
-    if critical.copies is None:
-        return RULE.no_data("The recording holds no copies of traced steps; record a burst with device activities.")
-    pinned = critical.copies.pinned_to_device
+    copies = copies_of(RULE, facts)
+    if isinstance(copies, Judgement):
+        return copies
+    pinned = copies.pinned_to_device
     if pinned.bytes_per_s is None or pinned.largest_bytes < thresholds.LARGE_COPY.value:
         return RULE.not_applicable("No large copy is made from pinned memory.")
     hardware = critical.hardware

@@ -26,14 +26,8 @@ from __future__ import annotations
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
-from llmprof.analyzers.rules.memory_fixes import (
-    composition_evidence,
-    fullest,
-    pressed,
-    sharded_already,
-    sharding,
-    use_of,
-)
+from llmprof.analyzers.rules.memory_fixes import sharding
+from llmprof.analyzers.rules.memory_use import composition_evidence, fullest, pressed, sharded_already, use_of
 from llmprof.units import format_bytes, format_percent
 
 __all__ = ["RULE", "evaluate"]

@@ -36,6 +36,7 @@ from llmprof.analyzers.rules.exchange import (
     times_reduced,
 )
 from llmprof.analyzers.rules.fixes import recommend
+from llmprof.analyzers.rules.gains import part_ns
 from llmprof.units import format_ns
 
 __all__ = ["RULE", "evaluate"]
@@ -65,11 +66,11 @@ def evaluate(facts: Facts) -> Judgement:
         return RULE.no_data("The size of the gradients or of the messages is not known; record with `llmprof run`.")
     if times < thresholds.REDUCED_OFTEN.value:
         return RULE.passed(f"{batches:.0f} micro-batches per step, and gradients are reduced {times:.1f} times.")
-    exposed = exposed_of(facts, groups)
+    exposed = exposed_of(facts, groups) if collectives.groups else part_ns(facts, "communication")
     saved = exposed * (1 - 1 / times)
     figures = [
         evidence.number("micro-batches", batches, "per step", source="run"),
-        evidence.number("reduced elements over gradient elements", times, "times", source="trace"),
+        evidence.number("gradients reduced", times, "times per step", source="trace"),
         exposed_share(facts, saved),
     ]
     if saved < thresholds.COMMUNICATION_COST.value * facts.step.mean_ns:

@@ -13,7 +13,10 @@ How it is measured:
     with it the copies that lay out its operands. Its own time follows from the FLOPs (half of them under a causal mask)
     and from the share of the peak that fused attention reaches for that length (TraceLens' bands, at best that of
     FlashAttention-3), or from its traffic if that takes longer. On Hopper and newer GPUs the time is expected that
-    fused attention was recorded to take on H200s.
+    fused attention was recorded to take on H200s. A bias that is added to the scores and whose gradient is summed over
+    them in backward leaves only the memory-efficient kernel: its shares of the peak (xFormers' and CUTLASS's figures),
+    and the bytes of a gradient for every score. Where adding the bias takes longer than its traffic, half of that
+    stays: the mask is laid out before, once or for every sample.
 
 Does not apply when:
     No softmax over attention scores is in the step, or attention is fused already.
@@ -50,6 +53,20 @@ RULE = Rule(
     failed_title="Attention is written out in separate operators",
     fixes=("sdpa-attention", "fused-attention-backend"),
     thresholds=(thresholds.KERNEL_GAIN, thresholds.SHAPED_SHARE, thresholds.HOST_LATE_SHARE),
+)
+
+_HOW = (
+    "softmax(q @ k.transpose(-2, -1) * scale + mask) @ v -> torch.nn.functional.scaled_dot_product_attention("
+    'q, k, v, is_causal=True); Hugging Face: from_pretrained(..., attn_implementation="sdpa")'
+)
+_HOW_BIASED = (
+    "softmax(q @ k.transpose(-2, -1) * scale + bias) @ v -> torch.nn.functional.scaled_dot_product_attention("
+    "q, k, v, attn_mask=bias), with the bias in the number format of q, contiguous in its last dimension, and not "
+    "expanded over the batch before"
+)
+_BIASED = (
+    "A bias that needs a gradient leaves only the memory-efficient kernel of scaled_dot_product_attention, which is "
+    "slower than flash attention and writes that gradient for every score."
 )
 
 
@@ -103,7 +120,9 @@ def _fix(facts: Facts, operators: OperatorFacts, found: WrittenAttention, saving
         at_most_ns=found.ns,
     )
     scores = format_bytes(_score_bytes(found))
-    why = f"A fused kernel never writes the {scores} of scores of each call to memory. {late}".rstrip()
+    biased = any(one.bias is not None for one in found.parts or (found,))
+    kept = _BIASED if biased else f"A fused kernel never writes the {scores} of scores of each call to memory."
+    why = f"{kept} {late}".rstrip()
     if operators.math_attention_ns > 0:
         allowed = facts.critical.environment.precision.sdpa_backends
         told = f" (allowed: {', '.join(allowed)})" if allowed else ""
@@ -124,8 +143,7 @@ def _fix(facts: Facts, operators: OperatorFacts, found: WrittenAttention, saving
         facts=facts,
         action="Compute attention with scaled_dot_product_attention",
         why=why,
-        how="softmax(q @ k.transpose(-2, -1) * scale + mask) @ v -> torch.nn.functional.scaled_dot_product_attention("
-        'q, k, v, is_causal=True); Hugging Face: from_pretrained(..., attn_implementation="sdpa")',
+        how=_HOW_BIASED if biased else _HOW,
         gain=estimate,
         watch="the softmax class",
     )

@@ -9,14 +9,16 @@ Why it costs time:
 How it is measured:
     Time of all operators, matrix products left out, that touch a tensor of the size of the logits. A compiled loss
     takes as long as five and a half passes over them at the achievable bandwidth; one that reads the logits twice and
-    writes their gradient in place (Liger-Kernel) needs three at the least.
+    writes their gradient in place (Liger-Kernel) needs three at the least. Where the vocabulary is odd, a compiler that
+    is given the output layer with the loss also pads its products (torch._inductor.config.shape_padding, on by
+    default): that is expected as well, but not sure.
 
 Does not apply when:
     The step has no such loss, or it is compiled or fused already.
 
 Fix:
-    A fused cross-entropy (Liger-Kernel's `LigerFusedLinearCrossEntropyLoss`, or a compiled loss), which also frees the
-    memory of the fp32 logits.
+    A fused cross-entropy (the output layer and the loss compiled together, or Liger-Kernel's
+    `LigerFusedLinearCrossEntropyLoss`), which also frees the memory of the fp32 logits.
 
 Verify:
     Record again: the cross_entropy class and the copies of logits should shrink to a few kernels.
@@ -25,10 +27,10 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Recommendation
-from llmprof.analyzers.facts.faster_kernels import loss_saving
+from llmprof.analyzers.facts.faster_kernels import loss_saving, padded_with_loss
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.facts.roofline import roofline_of
-from llmprof.analyzers.facts.saving import Saving
+from llmprof.analyzers.facts.saving import Saving, sum_of
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend
@@ -54,6 +56,10 @@ RULE = Rule(
 )
 
 
+_WHY = "One kernel reads the logits and writes their gradient; no fp32 copy is made."
+_PADS = "Compiled with the output layer, the products with the odd vocabulary are padded as well."
+
+
 def evaluate(facts: Facts) -> Judgement:
     """Judge the loss of the critical rank."""
     operators = operators_of(RULE, facts)
@@ -76,7 +82,8 @@ def evaluate(facts: Facts) -> Judgement:
     ]
     if not worth(facts, saving.expected_ns):
         return RULE.passed(f"The loss takes {format_ns(loss.ns)} beside its matrix products.", evidence=figures)
-    fix = _fix(facts, saving)
+    padded = padded_with_loss(operators, facts.critical.environment.device)
+    fix = _fix(facts, sum_of((saving, *padded)), pads=bool(padded))
     return RULE.fired(
         facts,
         f"The loss over {loss.vocabulary} classes takes {format_ns(loss.ns)} in separate operators on "
@@ -88,7 +95,7 @@ def evaluate(facts: Facts) -> Judgement:
     )
 
 
-def _fix(facts: Facts, saving: Saving) -> Recommendation:
+def _fix(facts: Facts, saving: Saving, *, pads: bool) -> Recommendation:
     estimate, late = kernel_gain(
         facts,
         low_ns=saving.low_ns,
@@ -101,8 +108,9 @@ def _fix(facts: Facts, saving: Saving) -> Recommendation:
         rule=RULE.id,
         facts=facts,
         action="Fuse the loss over the vocabulary",
-        why=f"One kernel reads the logits and writes their gradient; no fp32 copy is made. {late}".rstrip(),
-        how="loss = torch.compile(torch.nn.functional.cross_entropy)(logits, targets); or Liger-Kernel: "
+        why=" ".join(one for one in (_WHY, _PADS if pads else "", late) if one),
+        how="loss = torch.compile(lambda hidden, weight, targets: F.cross_entropy(F.linear(hidden, weight).float(), "
+        "targets))(hidden, lm_head.weight, targets); or Liger-Kernel: "
         "LigerFusedLinearCrossEntropyLoss()(lm_head.weight, hidden, targets), which never makes the logits whole",
         gain=estimate,
         watch="the cross_entropy and copy classes",

@@ -11,7 +11,8 @@ Why it costs time:
 How it is measured:
     The kind follows from the names of the optimizer's kernels. On the host the cost is the time inside
     `Optimizer.step`, measured without a profiler or corrected for it, as far as the device was idle because of the
-    host. On the device it is the traffic that one fused pass saves.
+    host. On the device it is the traffic that one fused pass saves; of SGD it is counted by its operations, and without
+    momentum and weight decay that is none.
 
 Does not apply when:
     The optimizer is fused already, or has no fused form.
@@ -28,6 +29,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from llmprof.analyzers.diagnosis import Gain, Recommendation
+from llmprof.analyzers.facts.fused_traffic import fused_traffic
 from llmprof.analyzers.facts.kernels import KernelFacts
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
@@ -67,12 +69,14 @@ class _Cost:
     host_high_ns: float
     device_ns: float
     """Device time of the optimizer's kernels."""
+    traffic: float
+    """The share of it that one pass saves."""
 
     @property
     def saved_ns(self) -> float:
         """Most that a fused optimizer can save, on the host or on the device."""
         fused = 1 - thresholds.FUSED_HOST_REST.value
-        return max(self.host_high_ns * fused, self.device_ns * thresholds.OPTIMIZER_TRAFFIC.value)
+        return max(self.host_high_ns * fused, self.device_ns * self.traffic)
 
 
 def evaluate(facts: Facts) -> Judgement:
@@ -125,11 +129,13 @@ def _cost(facts: Facts, kernels: KernelFacts) -> _Cost:
     spent = optimizer_host_time(facts)
     idle = part_ns(facts, "host")
     low, high = (0.0, 0.0) if spent is None else (min(spent.low_ns, idle), min(spent.high_ns, idle))
+    left = fused_traffic(facts.critical.operators)
     return _Cost(
         host_low_ns=low,
         host_ns=(low + high) / 2,
         host_high_ns=high,
         device_ns=min(kernels.optimizer_device_ns or 0.0, part_ns(facts, "compute")),
+        traffic=thresholds.OPTIMIZER_TRAFFIC.value if left is None else 1 - left,
     )
 
 
@@ -180,7 +186,7 @@ def _host(facts: Facts, cost: _Cost, rest: float) -> tuple[Gain, str]:
 
 def _device(facts: Facts, cost: _Cost) -> tuple[Gain, str]:
     """What less traffic saves in a step that waits for its device."""
-    saved = cost.device_ns * thresholds.OPTIMIZER_TRAFFIC.value
+    saved = cost.device_ns * cost.traffic
     return device_gain(
         facts,
         expected_ns=saved * thresholds.OPTIMIZER_LOW.value,

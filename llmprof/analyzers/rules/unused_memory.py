@@ -30,7 +30,7 @@ from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import host_late_share, no_gain, part_ns
-from llmprof.analyzers.rules.memory_fixes import fullest
+from llmprof.analyzers.rules.memory_use import fullest
 from llmprof.units import format_percent
 
 __all__ = ["RULE", "evaluate"]

@@ -5,40 +5,30 @@ A rank that was killed, a line that was cut, a trace that is damaged: each costs
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from llmprof.collectors.files.run_bursts import burst_warning, chosen_burst, report_of, times_of
 from llmprof.collectors.files.run_endings import Death, deaths, seen_from_outside, with_ending
 from llmprof.collectors.files.run_kernel_times import read_kernel_times
+from llmprof.collectors.files.run_lines import Record, integer_of, lines_of, mapping_of, object_of, step_times
 from llmprof.collectors.files.run_loads import batch_loads
 from llmprof.collectors.files.run_memory import allocator_stats, out_of_memory, snapshot_in, with_snapshot
 from llmprof.collectors.files.run_telemetry import NodeTelemetry
 from llmprof.errors import LlmprofError, NotEnoughDataError, NotFoundError
 from llmprof.timeline import rundir
-from llmprof.timeline.events import NONE
-from llmprof.timeline.intervals import Int64
 from llmprof.timeline.memory import AllocatorStats, OutOfMemory
-from llmprof.timeline.steps import StepMarks, StepPhase, StepTimes
+from llmprof.timeline.steps import StepMarks, StepPhase
 from llmprof.timeline.timeline import RankTimeline, ShapedSteps, Timeline
 from llmprof.units import format_bytes
 
 __all__ = ["read_run_directory"]
 
 T = TypeVar("T")
-Record = Mapping[str, Any]
-
-PHASES = {phase.name.lower(): phase for phase in StepPhase}
-STRUCTURE = frozenset({"n", "t", "wall", "phase", "micro", "tokens"})
-STALLS = ("checkpoint", "evaluation", "gc")
-"""Parts that are left out of a line when they are 0; of every other part, left out means unknown."""
-LIMIT = 1 << 62
-"""No time and no count of a run is as large; a number beyond it is damage."""
 
 
 def read_run_directory(path: Path, *, only: Mapping[Path, int] | None = None, burst: int | None = None) -> Timeline:
@@ -52,7 +42,7 @@ def read_run_directory(path: Path, *, only: Mapping[Path, int] | None = None, bu
     if not path.is_dir():
         raise NotFoundError(f"{path} is no folder; give the run directory that `llmprof run` printed.")
     warnings: list[str] = []
-    run = _object(path / rundir.RUN, warnings)
+    run = object_of(path / rundir.RUN, warnings)
     folders = {folder: rank for rank, _, folder in rundir.rank_dirs(path)} if only is None else only
     number = chosen_burst(path, burst)
     processes = [_Process(rank, folder, number, warnings) for folder, rank in folders.items()]
@@ -75,7 +65,7 @@ def read_run_directory(path: Path, *, only: Mapping[Path, int] | None = None, bu
             for rank in ranks
         )
     warnings += deaths([_death_of(process, rank) for process, rank in zip(chosen, ranks, strict=True) if rank.died])
-    sizes = [size for process in chosen if (size := _integer(process.header.get("world_size"))) is not None]
+    sizes = [size for process in chosen if (size := integer_of(process.header.get("world_size"))) is not None]
     world_size = max(sizes, default=None)
     if only is None and world_size is not None and len(ranks) < world_size:
         warnings.append(f"{len(ranks)} of {world_size} ranks were recorded: {[rank.rank for rank in ranks]}.")
@@ -93,11 +83,11 @@ class _Process:
         self.rank = rank
         self.burst = burst
         self.folder = folder
-        self.end = _object(folder / rundir.END, warnings)
-        self.header = with_ending(_object(folder / rundir.RANK, warnings), self.end)
-        times = _step_times(_lines(folder / rundir.STEPS, warnings))
+        self.end = object_of(folder / rundir.END, warnings)
+        self.header = with_ending(object_of(folder / rundir.RANK, warnings), self.end)
+        times = step_times(lines_of(folder / rundir.STEPS, warnings))
         self.times = None if times is None else times_of(times, self.header, burst)
-        self.failure = _object(folder / rundir.OUT_OF_MEMORY, warnings)
+        self.failure = object_of(folder / rundir.OUT_OF_MEMORY, warnings)
 
     @property
     def recorded(self) -> bool:
@@ -151,8 +141,8 @@ def _timeline(
     return replace(
         traced,
         times=process.times,
-        loads=batch_loads(_lines(process.folder / rundir.LOADS, warnings)),
-        telemetry=node.of_rank(process.rank, _mapping(header.get("device"))),
+        loads=batch_loads(lines_of(process.folder / rundir.LOADS, warnings)),
+        telemetry=node.of_rank(process.rank, mapping_of(header.get("device"))),
         memory=_memory(process, failure, warnings),
         environment=_merged(node.environment_of(header), traced.environment),
         overhead_ns_per_step=float(overhead) if isinstance(overhead, (int, float)) else None,
@@ -168,7 +158,7 @@ def _traced(process: _Process, warnings: list[str]) -> RankTimeline:
     from llmprof.collectors.files.kineto import read_kineto
 
     rank, path = process.rank, process.trace
-    for event in _lines(process.folder / rundir.EVENTS, warnings):
+    for event in lines_of(process.folder / rundir.EVENTS, warnings):
         warning = burst_warning(event, rank, process.burst)
         if warning is not None:
             warnings.append(warning)
@@ -204,7 +194,7 @@ def _marks(timeline: RankTimeline, process: _Process) -> StepMarks:
     if len(marks):
         steps = report_of(process.header, process.burst).get("steps")
         whole = (
-            np.isin(marks.number, [n for n in steps if _integer(n) is not None]) if isinstance(steps, list) else None
+            np.isin(marks.number, [n for n in steps if integer_of(n) is not None]) if isinstance(steps, list) else None
         )
         if whole is None or not whole.any():
             return marks
@@ -218,41 +208,12 @@ def _marks(timeline: RankTimeline, process: _Process) -> StepMarks:
     return StepMarks(times.number[rows], start, start + times.wall_ns[rows], "llmprof")
 
 
-# Steps and memory
-
-
-def _step_times(lines: Sequence[Record]) -> StepTimes | None:
-    """One row a line that has n, t and wall; None when no line has."""
-    rows = [line for line in lines if all(_integer(line.get(key)) is not None for key in ("n", "t", "wall"))]
-    rows = [line for line in rows if line["wall"] >= 0]
-    if not rows:
-        return None
-    names = dict.fromkeys(key for line in rows for key, value in line.items() if _integer(value) is not None)
-    parts = {name: _column(rows, name, NONE) for name in names if name not in STRUCTURE and name not in STALLS}
-    parts.update({name: _column(rows, name, 0) for name in STALLS})
-    phases = [PHASES.get(line.get("phase", ""), StepPhase.UNSTEADY) for line in rows]
-    return StepTimes(
-        number=_column(rows, "n", NONE),
-        start_ns=_column(rows, "t", NONE),
-        wall_ns=_column(rows, "wall", NONE),
-        phase=np.array(phases, dtype=np.uint8),
-        parts=parts,
-        tokens=_column(rows, "tokens", NONE) if "tokens" in names else None,
-        microbatches=_column(rows, "micro", NONE) if "micro" in names else None,
-    )
-
-
-def _column(rows: Iterable[Record], key: str, absent: int) -> Int64:
-    values = (_integer(row.get(key)) for row in rows)
-    return np.array([absent if value is None else value for value in values], dtype=np.int64)
-
-
 def _memory(process: _Process, failure: OutOfMemory | None, warnings: list[str]) -> AllocatorStats | None:
     """The allocator's counters, the allocation that failed, and a snapshot that lies in the rank's folder."""
-    lines = _lines(process.folder / rundir.ALLOCATOR, warnings)
-    capacity = _integer(_mapping(process.header.get("memory")).get("capacity_bytes"))
+    lines = lines_of(process.folder / rundir.ALLOCATOR, warnings)
+    capacity = integer_of(mapping_of(process.header.get("memory")).get("capacity_bytes"))
     if capacity is None and failure is not None:
-        capacity = _integer(process.failure.get("capacity"))
+        capacity = integer_of(process.failure.get("capacity"))
     stats = allocator_stats(lines, process.times, capacity, failure)
     return with_snapshot(stats, snapshot_in(process.folder, warnings), process.times)
 
@@ -275,7 +236,7 @@ def _merged(first: T, second: T) -> T:
 def _death(header: Record, failure: OutOfMemory | None, *, over: bool) -> str | None:
     """How the process ended when it did not end well; None also while the run still goes on."""
     ended, reason = header.get("ended"), str(header.get("reason") or "")
-    message = _mapping(header.get("memory")).get("out_of_memory")
+    message = mapping_of(header.get("memory")).get("out_of_memory")
     if message or (ended == "exception" and "out of memory" in reason.lower()):
         return f"out of memory: {message or reason}"
     if failure is not None and failure.ended_the_run and over:  # caught, or a process that leaves without a word
@@ -289,7 +250,7 @@ def _death(header: Record, failure: OutOfMemory | None, *, over: bool) -> str | 
 
 def _death_of(process: _Process, rank: RankTimeline) -> Death:
     step = None if process.times is None else int(process.times.number[-1])
-    return Death(rank=process.rank, how=rank.died or "", step=step, t_ns=_integer(process.end.get("t")))
+    return Death(rank=process.rank, how=rank.died or "", step=step, t_ns=integer_of(process.end.get("t")))
 
 
 def _why_nothing(path: Path, run: Record, processes: Sequence[_Process]) -> str:
@@ -312,49 +273,3 @@ def _why_nothing(path: Path, run: Record, processes: Sequence[_Process]) -> str:
             "trains in a Python that it starts itself (a container or another host does not inherit the recording)."
         )
     return f"{path} holds no steps yet: the run has not ended, or it was killed; wait for it or record again."
-
-
-# Reading files that may be damaged
-
-
-def _object(path: Path, warnings: list[str]) -> Record:
-    try:
-        return rundir.read_json(path)
-    except NotFoundError:
-        return {}
-    except LlmprofError as error:
-        warnings.append(str(error))
-        return {}
-
-
-def _lines(path: Path, warnings: list[str]) -> list[Record]:
-    """The objects of an append-only file; the unfinished last line of a killed process is nothing to warn about."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        warnings.append(f"{path} cannot be read ({error.strerror}); what it holds is left out.")
-        return []
-    found: list[Record] = []
-    damaged = 0
-    for line in data.split(b"\n")[:-1]:
-        try:
-            value = json.loads(line) if line.strip() else None
-        except (ValueError, RecursionError):
-            damaged += 1
-            continue
-        if isinstance(value, dict):
-            found.append(value)
-    if damaged:
-        warnings.append(f"{path}: {damaged} damaged lines are left out.")
-    return found
-
-
-def _mapping(value: Any) -> Record:
-    return value if isinstance(value, dict) else {}
-
-
-def _integer(value: Any) -> int | None:
-    """A JSON integer of a believable size, else None."""
-    return value if type(value) is int and -LIMIT < value < LIMIT else None

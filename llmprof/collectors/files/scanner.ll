@@ -1,5 +1,5 @@
 ; Made by scripts/build_scanner.py (numba 0.68.1) from scanner*.py.
-; sources: fd12d4dbcab09cbf8a83c9d1e5a64cc3ef66ef72b2321d03992d4454363cc7d3
+; sources: 32c3dc8566fcc6cd6fb04af9c67b6b0759c714422a485e1395dd5f743276ed6c
 define internal i32 @scan.0(ptr %retptr, ptr %excinfo, i64 %arg.s, i64 %arg.i, i64 %arg.hi) {
 B0:
   %.209 = alloca i64, align 8

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 from llmprof.collectors.files import limits
 from llmprof.errors import InputError, NotFoundError, UnknownFormatError, UnreadableError
@@ -39,16 +39,6 @@ _KNOWN_STARTS = {
     b"PAR1": "a Parquet file",
     b"\xff\xfe": "UTF-16 text",
 }
-
-
-class _Engine(Protocol):
-    """What zlib, isal and zstandard have in common."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, /) -> bytes: ...
 
 
 class ByteStream:

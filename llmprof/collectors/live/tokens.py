@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-__all__ = ["TokenCounter", "token_count"]
+__all__ = ["TokenCounter"]
 
 _DEPTH, _ITEMS = 3, 16  # how far into a batch to look for token ids
 STEADY, LOOK_EVERY = 16, 8
@@ -32,7 +32,7 @@ class TokenCounter:
         """Batches from the next one on that are not looked at: they hold as many `tokens` as the one before."""
 
     def count(self, batch: Any) -> int:
-        """As `token_count`."""
+        """Elements of the first integer tensor of two dimensions, (batch, sequence), in a batch; 0 if there is none."""
         if self.skip:
             self.skip -= 1
             return self.tokens
@@ -64,11 +64,6 @@ class TokenCounter:
         if len(way) == 1:
             self._kind, self._length, self._key, self._dtype = type(batch), len(batch), way[0], ids.dtype
         return int(ids.shape[0]) * int(ids.shape[1])
-
-
-def token_count(batch: Any) -> int:
-    """Elements of the first integer tensor of two dimensions, (batch, sequence), in a batch; 0 when there is none."""
-    return TokenCounter().count(batch)
 
 
 def _find(value: Any, depth: int) -> tuple[Any, tuple[Any, ...]] | None:

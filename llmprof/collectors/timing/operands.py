@@ -29,6 +29,8 @@ def bytes_of(call: KernelCall) -> int:
         elements *= 1 + _RESULTS
         if call.way == "written":  # scores in fp32, masked, normalised, and their gradients
             elements += 8 * math.prod(query[:3]) * key[2]
+        elif call.bias:  # its gradient, for every sample before these are summed
+            elements += 2 * math.prod(query[:3]) * key[2]
     elif call.kind == "convolution_backward":
         elements *= _RESULTS
     return elements * _WIDTH[call.number_format]
@@ -104,9 +106,10 @@ def _attention(call: KernelCall, options: Mapping[str, Any]) -> Work:
 
     inputs = [_heads(dims, options) for dims in call.dims[:3]]
     mask = None
-    if len(call.dims) > 3:  # sequences and heads share one, as a rule
-        mask = torch.zeros(call.dims[3][-2:], **options).expand(call.dims[3])
-    compute = _written(call, inputs, mask) if call.way == "written" else _fused(call, inputs, mask)
+    if len(call.dims) > 3:
+        mask = _mask(call, options)
+        inputs += [mask] if call.bias else []
+    compute = _written(call, inputs[:3], mask) if call.way == "written" else _fused(call, inputs[:3], mask)
     if call.kind == "attention":
         return compute
     if call.kind == "attention_both":
@@ -115,6 +118,18 @@ def _attention(call: KernelCall, options: Mapping[str, Any]) -> Work:
     result = compute()
     gradient = torch.randn_like(result)
     return lambda: torch.autograd.grad(result, inputs, gradient, retain_graph=True)
+
+
+def _mask(call: KernelCall, options: Mapping[str, Any]) -> Any:
+    """One that sequences and heads share, as a rule; one that needs a gradient with all its numbers."""
+    import torch
+
+    if not call.bias:
+        return torch.zeros(call.dims[3][-2:], **options).expand(call.dims[3])
+    if not call.stride:
+        return torch.zeros(call.dims[3], **options).requires_grad_()
+    batch, heads, queries, keys = call.dims[3]
+    return torch.zeros((batch, queries, keys, heads), **options).permute(0, 3, 1, 2).requires_grad_()
 
 
 def _heads(dims: tuple[int, ...], options: Mapping[str, Any]) -> Any:

@@ -14,7 +14,8 @@ from llmprof.analyzers.details.host import _parents
 from llmprof.analyzers.diagnose import diagnose
 from llmprof.analyzers.diagnosis import Diagnosis
 from llmprof.analyzers.facts.measure import measure
-from tests.browser.recorded import RECORDINGS, recorded
+from tests.browser.recorded import RECORDINGS
+from tests.scenarios.recordings import recorded
 
 
 @pytest.fixture(params=RECORDINGS)
@@ -62,15 +63,19 @@ def test_kernel_classes_sum_to_all_kernels(diagnosis: Diagnosis) -> None:
     assert sum(one["ms"] for one in found["top"]) <= found["summed_ms"] * (1 + 1e-9)
 
 
-def test_joint_results_are_below_each_of_their_fixes_alone() -> None:
-    """Two replayed fixes together save at least as much as the better one alone, and are never added up."""
-    diagnosis = recorded("bandwidth-ddp")[0]
+def test_joint_results_are_replayed_and_not_added_up() -> None:
+    """Peer access and half the bytes: together more than the lesser one, and no more than both.
+
+    Beside peer access the casts to bf16 cost more than half the bytes still save.
+    """
+    diagnosis = recorded("communication-ddp")[0]
     alone = {one.id: one.gain.step_ms_after for one in diagnosis.recommendations}
     assert diagnosis.joint
     for one in diagnosis.joint:
-        before, singles = diagnosis.step.mean_ms, [alone[fix] for fix in one.of]
+        before, singles = diagnosis.step.mean_ms, [alone[fix] or 0.0 for fix in one.of]
         assert before is not None and one.step_ms_after is not None
-        assert one.step_ms_after <= min(single for single in singles if single is not None) + 0.02 * before
+        assert one.step_ms_after <= max(singles)
+        assert before - one.step_ms_after <= sum(before - single for single in singles)
         assert one.low_ms is not None and one.high_ms is not None and one.low_ms <= one.step_ms_after <= one.high_ms
 
 

@@ -33,7 +33,7 @@ def test_every_pair_has_one_sequence_number(recorded: Recorded, recordings: Path
     number = {
         one["args"]["External id"]: one["args"].get("Sequence number") for one in trace if one.get("cat") == "cpu_op"
     }
-    pairs = forward_of(events, OperatorTree.of(events), rank.marks.start_ns, rank.marks.end_ns)
+    pairs = forward_of(events, rank.marks.start_ns, rank.marks.end_ns)
     wrong = [
         (events.named(node), events.named(operator))
         for node, operator in pairs.items()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from llmprof.analyzers.facts.batch_times import BatchTimes, batch_times, hand_over_ns
+from llmprof.analyzers.facts.batch_times import BatchTimes, arriving_ns, batch_times, hand_over_ns
 from llmprof.timeline.loading import BatchLoads
 from llmprof.timeline.steps import StepPhase, StepTimes
 
@@ -110,11 +112,73 @@ def test_a_batch_counts_where_it_is_ready_however_early_it_was_begun() -> None:
     assert [load / MS for load in found.sequence_ns] == [250, 90, 80]
 
 
+def test_loads_are_in_the_order_of_their_batches_however_late_a_worker_begins_them() -> None:
+    """Of two workers the first is busy with batch 0 for 300 ms: the other one makes 1, 3 and 5 before 2 is begun."""
+    loads = loads_of((0, 0, 300), (1, 0, 51), (1, 60, 53), (1, 120, 55), (0, 300, 52), (0, 360, 54))
+    found = batch_times(loads, None, np.empty(0, np.intp))
+    assert found is not None
+    assert [load / MS for load in found.sequence_ns] == [300, 51, 52, 53, 54, 55]
+
+
 def test_loads_of_the_whole_run_are_kept_but_those_of_workers_that_just_started() -> None:
     steps = times_of([0] * 6, [0.0] * 6)
     loads = loads_of((0, 0, 90), (1, 0, 80), *((0, at, 40) for at in range(90, 560, 40)), (1, 80, 300))
     found = batch_times(loads, steps, np.arange(3, 5))
     assert found is not None
-    assert [load / MS for load in found.run_ns] == [40] * 12 + [300]
+    assert [load / MS for load in found.run_ns] == [40, 300, *[40] * 11]
     every = batch_times(loads, None, np.empty(0, np.intp))
     assert every is not None and every.run_ns == ()
+
+
+def on_the_way(waits_ms: list[float], made_ms: list[int], fetches: float = 1.0, ready_ms: float = 0.5) -> float | None:
+    """Steps of 100 ms that wait so long from their beginning on, and batches that are made at these times."""
+    loads = loads_of(*((number % 2, at - 40, 40) for number, at in enumerate(made_ms)))
+    steps = times_of([0] * len(waits_ms), waits_ms)
+    return arriving_ns(loads, steps, np.arange(len(waits_ms)), fetches, ready_ms * MS)
+
+
+def test_a_batch_is_on_its_way_from_its_end_to_that_of_the_wait_for_it() -> None:
+    """Three of five steps wait for a batch: it is there 8 ms after it was made, of which receiving takes half one."""
+    assert on_the_way([0.1, 38, 0.1, 28, 48], [30, 130, 230, 320, 440]) == pytest.approx(7.5 * MS)
+
+
+def test_a_wait_that_no_batch_was_made_in_does_not_say_how_long_the_way_is() -> None:
+    """The batch of the second step was made before it began to wait; short waits are fetches of what is there."""
+    assert on_the_way([0.1, 38, 0.1], [30, 90, 200]) is None
+    assert on_the_way([0.9, 0.9], [0, 100]) is None
+
+
+def test_the_way_is_not_told_apart_where_a_step_takes_several_batches() -> None:
+    assert on_the_way([38, 38], [30, 130], fetches=2.0) is None
+
+
+def counted_of_run(counted: list[float], others: list[float]) -> BatchTimes:
+    """Two workers; the first steps are those before the ones that count."""
+    took = [*others, *counted]
+    loads = loads_of(*((number % 2, 50 * number, round(value)) for number, value in enumerate(took)))
+    steps = times_of([0] * len(took), [0.0] * len(took))
+    steps = replace(steps, start_ns=steps.start_ns // 2, wall_ns=steps.wall_ns // 2)
+    found = batch_times(loads, steps, np.arange(len(others) + 1, len(took)))
+    assert found is not None
+    return found
+
+
+def test_loads_of_a_run_are_alike_where_chance_explains_how_the_counted_ones_differ() -> None:
+    draw = np.random.default_rng(3)
+    tail = (20 * draw.lognormal(-0.98, 1.4, 90)).clip(1, 45).tolist()
+    assert counted_of_run(tail[:30], tail[30:]).run_alike
+    # Caches that were cold, or another thread that took the cores.
+    assert not counted_of_run(tail[:30], [value + 15 for value in tail[30:]]).run_alike
+    assert not counted_of_run(tail[:30], []).run_alike
+
+
+def test_the_turn_is_what_a_busy_worker_takes_from_one_batch_to_the_next() -> None:
+    busy = [(0, at, 40) for at in range(0, 4200, 42)]
+    quick = replace(loads_of(*busy), duration_ns=np.full(100, round(41.6 * MS)))
+    found = batch_times(quick, None, np.empty(0, np.intp))
+    assert found is not None and found.turn_ns == pytest.approx(0.4 * MS)
+
+
+def test_workers_that_wait_for_orders_do_not_show_how_fast_they_begin_one() -> None:
+    found = batch_times(loads_of(*((0, at, 40) for at in range(0, 4200, 42))), None, np.empty(0, np.intp))
+    assert found is not None and found.turn_ns == 0.0

@@ -88,9 +88,7 @@ def test_a_wait_while_the_device_works_costs_only_the_bubble_behind_it() -> None
 
 def test_a_wait_of_a_launch_bound_step_costs_its_own_few_microseconds() -> None:
     program: Program = [("launch", 100_000, 5_000), ("read", 20_000, 0)] * 20 + [("launch", 100_000, 5_000)]
-    found = blocking_of(recorded(program))
-    assert found.alone_ns == {"read": 20 * RETURN_NS}
-    assert found.idle_ns > 20 * 100_000
+    assert blocking_of(recorded(program)).alone_ns == {"read": 20 * RETURN_NS}
 
 
 def test_calls_are_told_apart_by_the_operators_around_them() -> None:

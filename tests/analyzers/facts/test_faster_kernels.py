@@ -57,6 +57,19 @@ def test_a_loss_leaves_its_passes_and_two_launches() -> None:
     assert one.launches == 1.0  # two kernels were two before
 
 
+def test_a_loss_that_is_compiled_with_its_output_layer_pads_an_odd_vocabulary_but_that_is_not_sure() -> None:
+    """As padding by hand saves; of products with another odd dimension nothing is saved."""
+    some = [replace(one, shapes=(one.shapes or "").replace("50304", "50257")) for one in LOSS.work]
+    odd = product(8192, 1024, 50257, 5.0, kernel="cutlass_80_tensorop_bf16_s16816gemm_bf16_128x256_32x3_tn_align1")
+    other = product(8192, 1024, 1023, 1.0, kernel=odd.kernel)
+    found = make_operators(odd, other, *some)
+    assert found.loss is not None and found.loss.vocabulary == 50257
+    loss, padded = savings("fused-cross-entropy", found)
+    by_hand = next(one for one in savings("pad-vocabulary", found) if one.work == (odd,))
+    assert padded == replace(by_hand, low_ns=0.0) and padded.expected_ns > 0
+    assert loss.work[0].operator.startswith("aten::_log_softmax")
+
+
 def test_conversions_are_told_by_their_names_and_norms_by_their_operators() -> None:
     convolution = work("aten::convolution", "[64,64,56,56];[64,64,3,3]", 30.0, kind="convolution")
     norm = work("aten::native_batch_norm", "[160,64,48,48];[64]", 20.0, kind="normalization", kernel=NCHW)

@@ -13,29 +13,36 @@ from llmprof.analyzers.facts.operators import KernelCalls
 from llmprof.timeline.events import NONE, EventTable, Kind, StringTable
 
 NAMES = {
+    "a": "indexFuncLargeIndex<float, long, unsigned int, 2, 2, -2, true>",
+    "A": "indexFuncLargeIndex<c10::BFloat16, long, unsigned int, 2, 2, -2, true>",
+    "c": "reduce_kernel<128, 4, at::native::ReduceOp<float, at::native::func_wrapper_t<float>>>",
+    "i": "vectorized_gather_kernel<16, long>",
+    "s": "tensor_kernel_scan_outer_dim<float, unsigned int, std::plus<float> >",
     "b": "batch_norm_collect_statistics_channels_last_kernel",
     "e": "vectorized_elementwise_kernel",
     "g": "nvjet_sm90_tst_128x128_64x4",
     "n": "vectorized_layer_norm_kernel",
     "t": "triton_poi_fused_add_0",
 }
+OPERATORS = {"a": "aten::index_add", "c": "aten::sum", "e": "aten::exp"}
 
 
-def runs(kernels: str, sizes: Sequence[int] = (), us: int = 10) -> FusionFacts | None:
-    """One letter a kernel, each `us` long, back to back; sizes of their tensors (all 100 by default)."""
+def runs(kernels: str, sizes: Sequence[int] = (), us: int = 10, bytes_per_s: float | None = None) -> FusionFacts | None:
+    """One letter a kernel, each `us` long, back to back; sizes of their fp32 tensors (all 100 by default)."""
     count = len(kernels)
-    strings = StringTable(list(NAMES.values()))
+    strings = StringTable([*NAMES.values(), *OPERATORS.values(), "aten::unknown"])
     name = np.array([strings.find(NAMES[one]) for one in kernels], np.int32)
+    above = np.array([strings.find(OPERATORS.get(one, "aten::unknown")) for one in kernels], np.int32)
     filled = np.full(count, NONE)
     events = EventTable(
-        ts=np.arange(count, dtype=np.int64) * us * 1000,
-        dur=np.full(count, us * 1000, np.int64),
-        kind=np.full(count, Kind.KERNEL, np.uint8),
-        lane=np.zeros(count, np.int32),
-        name=name,
-        correlation=filled.astype(np.int64),
-        launch=filled.astype(np.int32),
-        external=filled.astype(np.int64),
+        ts=np.tile(np.arange(count, dtype=np.int64) * us * 1000, 2),
+        dur=np.full(2 * count, us * 1000, np.int64),
+        kind=np.repeat(np.array([Kind.KERNEL, Kind.CPU_OP], np.uint8), count),
+        lane=np.repeat(np.arange(2, dtype=np.int32), count),
+        name=np.concatenate([name, above]),
+        correlation=np.tile(filled, 2).astype(np.int64),
+        launch=np.tile(filled, 2).astype(np.int32),
+        external=np.tile(filled, 2).astype(np.int64),
         strings=strings,
     )
     given = list(sizes) or [100] * count
@@ -47,7 +54,7 @@ def runs(kernels: str, sizes: Sequence[int] = (), us: int = 10) -> FusionFacts |
         KernelCalls(
             rows=np.arange(count),
             classes=table.kind[name],
-            operator=filled.astype(np.int32),
+            operator=np.arange(count, 2 * count, dtype=np.int32),
             shape=np.array([sorted(set(given)).index(size) for size in given], np.int32),
             texts=texts,
             node=filled.astype(np.int32),
@@ -56,13 +63,14 @@ def runs(kernels: str, sizes: Sequence[int] = (), us: int = 10) -> FusionFacts |
             table=table,
             math=nothing,
         ),
+        bytes_per_s,
     )
 
 
 def test_kernels_between_products_are_one_run() -> None:
     found = runs("geneg")
     assert found is not None
-    assert (found.runs, found.kernels, found.run_ns, found.largest_ns) == (1, 3, 30_000, 10_000)
+    assert (found.runs, found.kernels, found.run_ns) == (1, 3, 30_000)
 
 
 def test_a_product_and_another_size_end_a_run() -> None:
@@ -116,3 +124,44 @@ def test_behind_the_statistics_of_a_batch_another_kernel_begins() -> None:
     """What is normed and what follows is one kernel, what was before the statistics is one with them."""
     found = runs("gebeeg")
     assert found is not None and found.between_ns == 20_000
+
+
+@pytest.mark.parametrize("kernels", ["gieeieg", "geeaiag", "gesieg"])
+def test_what_gathers_is_fused_like_pointwise_work(kernels: str) -> None:
+    """In place of a pointwise kernel it changes nothing."""
+    assert runs(kernels) == runs(kernels.replace("i", "e"))
+
+
+def test_what_is_added_to_other_places_stays_and_takes_in_what_is_added() -> None:
+    """Two gathers and two pointwise kernels go into two additions, which stay as long as they are."""
+    found = runs("gieieaag")
+    assert found is not None and (found.sized_ns, found.between_ns, found.best_ns) == (40_000, 40_000, 0.0)
+
+
+def test_additions_take_their_traffic_at_best() -> None:
+    """1000 fp32 numbers at 1 GB/s take 4 us of the 10 of a kernel: two of them 8, less than one pointwise kernel."""
+    found = runs("geeaag", [1000] * 6, bytes_per_s=1e9)
+    assert found is not None and (found.sized_ns, found.between_ns) == (20_000, 30_000)
+
+
+def test_additions_in_bf16_stay_kernels_of_the_library() -> None:
+    assert runs("geeAeeg") == runs("geegeeg")
+
+
+def test_behind_a_running_sum_another_kernel_begins() -> None:
+    found = runs("geseeg")
+    assert found is not None and (found.runs, found.between_ns) == (1, 20_000)
+
+
+def test_a_sum_along_another_dimension_reads_once_more_beside_the_one_that_stays() -> None:
+    """4000 bytes at 1 GB/s, 4 us, beside the 10 of one pointwise kernel; at best it is part of that."""
+    found = runs("geecg", [1000] * 5, bytes_per_s=1e9)
+    assert found is not None and (found.sized_ns, found.between_ns) == (16_000, 20_000)
+
+
+def test_at_most_what_stays_takes_no_longer_than_its_traffic() -> None:
+    """8000 bytes in and out at 1 GB/s take 8 us of 10; what a kernel moves that nothing is known of is its time."""
+    found = runs("geeg", [1000] * 4, bytes_per_s=1e9)
+    assert found is not None and (found.between_ns, found.best_ns, found.most_ns) == (10_000, 12_000, 12_000)
+    slow = runs("gnng", [1000] * 4, bytes_per_s=1e9)
+    assert slow is not None and slow.most_ns == slow.between_ns == 10_000

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from llmprof.analyzers.facts.host_collectives import host_collectives, waits_for_backend
+from llmprof.analyzers.facts.host_collectives import host_collectives, passes_reduced, waits_for_backend
 from llmprof.analyzers.facts.reduction import reduce_rank
 from llmprof.timeline.intervals import EMPTY
 from llmprof.timeline.timeline import RankTimeline
@@ -61,3 +62,38 @@ def test_without_a_backend_on_the_host_nothing_waits_for_it() -> None:
     events = exchanging("nccl:all_reduce").events
     assert events is not None
     assert waits_for_backend(events) == EMPTY
+
+
+def accumulated(*reduced_in: int, losses: bool = False) -> float | None:
+    """Passes reduced in steps of 40 ms, each of three backward passes over two gradients, of which some reduce both.
+
+    With `losses` each pass is followed by the reduction of its loss.
+    """
+    builder = TraceBuilder()
+    for step in range(2):
+        builder.step(step, step * 40 * MS, 40 * MS)
+        for number in range(3):
+            at = step * 40 * MS + number * 10 * MS
+            for gradient in range(2):
+                builder.op("torch::autograd::AccumulateGrad", at + (2 + gradient) * MS, 100 * US, tid=TRAINING)
+                if number in reduced_in:
+                    for call in range(2):
+                        when = at + (2 + gradient) * MS + (200 + 50 * call) * US
+                        builder.op("c10d::allreduce_", when, 20 * US, tid=TRAINING)
+            if losses:
+                builder.op("c10d::allreduce_", at + 5 * MS, 20 * US, tid=TRAINING)
+    events = builder.rank().events
+    assert events is not None
+    start = np.array([0, 40 * MS])
+    return passes_reduced(events, start, start + 40 * MS, 3.0)
+
+
+@pytest.mark.parametrize(("reduced_in", "expected"), [((0, 1, 2), 3), ((2,), 1), ((), None)])
+def test_the_gradients_accumulated_before_a_call_tell_its_pass(
+    reduced_in: tuple[int, ...], expected: float | None
+) -> None:
+    assert accumulated(*reduced_in) == expected
+
+
+def test_a_loss_that_every_pass_reduces_is_no_gradient() -> None:
+    assert accumulated(2, losses=True) == 1

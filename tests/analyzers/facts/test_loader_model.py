@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import random
+from heapq import heappop, heappush
+from itertools import cycle
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from llmprof.analyzers.facts.loader_model import (
     alone_ns,
@@ -12,9 +16,117 @@ from llmprof.analyzers.facts.loader_model import (
     expected_hand_over_ns,
     paired_share,
     pinning_ns,
+    received_ns,
 )
 
 MS = 1_000_000.0
+
+
+class Protocol:
+    """What torch.utils.data's _MultiProcessingDataLoaderIter does, method by method, with a clock for processes.
+
+    Workers take one index after the other from a queue of their own; what they make goes through one pipe, in the order
+    in which it is made. The training process looks for the next batch among those it has read already, else it reads.
+    """
+
+    def __init__(self, loads: list[float], workers: int, prefetch: int, way: float, *, in_order: bool) -> None:
+        self.loads, self.workers, self.prefetch, self.way, self.in_order = loads, workers, prefetch, way, in_order
+        self.now = 0.0
+        self.free_at = [0.0] * workers
+        self.pipe: list[tuple[float, int]] = []
+        self.task_info: dict[int, tuple[int, bool]] = {}  # (worker, whether it has been read)
+        self.num_tasks = [0] * workers
+        self.cycle = cycle(range(workers))
+        self.send_idx = self.rcvd_idx = 0
+        for _ in range(prefetch * workers):
+            self.try_put_index()
+
+    def try_put_index(self) -> None:
+        if self.send_idx == len(self.loads):
+            return
+        worker = next(one for one in self.cycle if self.in_order or self.num_tasks[one] < self.prefetch)
+        self.free_at[worker] = max(self.free_at[worker], self.now) + self.loads[self.send_idx]
+        heappush(self.pipe, (self.free_at[worker] + self.way, self.send_idx))
+        self.task_info[self.send_idx] = (worker, False)
+        self.num_tasks[worker] += 1
+        self.send_idx += 1
+
+    def next_data(self, hand_over: float) -> float:
+        while self.rcvd_idx < self.send_idx and self.rcvd_idx not in self.task_info:
+            self.rcvd_idx += 1
+        number = self.rcvd_idx
+        while not self.task_info[number][1]:
+            arrives, read = heappop(self.pipe)
+            self.now = max(self.now, arrives)
+            self.task_info[read] = (self.task_info[read][0], True)
+            if not self.in_order:
+                number = read
+        self.now += hand_over
+        self.num_tasks[self.task_info.pop(number)[0]] -= 1
+        self.try_put_index()
+        return self.now
+
+    def epoch(self, rest: float, hand_over: float) -> list[float]:
+        """When each batch has been received."""
+        found = []
+        for _ in self.loads:
+            found.append(self.next_data(hand_over))
+            self.now += rest
+        return found
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    batches=st.integers(1, 120),
+    workers=st.integers(1, 9),
+    prefetch=st.integers(1, 6),
+    spread=st.sampled_from([0.1, 0.6, 1.4]),
+    rest=st.floats(0.0, 40.0),
+    way=st.sampled_from([0.0, 1.5, 12.0]),
+    in_order=st.booleans(),
+)
+@settings(max_examples=150, deadline=None)
+def test_batches_are_received_when_the_protocol_of_torch_says(
+    seed: int, batches: int, workers: int, prefetch: int, spread: float, rest: float, way: float, in_order: bool
+) -> None:
+    source = random.Random(seed)
+    loads = [source.lognormvariate(-(spread**2) / 2, spread) * 50 for _ in range(batches)]
+    expected = Protocol(loads, workers, prefetch, way, in_order=in_order).epoch(rest, 0.3)
+    found = received_ns(loads, rest, workers, prefetch, hand_over_ns=0.3, arriving_ns=way, in_order=in_order)
+    assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("workers", "prefetch", "rest", "in_order"),
+    [
+        *((workers, 2, 8, True) for workers in (2, 4, 8, 12)),
+        *((4, prefetch, 8, True) for prefetch in (1, 4, 8)),
+        (4, 2, 24, True),
+        (4, 2, 8, False),
+        (1, 4, 50, True),
+    ],
+)
+def test_samples_that_come_again_in_order_are_foretold_from_one_round_of_them(
+    workers: int, prefetch: int, rest: float, in_order: bool
+) -> None:
+    """Batches of 16 samples of lognormal work, 97 of them again and again: their long-run step, to 2 % of it."""
+    source = random.Random(workers)
+    loads = [sum(source.lognormvariate(-0.98, 1.4) * 3.4 for _ in range(16)) for _ in range(97)]
+    seen = Protocol(loads * 40, workers, prefetch, 2.0, in_order=in_order).epoch(rest, 0.1)
+    mean = (seen[97 * 38] - seen[97 * 2]) / (97 * 36)
+    foretold = batch_interval_ns(loads, rest, workers, prefetch, hand_over_ns=0.1, arriving_ns=2.0, in_order=in_order)
+    assert foretold == pytest.approx(mean, rel=0.02)
+
+
+def test_a_batch_that_is_waited_for_comes_later_by_its_way_and_any_other_does_not() -> None:
+    # 1 of 50 batches takes 200 ms, which a queue of 8 batches of 10 ms does not cover: each time its way is waited for.
+    loads = [200 * MS, *[10 * MS] * 49]
+    near, far = (batch_interval_ns(loads, 10 * MS, 4, arriving_ns=way * MS) for way in (0, 20))
+    assert far - near == pytest.approx(20 / 50 * MS, rel=0.05)
+    # Workers that set the pace go on with the next one, and make as many as ever.
+    assert batch_interval_ns([30 * MS], 2 * MS, 2, arriving_ns=20 * MS) == pytest.approx(15 * MS)
+    # With nothing else on order they wait until their batch has been received.
+    assert batch_interval_ns([30 * MS], 2 * MS, 1, prefetch=1, arriving_ns=20 * MS) == pytest.approx(50 * MS)
 
 
 @pytest.mark.parametrize(
@@ -85,9 +197,10 @@ def test_sharing_cores_that_suffice_changes_nothing() -> None:
     source = random.Random(1)
     loads = [source.lognormvariate(-0.3, 0.8) * 80 * MS for _ in range(200)]
     for workers, prefetch in ((2, 1), (4, 2), (8, 4)):
-        alone = batch_interval_ns(loads, 10 * MS, workers, prefetch, hand_over_ns=MS)
+        more = {"hand_over_ns": MS, "arriving_ns": 3 * MS}
+        alone = batch_interval_ns(loads, 10 * MS, workers, prefetch, **more)
         # One core too few by so little that nobody can tell: the queue is gone through event by event.
-        shared = batch_interval_ns(loads, 10 * MS, workers, prefetch, hand_over_ns=MS, cpu_ns=1e-3, cores=workers + 0.9)
+        shared = batch_interval_ns(loads, 10 * MS, workers, prefetch, cpu_ns=1e-3, cores=workers + 0.9, **more)
         assert shared == pytest.approx(alone, rel=1e-6)
 
 

@@ -18,18 +18,16 @@ def test_allocator_statistics() -> None:
     stats = AllocatorStats(peak_allocated_bytes=600, peak_reserved_bytes=950, retries=2, out_of_memory_errors=0)
     facts = memory_facts(TraceBuilder().rank(environment=DEVICE, memory=stats))
     assert (facts.allocated_share, facts.reserved_share) == (0.6, 0.95)
-    assert (facts.retries, facts.out_of_memory, facts.out_of_memory_message) == (2, False, None)
+    assert (facts.retries, facts.out_of_memory) == (2, False)
 
 
 def test_an_out_of_memory_error_that_the_program_survived_counts() -> None:
-    facts = memory_facts(TraceBuilder().rank(memory=AllocatorStats(out_of_memory_errors=1)))
-    assert (facts.out_of_memory, facts.out_of_memory_message) == (True, None)
+    assert memory_facts(TraceBuilder().rank(memory=AllocatorStats(out_of_memory_errors=1))).out_of_memory is True
 
 
 def test_a_rank_that_ran_out_of_memory() -> None:
     died = "out of memory: tried to allocate 2.00 GiB"
-    facts = memory_facts(TraceBuilder().rank(died=died))
-    assert (facts.out_of_memory, facts.out_of_memory_message) == (True, died)
+    assert memory_facts(TraceBuilder().rank(died=died)).out_of_memory is True
 
 
 def test_a_rank_that_was_killed_did_not_run_out_of_memory() -> None:

@@ -166,3 +166,42 @@ def test_casts_come_on_top_of_a_product_that_was_timed() -> None:
     slow, expected, best = timed.ns
     assert (slow - expected, expected - best) == pytest.approx((0.06e6, 0.06e6))
     assert 0 < expected - 0.6e6 < 0.1e6
+
+
+def test_a_bias_that_may_be_padded_for_every_sample_widens_what_was_timed() -> None:
+    """Timed is one that was not expanded: 1 ms of 6 is left, and 3 ms of the slow addition may come on top."""
+    scores = "[4,16,1024,1024]"
+    add = work("aten::add", f"{scores};[16,1024,1024];[]", 0.0, kind="elementwise")
+    slow = replace(add, ns=3e6 + (add.best_ns or 0.0))
+    rest = [
+        work("aten::bmm", "[64,1024,64];[64,64,1024]", 1.0, kind="gemm"),
+        work("aten::_softmax", scores, 1.0, kind="softmax"),
+        work("aten::sum", f"{scores};[];[];[]", 0.5, kind="reduction", backward=True),
+    ]
+    operators = make_operators(slow, *rest)
+    assert operators.attention is not None
+    total = operators.attention.ns
+    saving = fused_saving(operators.attention, H200)
+    assert saving is not None
+    now, then = asked("sdpa-attention", operators)
+    assert now.bias and then.stride == (16,)
+    timed = answered(operators, ns={now: total, then: total / 6})
+    (one,) = with_times("sdpa-attention", (saving,), timed, channels_last=False)
+    assert one.high_ns == pytest.approx(total * (1 - 0.9 / 6))
+    assert one.expected_ns == pytest.approx(total * (1 - 1 / 6) - 1.5e6)
+    assert one.low_ns == pytest.approx(total * (1 - 1.1 / 6) - 3e6)
+
+
+def test_attention_with_scores_of_two_sizes_is_asked_as_two() -> None:
+    some = [
+        work(name, dims.replace("T", str(keys)), 2.0, kind=kind)
+        for keys in (1024, 512)
+        for name, dims, kind in (
+            ("aten::bmm", "[64,1024,128];[64,128,T]", "gemm"),
+            ("aten::_softmax", "[64,1024,T]", "softmax"),
+        )
+    ]
+    calls = asked("sdpa-attention", make_operators(*some))
+    assert sorted((call.dims[1][2], call.way) for call in calls) == [
+        (512, "fused"), (512, "written"), (1024, "fused"), (1024, "written"),
+    ]  # fmt: skip

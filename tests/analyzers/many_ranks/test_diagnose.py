@@ -19,7 +19,9 @@ from llmprof.analyzers.many_ranks.task import Outcome, reduce_file
 from llmprof.collectors.files import load
 from llmprof.collectors.files.rank_files import RankFile, rank_files
 from llmprof.errors import InputError, UnreadableError
+from tests.conftest import ROOT
 from tests.scenarios.ranks import LATE_NS, write_ranks
+from tests.scenarios.recordings import recorded
 
 MS = 1_000_000
 
@@ -72,10 +74,8 @@ def test_recorded_ranks_give_the_same_diagnosis_as_together(
 
 
 def test_a_run_directory_gives_the_same_diagnosis_as_together() -> None:
-    run = Path(__file__).resolve().parents[3] / "sample_traces" / "communication-ddp"
-    if not run.is_dir():
-        pytest.skip(f"no recording {run}")
-    together, alone = diagnose(load(run)).to_dict(), by_ranks(run).to_dict()
+    together = recorded("communication-ddp")[0].to_dict()
+    alone = by_ranks(ROOT / "sample_traces" / "communication-ddp").to_dict()
     assert list(differences(together, alone)) == []
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llmprof.timeline.timeline import RankTimeline
+from llmprof.analyzers.facts.measure import measure
+from llmprof.analyzers.replay.model import Model, model_of
+from llmprof.analyzers.replay.what_if import WhatIf
+from llmprof.timeline.timeline import RankTimeline, Timeline
 from tests.scenarios.builder import TraceBuilder
 
-__all__ = ["GAP", "LAG", "Call", "record", "simulate"]
+__all__ = ["GAP", "LAG", "Call", "asked", "record", "simulate", "what_if_of"]
 
 LAG = 3_000
 """From the end of a launch to the begin of its kernel on a free stream."""
@@ -67,3 +70,17 @@ def record(program: list[Call], steps: int = 4, **fields: object) -> RankTimelin
     builder = TraceBuilder()
     simulate(program, steps, builder)
     return builder.rank(**fields)
+
+
+def asked(*ranks: RankTimeline) -> WhatIf:
+    """What can be asked of a recording of these ranks, which has to be one that can be replayed."""
+    timeline = Timeline(ranks=ranks, kind="kineto", paths=("here",), world_size=len(ranks))
+    facts = measure(timeline)
+    model = model_of(timeline, facts)
+    assert isinstance(model, Model), model
+    return WhatIf.of(model, facts)
+
+
+def what_if_of(builder: TraceBuilder, **fields: object) -> WhatIf:
+    """The same of what a builder holds of one rank."""
+    return asked(builder.rank(**fields))

@@ -14,8 +14,9 @@ from llmprof.analyzers.facts.measure import measure
 from llmprof.analyzers.replay import contention
 from llmprof.analyzers.replay.build import ALL_EDGES
 from llmprof.analyzers.replay.contention import Contention, _Covered, contention_of, settled, told_by
+from llmprof.analyzers.replay.distortion import Distortion
 from llmprof.analyzers.replay.graph import NO_REF, Graph, NodeKind
-from llmprof.analyzers.replay.model import Model, model_of
+from llmprof.analyzers.replay.model import Model, _less_crowded, model_of
 from llmprof.analyzers.replay.replay import replay
 from llmprof.analyzers.replay.scenario import Scenario, contended, run
 from llmprof.analyzers.replay.transforms.base import scaled
@@ -87,6 +88,27 @@ def test_what_a_fix_makes_shorter_is_shorter_alone_and_beside() -> None:
     scenario = found.model.scenario
     assert scenario.contention is not None
     assert run(scaled(scenario, scenario.contention.kernel, dur=0.5)).step_ns == pytest.approx(truth, rel=0.01)
+
+
+def test_kernels_that_only_the_recording_had_beside_a_waiting_collective_are_shorter_without_the_wait() -> None:
+    """Rank 1 was late only while it was recorded: rank 0's kernels beside its waits keep no trace of it."""
+    found, truth = asked(LATE), step_of(replace(LATE, scale=(1.0, 1.0)))
+    model = found.model
+
+    def in_time(graph: Graph) -> tuple[Graph, Distortion, Distortion | None]:
+        late = (graph.rank == 1) & (model.traced.kind == NodeKind.DEVICE) & ~found.subject.kind("communication")
+        here = replace(graph, dur=np.where(late, model.traced.dur / 1.6, graph.dur))
+        return here, Distortion(error=replay(here).step_ns / truth - 1), None
+
+    assert (in_time(model.traced)[1].error or 0.0) > 0.1
+    _, told, _ = _less_crowded(model.ranks, model.traced, in_time, model.interference)
+    assert told.error == pytest.approx(0.0, abs=0.005)
+
+
+def test_a_step_that_is_explained_keeps_the_lengths_that_were_recorded() -> None:
+    model = asked(LATE).model
+    some = (model.traced, Distortion(error=-0.004), None)
+    assert _less_crowded(model.ranks, model.traced, lambda _: some, model.interference) is some
 
 
 def test_where_nothing_was_learned_nothing_changes() -> None:
@@ -170,7 +192,12 @@ def shared_devices(draw: st.DrawFn) -> tuple[Graph, Contention]:
     dur = [draw(st.integers(100, 4000).map(float)) for _ in range(n)]
     graph = graph_of([NodeKind.DEVICE] * n, before, gap, cause, [0.0] * n, dur)
     factor = np.where(collective, 1.0, draw(st.sampled_from([1.1, 1.5, 2.5])))
-    return graph, Contention(collective=collective, kernel=~collective, factor=factor, alone=np.ones(n))
+    slower = np.where(collective, 1.0, draw(st.sampled_from([1.0, 3.0])))
+    ones = np.ones(n)
+    shared = Contention(
+        collective=collective, kernel=~collective, factor=factor, alone=ones, gap=slower, gap_alone=ones
+    )
+    return graph, shared
 
 
 @settings(max_examples=60, deadline=None)
@@ -187,6 +214,9 @@ def test_a_schedule_keeps_its_own_durations_and_another_stays_between_alone_and_
     found = settled(told, replay(changed))
     work = changed.dur * told.alone
     assert (found.graph.dur >= work - 1e-6).all() and (found.graph.dur <= work * contention.factor + 1e-6).all()
+    gap = changed.before_lag * told.gap_alone
+    now = found.graph.before_lag
+    assert (now >= gap - 1e-6).all() and (now <= gap * contention.gap + 1e-6).all()
 
 
 def test_ranks_that_are_late_in_turn_settle_in_few_passes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,9 +286,9 @@ def test_a_rank_that_waits_loses_its_lead_and_never_comes_last() -> None:
     graph = free_running(24, 8, 200_000.0, 200_000.0, 0.01)
     collective = graph.meeting != NONE
     kernel = (graph.kind == NodeKind.DEVICE) & ~collective
-    shared = Contention(
-        collective=collective, kernel=kernel, factor=np.where(kernel, 1.6, 1.0), alone=np.ones(len(graph))
-    )
+    ones = np.ones(len(graph))
+    factor = np.where(kernel, 1.6, 1.0)
+    shared = Contention(collective=collective, kernel=kernel, factor=factor, alone=ones, gap=ones, gap_alone=ones)
     found = settled(shared, replay(graph)).graph
     slower = [float(found.dur[kernel & (graph.rank == place)].sum()) for place in (0, 1)]
     truth = 24 * (8 * 1.01 * 200_000.0 + (1 - 1 / 1.6) * 200_000.0)

@@ -163,3 +163,36 @@ def test_a_cost_near_what_others_pay_is_hardly_doubted() -> None:
     found = fit(burdened(plain, 4_200), step_ns(plain), step_ns, seen=Seen(idle_share=1.0))
     assert found.cost_ns == pytest.approx(4_000, rel=0.06)
     assert 1 <= found.stretch < 1.05
+
+
+def test_a_host_that_was_seen_to_be_early_is_that_early_where_the_step_does_not_tell() -> None:
+    plain = graph_of(DEVICE_BOUND)
+    seen = Seen(idle_share=0.0, early_cost_ns=(900, 1_300, 1_800), usual_cost_ns=3_000)
+    found = fit(burdened(plain, 1_300), step_ns(plain), step_ns, seen=seen)
+    assert (found.cost_ns, found.range_ns) == (1_300, (900, 1_800))
+    assert not found.fitted and abs(found.error or 0) < 0.01
+
+
+def test_a_host_is_never_taken_to_be_later_than_the_step_allows() -> None:
+    """Only from some cost on does the device set the pace, and the quick steps may have waited for a part."""
+    plain = graph_of([Call(4_000, "launch", 20_000)] * 50)
+    traced = burdened(plain, 6_000)
+    least = fit(traced, step_ns(plain), step_ns, seen=Seen(idle_share=0.0, usual_cost_ns=100)).cost_ns
+    late = Seen(idle_share=0.0, early_cost_ns=(least / 4, least / 2, 2 * least))
+    found = fit(traced, step_ns(plain), step_ns, seen=late)
+    assert found.cost_ns == pytest.approx(least)
+    assert found.range_ns == (pytest.approx(least), pytest.approx(2 * least))
+
+
+def test_without_a_quick_step_the_trace_tells_the_usual_cost() -> None:
+    plain = graph_of(DEVICE_BOUND)
+    found = fit(burdened(plain, 1_000), step_ns(plain), step_ns, seen=Seen(usual_cost_ns=1_400))
+    assert (found.cost_ns, found.range_ns) == (1_400, (700, 2_800))
+
+
+def test_phases_of_a_late_host_tell_the_cost_where_the_step_does_not() -> None:
+    """A step that waits for its loader: the device is dry, and the trace as long as the step."""
+    plain = graph_of(DEVICE_BOUND)
+    late = Seen(idle_share=1.0, least_cost_ns=2_200, usual_cost_ns=3_000)
+    found = fit(burdened(plain, 2_200), step_ns(plain), step_ns, seen=late)
+    assert (found.cost_ns, found.range_ns) == (2_200, (1_100, 4_400))

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from llmprof.analyzers.diagnosis import Combined, Gain, Recommendation
+from llmprof.analyzers.facts.data_loading import LoaderFacts
 from llmprof.analyzers.facts.measure import measure
 from llmprof.analyzers.replay.gains import Replays, replays_of
+from llmprof.analyzers.replay.scenario import Feed, run
+from llmprof.analyzers.replay.what_if import WhatIf
+from llmprof.timeline.environment import LoaderSettings
 from llmprof.timeline.timeline import RankTimeline, Timeline
 from tests.analyzers.replay.programs import Call, record
 from tests.scenarios.builder import TraceBuilder
@@ -94,6 +100,32 @@ def test_together_is_one_replay_of_fixes_that_do_not_exclude_each_other() -> Non
     assert joint.low_ms <= joint.step_ms_after <= joint.high_ms
 
 
+@pytest.mark.parametrize(("workers", "share"), [(8, None), (2, 3 / 12)], ids=["cores enough", "as many as cores"])
+def test_cheaper_batches_are_done_beside_more_workers_only_for_what_these_leave(
+    workers: int, share: float | None
+) -> None:
+    """Steps of 2 ms of launches that wait for one worker, which takes 12 ms a batch: 8 of them keep up, 2 do not."""
+    found = replays(record(LAUNCH_BOUND))
+    assert found.what_if is not None
+    model, settings = found.what_if.model, LoaderSettings(num_workers=1)
+    loader = LoaderFacts(in_process=False, settings=settings, own_cores=float(workers))
+    facts = found.what_if.subject.facts
+    critical = replace(facts.critical, loader=loader)
+    facts = replace(facts, ranks={critical.rank: critical}, critical=critical)
+    scenario = replace(model.scenario, feeds={0: Feed(fetches=1.0, workers=1, loads_ns=(12e6,), cpu_ns=12e6)})
+    fed = replace(model, scenario=scenario, outcome=run(scenario))
+    waiting = Replays(what_if=WhatIf.of(fed, facts))
+    gains = {"offline-preprocessing": 9.0, "dataloader-workers": 8.0}
+    given = [
+        recommended(fix, gain=Gain(expected_ms=ms, low_ms=0.0, high_ms=ms, basis="replay")) for fix, ms in gains.items()
+    ]
+    joint = waiting.together(given)
+    if share is None:
+        assert joint is None  # more workers are enough
+    else:
+        assert joint is not None and joint.step_ms_after == pytest.approx(share * fed.step_ns / 1e6, rel=0.01)
+
+
 def reduced_by_hand() -> RankTimeline:
     """Steps of 50 launches of 0.1 ms, the last ones those of collectives after backward; a product, then the sum."""
     builder, now = TraceBuilder(), 0
@@ -165,7 +197,7 @@ def test_where_collectives_are_the_step_a_replay_below_the_measured_bound_does_n
     # Half the bytes save about half of 2.7 ms, as replayed.
     assert (told.gain.basis, told.gain.expected_ms, told.gain.high_ms) == ("bound", 2.8, 3.0)
     assert 0.5 < told.gain.low_ms < 1.3
-    assert "A replay of the traced steps saves less, 1.19 ms." in told.why
+    assert "A replay of the traced steps saves less, 1.32 ms." in told.why
 
 
 def test_a_replay_that_spans_both_explanations_of_the_step_is_not_overruled() -> None:

@@ -7,25 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llmprof.analyzers.facts.measure import measure
-from llmprof.analyzers.replay.model import Model, model_of
 from llmprof.analyzers.replay.replay import replay
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.what_if import WhatIf
 from llmprof.timeline.steps import StepPhase, StepTimes
-from llmprof.timeline.timeline import RankTimeline, Timeline
-from tests.analyzers.replay.programs import Call, record
+from tests.analyzers.replay.programs import Call, asked, record
 from tests.scenarios.builder import TraceBuilder
 
 HOST_LATE = [Call(40_000, "launch", 30_000)] * 30
-
-
-def asked(rank: RankTimeline) -> WhatIf:
-    timeline = Timeline(ranks=(rank,), kind="kineto", paths=("here",), world_size=1)
-    facts = measure(timeline)
-    model = model_of(timeline, facts)
-    assert isinstance(model, Model), model
-    return WhatIf.of(model, facts)
 
 
 def unprofiled(wall_ns: int, **parts: int) -> StepTimes:
@@ -93,6 +82,17 @@ def test_what_no_traced_step_holds_is_no_error_of_the_replay() -> None:
     paused = asked(record(HOST_LATE, times=long_at(unprofiled(int(plain)), [17], 40_000_000))).model
     assert paused.stalls_ns == pytest.approx(1_000_000, rel=0.03)
     assert paused.error < 0.01 and paused.outcome.step_ns == pytest.approx(plain, rel=0.02)
+
+
+def test_a_pause_without_a_known_reason_may_hide_behind_a_device_that_a_fix_puts_behind() -> None:
+    """1 ms a step: a late host passes it on, and with CUDA graphs kernels of 6 ms are queued when it comes."""
+    program = [Call(220_000, "launch", 200_000)] * 30
+    plain = asked(record(program)).model.outcome.step_ns
+    asking = asked(record(program, times=long_at(unprofiled(int(plain)), [17], 40_000_000)))
+    quiet = asked(record(program, times=unprofiled(int(plain))))
+    with_pause, without = asking.predict(["cuda-graphs"]), quiet.predict(["cuda-graphs"])
+    assert with_pause.most_ns - with_pause.step_ns == pytest.approx(without.most_ns - without.step_ns, rel=0.25)
+    assert with_pause.step_ns - with_pause.least_ns > without.step_ns - without.least_ns + 900_000
 
 
 def test_starts_of_epochs_are_waits_for_data_beside_the_replayed_step() -> None:

@@ -33,5 +33,4 @@ def waits(
         calls=(BlockedCalls(group=group, operator=operator, count=count, blocked_ns=50 * NS_PER_MS),),
         alone_ns={group: alone_ms * NS_PER_MS},
         together_ns={group: together * NS_PER_MS},
-        idle_ns=50 * NS_PER_MS,
     )

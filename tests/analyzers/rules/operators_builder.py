@@ -76,7 +76,6 @@ def make_operators(*operators: OperatorWork, **fields: Any) -> OperatorFacts:
     """Operator facts with the patterns that are among these operators."""
     given = {
         "ns": sum(one.ns for one in operators),
-        "linked_share": 1.0,
         "shaped_share": 1.0,
         "device": "H200 SXM",
         "memory_limited_ns": sum(one.ns for one in operators if one.memory_limited is True),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
+from llmprof.analyzers.diagnosis import Gain
 from llmprof.analyzers.facts.steps import Windows
 from llmprof.analyzers.rules.grad_sync_per_parameter import evaluate
-from llmprof.timeline.environment import Environment, OptimizerSettings
+from llmprof.timeline.environment import Environment, ModelSettings, OptimizerSettings
 from llmprof.timeline.intervals import Intervals
+from llmprof.timeline.settings import DdpSettings, FsdpSettings
 from tests.analyzers.rules.exchange_facts import facts_of
 from tests.analyzers.rules.facts_builder import (
     assert_consistent,
@@ -67,6 +72,57 @@ def test_as_many_collectives_as_parameters_are_by_hand() -> None:
     collectives = make_collectives(count=61, exposed_ms=20.0)
     found = evaluate(make_facts(100, communication=20.0, collectives=collectives, environment=environment))
     assert "wrap-ddp" in {one.id for one in found.recommendations}
+
+
+@pytest.mark.parametrize(
+    ("settings", "count", "expected"),
+    [
+        ({}, 24, "fired"),
+        ({"ddp": DdpSettings()}, 24, "passed"),
+        ({"fsdp": FsdpSettings()}, 24, "passed"),
+        ({"models": ()}, 24, "passed"),
+        ({}, 12, "passed"),
+    ],
+)
+def test_few_parameters_are_by_hand_only_where_nothing_could_have_made_buckets_of_them(
+    settings: dict[str, Any], count: int, expected: str
+) -> None:
+    """A small model on gloo, whose collectives do not tell who launches them: as many as parameter tensors."""
+    known = {"models": (ModelSettings(name="Net"),), "optimizers": (OptimizerSettings(parameter_tensors=24),)}
+    environment = Environment(**{**known, **settings})
+    collectives = make_collectives(count=count, exposed_ms=20.0)
+    facts = make_facts(100, communication=20.0, collectives=collectives, environment=environment)
+    assert status(evaluate(facts)) == expected
+
+
+def test_ddp_whose_collectives_do_not_tell_who_launches_them_is_not_by_hand() -> None:
+    """Buckets so small that each holds one of 60 parameters, on gloo."""
+    environment = Environment(optimizers=(OptimizerSettings(parameter_tensors=60),), ddp=DdpSettings())
+    collectives = make_collectives(count=60, exposed_ms=20.0)
+    facts = make_facts(100, communication=20.0, collectives=collectives, environment=environment)
+    assert status(evaluate(facts)) == "passed"
+
+
+def gain_on_the_host(gradient_bytes: int) -> Gain:
+    """Of 41 calls, 60 ms in all: 0.2 ms the shortest, half a millisecond the median, 1.5 ms in the mean."""
+    model = ModelSettings(name="Net", trainable_bytes={"float32": gradient_bytes})
+    environment = Environment(models=(model,), optimizers=(OptimizerSettings(parameter_tensors=41),))
+    collectives = replace(make_collectives(count=41, exposed_ms=60.0), call_ns=(0.2 * MS, 0.5 * MS, 1.5 * MS))
+    facts = make_facts(100, communication=60.0, host=40.0, collectives=collectives, environment=environment)
+    return fix(evaluate(facts), "wrap-ddp").gain
+
+
+def test_calls_on_the_host_that_buckets_save_cost_what_each_takes_however_small() -> None:
+    """4.1 kB take no time even over gigabit Ethernet, and fill one bucket. There is no computation to hide behind."""
+    gain = gain_on_the_host(4100)
+    assert (gain.low_ms, gain.expected_ms) == pytest.approx((40 * 0.2, 40 * 1.5), rel=2e-3)
+    assert gain.high_ms == pytest.approx(60.0)
+
+
+def test_calls_on_the_host_that_may_be_long_for_their_bytes_save_what_a_short_one_takes() -> None:
+    """100 MB take longer than the 60 ms over a slow link, so that these may be the bytes: five buckets."""
+    gain = gain_on_the_host(100_000_000)
+    assert (gain.low_ms, gain.expected_ms) == pytest.approx((36 * 0.2, 36 * 0.5))
 
 
 @pytest.mark.parametrize(("world", "expected"), [(1, "not_applicable"), (2, "no_data")])

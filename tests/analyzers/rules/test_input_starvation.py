@@ -9,6 +9,7 @@ import pytest
 from llmprof.analyzers.facts.batch_times import BatchTimes, EpochStarts
 from llmprof.analyzers.facts.data_loading import LoaderFacts
 from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.ranking import rank
 from llmprof.analyzers.rules.input_starvation import evaluate
 from llmprof.timeline.environment import Environment, LoaderSettings
 from llmprof.units import NS_PER_MS
@@ -157,6 +158,34 @@ def test_measured_load_times_say_how_many_workers_are_needed() -> None:
     assert figures["workers needed at least"] == 3
     assert figures["making one batch, median"] == pytest.approx(30.0)
     assert_consistent(advice, facts)
+
+
+def test_a_run_that_decoding_starves_is_told_to_decode_before_training_as_well() -> None:
+    # As above with 2 workers, 15 ms a batch: half of 28 ms of CPU time less is 8 ms, which the step hides.
+    facts = make_facts(15, data=5.0, loader=measured_workers(2, batches(30.0, cpu_ms=28.0), own_cores=16.0))
+    found = evaluate(facts)
+    assert [one.id for one in found.recommendations] == ["dataloader-workers", "offline-preprocessing"]
+    advice = fix(found, "offline-preprocessing")
+    assert (advice.gain.expected_ms, advice.gain.low_ms) == (pytest.approx(5.0), 0)
+    assert "In place of more workers" in advice.why
+    ordered, together = rank(found.recommendations, facts)
+    assert [one.id for one in ordered] == ["dataloader-workers", "offline-preprocessing"]
+    assert together is None  # each takes the same wait away
+
+
+def test_a_run_that_its_storage_starves_is_told_of_large_files_and_not_of_decoding() -> None:
+    facts = make_facts(15, data=5.0, loader=measured_workers(2, batches(30.0, cpu_ms=0.2), own_cores=16.0))
+    assert [one.id for one in evaluate(facts).recommendations] == ["dataloader-workers", "packed-dataset"]
+
+
+def test_slow_batches_that_stay_are_not_taken_for_a_lack_of_cores() -> None:
+    # With 7 workers no wait stays; one more meets slow batches otherwise, and 2 ms a step do. There are 15 cores.
+    slow = {11, 12, 28, 29, 32, 37}
+    times = batches(*(530.0 if number in slow else 30.0 for number in range(48)), cpu_ms=5.0)
+    facts = make_facts(60, data=20.0, loader=measured_workers(4, times, own_cores=15.0))
+    found = evaluate(facts)
+    assert "num_workers=8" in fix(found, "dataloader-workers").how
+    assert all("do not help beyond" not in one.why for one in found.recommendations)
 
 
 def test_cores_bound_the_workers_and_the_gain_is_what_they_leave() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,14 @@ from llmprof.analyzers.rules.sync_every_microbatch import evaluate
 from llmprof.timeline.settings import ModelSettings
 from llmprof.timeline.steps import StepPhase, StepTimes
 from tests.analyzers.rules.exchange_facts import facts_of, gain_ms
-from tests.analyzers.rules.facts_builder import assert_consistent, assert_contains, fix, make_facts, status
+from tests.analyzers.rules.facts_builder import (
+    assert_consistent,
+    assert_contains,
+    fix,
+    make_collectives,
+    make_facts,
+    status,
+)
 from tests.scenarios.exchange import MIB, Link, Run, ddp_run
 
 LINK = Link(bytes_per_s=10e9)
@@ -67,3 +76,12 @@ def test_no_data_without_the_size_of_the_gradients() -> None:
 
 def test_one_rank_does_not_apply() -> None:
     assert status(evaluate(make_facts(100, world_size=1))) == "not_applicable"
+
+
+def test_passes_that_reduce_on_the_host_are_counted_by_their_calls() -> None:
+    """gloo, whose messages have no size: four passes reduce, and three quarters of what is exposed is not needed."""
+    collectives = replace(make_collectives(count=80, exposed_ms=40.0), microbatches=4.0, passes_reduced=4.0)
+    facts = make_facts(100, communication=40.0, collectives=collectives)
+    assert fix(evaluate(facts), "no-sync").gain.expected_ms == pytest.approx(30.0)
+    once = replace(collectives, passes_reduced=1.0)
+    assert status(evaluate(make_facts(100, communication=40.0, collectives=once))) == "passed"

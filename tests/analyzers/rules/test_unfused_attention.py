@@ -104,3 +104,17 @@ def test_short_sequences_promise_less() -> None:
     ]
     gain = fix(evaluate(with_operators(*small)), "sdpa-attention").gain
     assert gain.low_ms < 0.8 * gain.high_ms
+
+
+def test_a_learned_bias_is_handed_over_as_the_mask_and_promises_less() -> None:
+    scores = f"[{B // 8},8,{S},{S}]"
+    bias = [
+        work("aten::add", f"{scores};[8,{S},{S}];[]", 3.0, kind="elementwise"),
+        work("aten::sum", f"{scores};[];[];[]", 1.0, kind="reduction", backward=True),
+    ]
+    rest = [one for one in attention() if one.operator != "aten::masked_fill"]
+    learned = fix(evaluate(with_operators(*rest, *bias)), "sdpa-attention")
+    plain = fix(evaluate(with_operators(*rest, bias[0])), "sdpa-attention")
+    assert "attn_mask=bias" in learned.how and "is_causal" not in learned.how
+    assert "memory-efficient" in learned.why
+    assert learned.gain.expected_ms - 1.0 < plain.gain.expected_ms

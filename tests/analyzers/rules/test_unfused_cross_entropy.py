@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from llmprof.analyzers.facts.measured import Facts
@@ -53,3 +55,21 @@ def test_a_compiled_region_that_is_given_the_logits_is_not_the_loss() -> None:
     assert given.critical.operators is not None
     found = evaluate(with_operators(*given.critical.operators.work, region, step_ms=45.0))
     assert fix(found, "fused-cross-entropy").gain.high_ms < 7.0
+
+
+def test_an_odd_vocabulary_is_padded_when_the_output_layer_is_compiled_with_the_loss() -> None:
+    """Expected is what padding saves of the product beside the loss, at the least nothing of it."""
+    size = 50257
+    aligned = product(TOKENS, 1024, 4096, 2 * TOKENS * 1024 * 4096 / (0.7 * 989e12) * 1e3)
+    odd = product(TOKENS, 1024, size, 9.0, kernel="cutlass_80_tensorop_bf16_s16816gemm_bf16_128x256_32x3_tn_align1")
+    given = facts(vocabulary=size).critical.operators
+    assert given is not None
+    others = [one for one in given.work if one.kind != "gemm"]
+    even, padded = (
+        fix(evaluate(with_operators(aligned, one, *others, step_ms=45.0)), "fused-cross-entropy")
+        for one in (replace(odd, ns=0.0), odd)
+    )
+    usual_ms = 2 * TOKENS * 1024 * size / (0.7 * 989e12) * 1e3
+    assert padded.gain.expected_ms - even.gain.expected_ms == pytest.approx(9.0 - usual_ms, rel=0.03)
+    assert padded.gain.low_ms == pytest.approx(even.gain.low_ms, rel=0.01)
+    assert "padded" in padded.why and "padded" not in fix(evaluate(facts()), "fused-cross-entropy").why

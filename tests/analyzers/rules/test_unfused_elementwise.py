@@ -10,14 +10,14 @@ from llmprof.analyzers.facts.fusion import FusionFacts
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.unfused_elementwise import evaluate
 from tests.analyzers.rules.facts_builder import assert_consistent, fix, status
-from tests.analyzers.rules.operators_builder import copied, make_operators, product, with_operators
+from tests.analyzers.rules.operators_builder import copied, make_operators, product, with_operators, work
 
 
 def facts(
     sized_ms: float, between_ms: float, *, chain_ms: float = 0.0, compiled_ms: float = 0.0, **parts: float
 ) -> Facts:
     fusion = FusionFacts(
-        ns=60e6, run_ns=40e6, largest_ns=10e6, runs=10, kernels=40, compiled_ns=compiled_ms * 1e6,
+        ns=60e6, run_ns=40e6, runs=10, kernels=40, compiled_ns=compiled_ms * 1e6,
         chain_ns=chain_ms * 1e6, sized_ns=sized_ms * 1e6, between_ns=between_ms * 1e6,
     )  # fmt: skip
     return with_operators(given=make_operators(copied(2**24, 60.0), fusion=fusion), **parts)
@@ -69,3 +69,30 @@ def test_products_that_the_compiler_pads_are_part_of_its_gain() -> None:
     compiled = replace(operators.fusion, compiled_ns=1e6) if operators.fusion is not None else None
     padded = with_operators(given=replace(operators, work=(*operators.work, aligned, odd), fusion=compiled))
     assert fix(evaluate(padded), "torch-compile").gain.expected_ms == pytest.approx(8.0)
+
+
+def with_table(sized_ms: float) -> Facts:
+    """What `facts` has, and learned distances of 1024 words, 2 ms of which are their gradient."""
+    pairs = "[1024,1024]"
+    plain = facts(sized_ms, sized_ms).critical.operators
+    assert plain is not None
+    table = [
+        work("aten::embedding", f"[32,16];{pairs}", 0.5, kind="embedding"),
+        work("aten::embedding_dense_backward", f"[1024,1024,16];{pairs}", 2.0, kind="embedding", backward=True),
+    ]
+    return with_operators(given=replace(plain, work=(*plain.work, *table)))
+
+
+def test_a_small_table_that_all_pairs_look_into_takes_its_atomic_additions_off_the_gain() -> None:
+    """A million gradients, of which nearly all are of one row: 10 ms of additions in place of 2 ms."""
+    gain = fix(evaluate(with_table(20.0)), "torch-compile").gain
+    additions_ms = 8 * (1 - 32 / 1024) ** 2 * 1024**2 / 0.8 / 1e6
+    assert gain.expected_ms == pytest.approx(20.0 - additions_ms + 2.0)
+    assert "torch.compiler.disable" in fix(evaluate(with_table(20.0)), "torch-compile").why
+
+
+def test_what_the_additions_outweigh_is_not_recommended() -> None:
+    found = evaluate(with_table(6.0))
+    assert status(found) == "passed" and not found.recommendations
+    assert "table of 32 rows" in found.finding.summary
+    assert status(evaluate(facts(6.0, 6.0))) == "fired"

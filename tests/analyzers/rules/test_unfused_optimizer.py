@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from llmprof.analyzers.facts.operator_facts import OperatorFacts
+from llmprof.analyzers.facts.operators import OperatorWork
 from llmprof.analyzers.rules.unfused_optimizer import evaluate
 from llmprof.timeline.environment import Environment, OptimizerSettings
 from tests.analyzers.rules.facts_builder import (
@@ -59,6 +61,16 @@ def test_a_foreach_optimizer_of_a_busy_device_saves_traffic() -> None:
     advice = fix(evaluate(make_facts(100, kernels=kernels)), "fused-optimizer")
     assert (advice.gain.low_ms, advice.gain.high_ms) == (0.0, pytest.approx(6.5))
     assert advice.gain.basis == "roofline"
+
+
+def test_sgd_without_momentum_has_one_pass_already() -> None:
+    """A list operation that moves 12 bytes a parameter in 10 ms, as a fused kernel would; the device sets the pace."""
+    kernels = make_kernels(optimizer="foreach", optimizer_device_ms=10.0)
+    one = OperatorWork(operator="aten::_foreach_add_", kind="optimizer", ns=10e6, calls=1, kernels=64)
+    facts = make_facts(100, kernels=kernels)
+    plain = with_rank(facts, operators=OperatorFacts(work=(one,)))
+    assert status(evaluate(facts)) == "fired"
+    assert status(evaluate(plain)) == "passed"
 
 
 def test_host_time_that_the_device_hides_is_worth_nothing() -> None:

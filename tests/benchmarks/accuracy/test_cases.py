@@ -6,6 +6,7 @@ import functools
 import importlib
 import math
 import os
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from lanes import Lane, split  # noqa: E402
 from measuring import Sides  # noqa: E402
 from table import CASES, EVERY, FRESH, HELD_OUT, SIXTH  # noqa: E402
 
+from llmprof.analyzers.facts.loader_model import received_ns  # noqa: E402
 from llmprof.analyzers.rules.fixes import FIXES  # noqa: E402
 from llmprof.analyzers.rules.registry import all_rules  # noqa: E402
 
@@ -166,6 +168,20 @@ def test_a_fix_of_the_loader_is_measured_as_one(lane: Lane, tmp_path: Path) -> N
     assert found["planted"]["ms"] > 80
     assert found["dataloader-workers"]["ms"] < 0.7 * found["planted"]["ms"]
     assert found["planted"]["losses"][0] != 0
+
+
+@pytest.mark.parametrize(("workers", "prefetch"), [(4, 2), (4, 8), (8, 2)])
+def test_a_new_loader_is_timed_once_its_queue_is_as_full_as_it_gets(workers: int, prefetch: int) -> None:
+    """Three batches of 21 take 500 ms longer, the training 39 ms: a period once warm, against one far into the run."""
+    loads = [531e6 if number % 21 in (5, 13, 15) else 31e6 for number in range(1000)]
+    received = received_ns(loads, 39e6, workers, prefetch)
+    late = received[21 * 40] - received[21 * 39]
+    warm = importlib.import_module("common").warm_batches(Namespace(workers=workers, prefetch=prefetch))
+    assert received[warm + 21] - received[warm] == pytest.approx(late, rel=0.001)
+
+
+def test_batches_that_the_training_process_makes_are_warm_soon() -> None:
+    assert importlib.import_module("common").warm_batches(Namespace(workers=0, prefetch=2)) < 6
 
 
 def test_a_number_is_the_last_that_the_recommendation_names() -> None:

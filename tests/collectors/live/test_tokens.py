@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llmprof.collectors.live.tokens import LOOK_EVERY, STEADY, TokenCounter, token_count
+from llmprof.collectors.live.tokens import LOOK_EVERY, STEADY, TokenCounter
 
 torch = pytest.importorskip("torch")
 
@@ -29,7 +29,7 @@ def ids(rows: int, columns: int) -> Any:
     ],
 )
 def test_tokens_are_the_first_integer_matrix_of_a_batch(batch: Any, tokens: int) -> None:
-    assert token_count(batch) == tokens
+    assert TokenCounter().count(batch) == tokens
 
 
 def test_batches_that_stay_the_same_are_looked_at_now_and_then() -> None:

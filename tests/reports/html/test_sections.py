@@ -15,9 +15,9 @@ from llmprof.reports.html.charts import Piece, Row, bars, curve, roofline
 from llmprof.reports.html.frame import Page, at_link, grid, ms_cell, section_of, text_cell
 from llmprof.reports.html.sections import TITLES, sections
 from llmprof.reports.view import build_view
-from tests.browser.recorded import recorded
 from tests.reports.samples import HOSTILE_NAMES, SAMPLES, hostile, input_starved
 from tests.reports.test_html import Outline
+from tests.scenarios.recordings import recorded
 
 
 def page_of(diagnosis: Diagnosis, timeline: bool = False) -> Page:

@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from llmprof.analyzers.facts.compiled_launches import EXTERN, share_left
+from llmprof.analyzers.facts.contended_tables import contended_tables
+from llmprof.analyzers.facts.fusion import is_indexed
 from llmprof.analyzers.facts.operator_tree import names_matching
 from llmprof.analyzers.facts.recompute import BACKWARD
 from llmprof.analyzers.replay.graph import NO_REF, NodeKind, Region
@@ -60,9 +62,9 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
         rest = level.pick(*(_launches_left(subject, outside) or COMPILE_HOST))
         if _broken(scenario, subject, outside):
             rest = max(rest, level.pick(*BROKEN_COMPILED))
-        fused = subject.kind(*_FUSED) & ~outside
+        fused = (subject.kind(*_FUSED) | (subject.names_where(is_indexed) & subject.device)) & ~outside
         found = scaled(scaled(scenario, host, dur=rest, lag=rest), fused, dur=level.pick(*_traffic(subject)))
-        return _padded(found, subject, level)
+        return _contended(_padded(found, subject, level), subject, level)
     waits = (scenario.graph.kind == NodeKind.WAIT) & ~_in_regions(subject)
     copies = subject.names_where(lambda name: "emcpy" in name)  # a batch on its way in, before the graph
     left = waits & ~copies & ~_returned(scenario)
@@ -94,6 +96,18 @@ def _padded(scenario: Scenario, subject: Subject, level: Level) -> Scenario:
     return scenario
 
 
+def _contended(scenario: Scenario, subject: Subject, level: Level) -> Scenario:
+    """The scenario with gradients of small tables added up by atomic additions; at best these do not meet."""
+    graph, factor = scenario.graph, np.ones(len(scenario.graph))
+    for place in range(len(subject.ranks)):
+        operators = subject.of(place).operators
+        for one in contended_tables(() if operators is None else operators.work):
+            ns = level.pick(one.worst_ns, one.expected_ns, one.best_ns)
+            rows = subject.operator_rows[place].get(one.work.key, ())
+            factor[graph.on_device & (graph.rank == place) & np.isin(graph.row, rows)] = ns / max(one.work.ns, 1.0)
+    return replace(scenario, graph=replace(graph, dur=graph.dur * factor))
+
+
 def _launches_left(subject: Subject, outside: Mask) -> tuple[float, float, float] | None:
     """What compiling leaves of the model's launches."""
     inside = subject.device & ~outside
@@ -108,7 +122,7 @@ def _traffic(subject: Subject) -> tuple[float, float, float]:
     fusion = operators.fusion if operators is not None else None
     if fusion is None or fusion.ns <= 0:
         return COMPILE_TRAFFIC
-    gone = (UNBROKEN * fusion.chain_ns, fusion.middle_ns, fusion.between_ns)
+    gone = (UNBROKEN * fusion.chain_ns, fusion.middle_ns, fusion.most_ns)
     worst, expected, best = (1 - ns / fusion.ns for ns in gone)
     return worst, expected, best
 

@@ -14,8 +14,9 @@ import numpy as np
 from llmprof.analyzers.facts.host_work import LONG_NS, long_and_short, preparing_spans
 from llmprof.analyzers.facts.windows import windows_of
 from llmprof.analyzers.replay.graph import Float64, Region
+from llmprof.analyzers.replay.reads import computed_behind, copies_of, reads_of, uncopied
 from llmprof.analyzers.replay.scenario import HAND_OVER_NS, Feed, Scenario, run
-from llmprof.analyzers.replay.transforms.base import Level, Subject
+from llmprof.analyzers.replay.transforms.base import Level, Subject, scaled, unwaited
 from llmprof.analyzers.replay.transforms.loader import crowded, with_enough_workers
 from llmprof.timeline.events import Kind
 from llmprof.timeline.intervals import EMPTY, Intervals, lengths_inside
@@ -36,7 +37,12 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
 
 
 def _hoisted(scenario: Scenario, subject: Subject, level: Level) -> Scenario | str:
-    spent = np.zeros(len(scenario.graph))
+    """Without the work, and what it reads of the device is not copied either: done there it is read where it is.
+
+    The host then still waits for a result; at best it does not, and at worst the copies stay.
+    """
+    spent, reads = np.zeros(len(scenario.graph)), reads_of(subject)
+    computed = np.zeros_like(reads)
     for place, rank in enumerate(subject.ranks):
         windows = windows_of(rank)
         if windows is None:
@@ -48,7 +54,13 @@ def _hoisted(scenario: Scenario, subject: Subject, level: Level) -> Scenario | s
             spent += inside(subject, place, long) * level.pick(HALF, 1.0, 1.0)
         else:
             spent += inside(subject, place, short) * level.pick(0.0, HALF, 1.0)
-    return shorter(scenario, subject, spent) if spent.any() else "no Python outside of operators lies in the steps"
+        computed |= computed_behind(subject, place, reads)[1]
+    if not spent.any():
+        return "no Python outside of operators lies in the steps"
+    found = shorter(scenario, subject, spent)
+    if level is Level.HIGH:
+        return uncopied(unwaited(found, computed), subject, computed)
+    return found if level is Level.LOW else scaled(found, copies_of(subject, computed), dur=0.0)
 
 
 def _prepared(scenario: Scenario, subject: Subject, level: Level) -> Scenario | str:

@@ -30,6 +30,8 @@ SHAPED_SHARE = 0.5
 """With the shapes of less of its kernel time than this a rank is taken to run the kernels of the critical one."""
 
 _ALIGNED = ("pad-vocabulary", "align-dimensions")
+_PADS = ("fused-cross-entropy",)
+"""Pads products beside what it fuses."""
 _SHORTER = 0.999
 
 Factors = tuple[Float64, Float64]
@@ -57,8 +59,9 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
         calls = graph.cause[mine]
         single = (calls >= 0) & (subject.graph.launched[np.maximum(calls, 0)] <= 1)
         lag[calls[single]] = dur[calls[single]] = launch[graph.row[mine[single]]]
-    if fix in _ALIGNED:  # what a compiler pads already is not padded again
+    if fix in _ALIGNED or fix in _PADS:  # what is padded already, by hand or by a compiler, is not padded again
         padded = graph.on_device & (graph.dur > 0) & (graph.dur < _SHORTER * subject.graph.dur)
+        padded &= (fix in _ALIGNED) | subject.kind("gemm")
         dur[padded] = np.minimum(1.0, dur[padded] * subject.graph.dur[padded] / graph.dur[padded])
     return replace(scenario, graph=replace(graph, dur=graph.dur * dur, before_lag=graph.before_lag * lag))
 

@@ -1,4 +1,4 @@
-"""More workers, more batches ordered ahead, or smaller batches: the loader's queue is replayed with other numbers."""
+"""More workers, more batches on order, less work a batch, or smaller ones: the loader's queue is replayed with that."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from llmprof.analyzers.replay.graph import Region
 from llmprof.analyzers.replay.scenario import HAND_OVER_NS, Feed, Scenario, run, without_waits
 from llmprof.analyzers.replay.transforms.base import Level, Subject, scaled
 
-__all__ = ["FIXES", "apply", "crowded", "with_enough_workers"]
+__all__ = ["FIXES", "apply", "crowded", "less_work", "with_enough_workers"]
 
-FIXES = ("dataloader-workers", "dataloader-prefetch", "compact-batches")
+FIXES = ("dataloader-workers", "dataloader-prefetch", "offline-preprocessing", "packed-dataset", "compact-batches")
 
 ENOUGH_SHARE = 0.01
 """Workers are added until the loader makes the step longer by no more than this, which no one can measure."""
@@ -31,12 +31,15 @@ DEEPER = 4
 LEFT = 0.3
 """At worst, the share of the wait that stays where neither workers nor load times are known (an assumption)."""
 MOST_WORKERS = 64
+GONE = (0.0, 0.5, 1.0)
+"""Share of the CPU time of a batch that can be spent beforehand, or of its waiting for storage that large files spare:
+nobody knows it, so between none and all of it, and the middle is expected."""
 COMPACT = (0.75, 0.5, 0.25)
 """Share of the bytes that a batch is left with: bf16 instead of fp32, at best uint8, at worst some of it stays."""
 
 
 def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scenario | str:
-    """The scenario with enough workers, with DEEPER times the prefetch, or with COMPACT batches."""
+    """The scenario with enough workers, DEEPER times the prefetch, half the work a batch, or COMPACT batches."""
     feeds = dict(scenario.feeds)
     before = run(scenario)
     if fix == "compact-batches":
@@ -45,6 +48,12 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
         share = level.pick(*COMPACT)
         smaller = {place: replace(feed, passing_ns=share * feed.passing_ns) for place, feed in feeds.items()}
         return replace(scenario, feeds=smaller)
+    if fix in ("offline-preprocessing", "packed-dataset"):
+        if not any(feed.loads_ns and feed.workers for feed in feeds.values()):
+            return "how long the workers take for a batch was not measured, so one of less work cannot be replayed"
+        gone = level.pick(*GONE)
+        less = {place: less_work(feed, gone, cpu=fix == "offline-preprocessing") for place, feed in feeds.items()}
+        return replace(scenario, feeds=less)
     if fix == "dataloader-prefetch":
         if not any(feed.loads_ns and feed.workers for feed in feeds.values()):
             return "how long single batches take was not measured, so a deeper queue cannot be replayed"
@@ -73,6 +82,20 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
                 scenario, feeds[place] = crowded(scenario, place, 1.0, after, own, level)
                 changed = True
     return replace(scenario, feeds=feeds) if changed else "the step does not wait for batches"
+
+
+def less_work(feed: Feed, gone: float, *, cpu: bool) -> Feed:
+    """The feed with this share of the CPU time of all batches gone, or of their waiting for storage."""
+    mean = sum(feed.loads_ns) / len(feed.loads_ns) if feed.loads_ns else 0.0
+    if mean <= 0:
+        return feed
+    busy = min(feed.cpu_ns or mean, mean)  # what was not measured is taken for CPU time
+    if cpu:
+        left = 1.0 - gone * busy / mean
+        return replace(feed, loads_ns=tuple(left * load for load in feed.loads_ns), cpu_ns=(1.0 - gone) * feed.cpu_ns)
+    waited = (max(0.0, load - busy) for load in feed.loads_ns)
+    loads = (load - gone * wait for load, wait in zip(feed.loads_ns, waited, strict=True))
+    return replace(feed, loads_ns=tuple(loads))
 
 
 def crowded(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llmprof.analyzers.facts.fused_traffic import fused_traffic
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Subject, in_optimizer, scaled
 
@@ -11,7 +12,7 @@ FIXES = ("fused-optimizer", "foreach-optimizer")
 
 TRAFFIC = (0.65, 0.35, 0.35)
 """fp32 AdamW moves 28 bytes a parameter in one pass, about 80 in one pass for each operation. At worst SGD with
-momentum, which has the least to gain: 20 bytes instead of 32."""
+momentum: 20 bytes instead of 32 (`facts.fused_traffic`, where the operations tell that)."""
 HOST_FUSED = (0.10, 0.05, 0.02)
 """Host time of a fused step over that of a for-loop step: at worst, expected, at best (assumptions; what is left walks
 over the parameters to collect them)."""
@@ -35,6 +36,7 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     rest = level.pick(*(HOST_FUSED if wanted == "fused" else HOST_FOREACH))
     if kind == "foreach":
         rest = level.pick(1.0, FUSED_OF_FOREACH, FUSED_OF_FOREACH / 2)
-    passes = level.pick(*TRAFFIC) if wanted == "fused" else 1.0
+    left = fused_traffic(subject.facts.critical.operators)
+    passes = 1.0 if wanted != "fused" else level.pick(*TRAFFIC) if left is None else left
     # Few long kernels have few gaps between them.
     return scaled(scaled(scenario, host, dur=rest, lag=rest), device, dur=passes, lag=0.0)

@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from llmprof.analyzers.facts.devices import find_device
 from llmprof.analyzers.facts.links import expected_link
+from llmprof.analyzers.facts.number_formats import WIDENING
 from llmprof.analyzers.replay.graph import Float64, NodeKind
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject
 from llmprof.timeline.events import NONE
+from llmprof.units import NS_PER_S
 
 __all__ = ["FIXES", "apply", "latency_of", "transfers"]
 
@@ -22,10 +25,12 @@ FIXES = (
     "topology-placement",
 )
 
-HALVED = (0.65, 0.55, 0.5)
-"""Half the bytes; the kernels that cast there and back take part of it."""
-HALVED_AS_COMPUTED = (0.55, 0.5, 0.5)
-"""Half the bytes; FSDP has bf16 gradients already, and then casts nothing."""
+HALVED = (0.55, 0.5, 0.5)
+"""Half the bytes."""
+CAST_BYTES = (10 + 6 / WIDENING, 10 + 6 / WIDENING, 10)
+"""What memory could move while the kernels of the hook that halves gradients work on one (PyTorch source,
+ddp_comm_hooks): cast there, 4 bytes read and 2 written, divided by the ranks, 2 and 2, and, at best beside everything
+else, cast back, 2 and 4, more slowly. FSDP has bf16 gradients already, and then casts nothing."""
 FASTER_LINK = (0.8, 0.5, 0.1)
 """Where the rate of the other link is not known: without peer access each message goes through host memory, which is
 two copies instead of one, and NVLink is faster still."""
@@ -50,12 +55,14 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
         wide = found & _fp32(subject)
         if not wide.any():
             return "no collective moves fp32"
-        left = HALVED if fix == "compress-gradients" else HALVED_AS_COMPUTED
-        return _lasting(scenario, wide, latency + volume * level.pick(*left))
+        halved = _lasting(scenario, wide, latency + volume * level.pick(*HALVED))
+        return _cast(halved, subject, level) if fix == "compress-gradients" else halved
     if fix == "ddp-bucket-size":
         return _lasting(scenario, found, volume + latency * level.pick(*BUCKETS))
     share = _share_of_link(subject)
     factor = level.pick(*FASTER_LINK) if share is None else min(1.0, share * level.pick(*OF_EXPECTED))
+    if fix == "enable-p2p" and scenario.contention is not None:
+        scenario = replace(scenario, contention=scenario.contention.off_the_bus())
     return _lasting(scenario, found, latency + volume * factor)
 
 
@@ -87,6 +94,28 @@ def _share_of_link(subject: Subject) -> float | None:
 def _lasting(scenario: Scenario, nodes: Mask, dur: Float64) -> Scenario:
     graph = scenario.graph
     return replace(scenario, graph=replace(graph, dur=np.where(nodes, dur, graph.dur)))
+
+
+def _cast(scenario: Scenario, subject: Subject, level: Level) -> Scenario:
+    """The scenario in which the work that each fp32 collective follows ends with the casts of its message."""
+    graph, device = scenario.graph, subject.facts.critical.environment.device
+    peaks = find_device(device.name, device.sm_count)
+    if peaks is None:
+        return scenario
+    dur = graph.dur.copy()
+    calls = subject.kind("communication") & (graph.kind == NodeKind.DEVICE)
+    wide = calls & _fp32(subject)
+    for place, rank in enumerate(subject.ranks):
+        assert rank.events is not None
+        mine = subject.device & (graph.rank == place) & (graph.kind == NodeKind.DEVICE)
+        work = np.flatnonzero(mine & ~subject.kind("communication", "memcpy"))
+        for node in np.flatnonzero(wide & mine).tolist():
+            call = rank.events.collectives.get(int(graph.row[node]))
+            before = int(np.searchsorted(work, node)) - 1
+            if call is not None and call.in_elements and before >= 0:
+                taken = call.in_elements * level.pick(*CAST_BYTES) / peaks.achievable_bytes_per_s
+                dur[work[before]] += taken * NS_PER_S
+    return replace(scenario, graph=replace(graph, dur=dur))
 
 
 def _fp32(subject: Subject) -> Mask:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llmprof.analyzers.facts.measure import measure
-from llmprof.analyzers.replay.model import Model, model_of
 from llmprof.analyzers.replay.what_if import WhatIf
 from llmprof.timeline.steps import StepPhase, StepTimes
-from llmprof.timeline.timeline import RankTimeline, Timeline
+from llmprof.timeline.timeline import RankTimeline
+from tests.analyzers.replay.programs import asked
 from tests.scenarios.builder import TraceBuilder
 
 NCCL = "ncclDevKernel_{}_Sum_f32_RING_LL(ncclDevKernelArgsStorage)"
@@ -52,14 +51,6 @@ def reducing(number: int, *, op: str = "AllReduce", copies: bool = True) -> Rank
         now += 210_000
         builder.step(step, begin, now - 100_000)
     return builder.rank(number, times=micro_batches())
-
-
-def asked(*ranks: RankTimeline) -> WhatIf:
-    timeline = Timeline(ranks=ranks, kind="kineto", paths=("here",), world_size=len(ranks))
-    facts = measure(timeline)
-    model = model_of(timeline, facts)
-    assert isinstance(model, Model), model
-    return WhatIf.of(model, facts)
 
 
 def saved_ms(found: WhatIf) -> float:

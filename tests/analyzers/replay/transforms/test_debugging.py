@@ -8,7 +8,8 @@ from llmprof.analyzers.replay.transforms.base import Level
 from llmprof.analyzers.replay.what_if import WhatIf
 from llmprof.timeline.environment import Environment
 from llmprof.timeline.settings import Precision
-from tests.analyzers.replay.transforms.test_pauses import paused, what_if_of
+from tests.analyzers.replay.programs import what_if_of
+from tests.analyzers.replay.transforms.test_pauses import paused
 from tests.scenarios.builder import TraceBuilder
 
 US = 1_000

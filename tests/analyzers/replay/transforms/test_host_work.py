@@ -14,7 +14,7 @@ from llmprof.analyzers.rules.python_overhead import evaluate
 from llmprof.analyzers.verdict import judge
 from llmprof.timeline.steps import StepPhase, StepTimes
 from llmprof.timeline.timeline import Timeline
-from tests.analyzers.replay.transforms.test_pauses import what_if_of
+from tests.analyzers.replay.programs import what_if_of
 from tests.scenarios.builder import TraceBuilder
 
 MS = 1_000_000
@@ -124,22 +124,22 @@ def test_a_batch_that_goes_straight_into_the_model_needs_no_workers() -> None:
     assert "preprocess-in-workers" in found.predict(["preprocess-in-workers"]).left_out
 
 
-def steps_with_metrics() -> TraceBuilder:
+def steps_with_metrics(copy_ns: int = 10_000) -> TraceBuilder:
     """Each step: ten launches in 2 ms, a copy that waits for them, then 5 ms of operators on what it brought."""
     builder = TraceBuilder()
+    length, more = 7_090_000 + copy_ns, copy_ns - 10_000
     for step in range(4):
-        begin = step * 7_100_000
+        begin = step * length
         for place in range(10):
             at = begin + 20_000 + place * 195_000
             builder.op("aten::mm", at - 10_000, 190_000)
             builder.kernel("gemm_bf16", at + 8_000, 150_000, launch_ns=at)
-        builder.op("aten::to", begin + 1_980_000, 40_000)
-        builder.memcpy(
-            "DtoH (Device -> Pageable)", begin + 2 * MS, 10_000, 64, launch_ns=begin + 1_985_000, launch_dur_ns=30_000
-        )
+        builder.op("aten::to", begin + 1_980_000, 40_000 + more)
+        at, blocked = begin + 1_985_000, 30_000 + more
+        builder.memcpy("DtoH (Device -> Pageable)", begin + 2 * MS, copy_ns, 64, launch_ns=at, launch_dur_ns=blocked)
         for place in range(50):
-            builder.op("aten::sum", begin + 2_050_000 + place * 100_000, 95_000)
-        builder.step(step, begin, begin + 7_100_000)
+            builder.op("aten::sum", begin + 2_050_000 + more + place * 100_000, 95_000)
+        builder.step(step, begin, begin + length)
     return builder
 
 
@@ -150,6 +150,14 @@ def test_metrics_counted_on_the_cpu_are_won_back(fix: str) -> None:
     assert found.model.outcome.step_ns == pytest.approx(7.1 * MS, rel=0.02)
     assert found.outcome([fix]).step_ns == pytest.approx(2.05 * MS, rel=0.05)
     assert found.outcome([fix], Level.LOW).step_ns == pytest.approx(4.6 * MS, rel=0.05)
+
+
+def test_what_is_computed_on_the_device_is_not_copied_to_the_host() -> None:
+    """2 ms of copying go with the work that is done on what was copied; at worst both are halved or stay."""
+    found = what_if_of(steps_with_metrics(2 * MS))
+    assert found.model.outcome.step_ns == pytest.approx(9.09 * MS, rel=0.02)
+    assert found.outcome(["hoist-python"]).step_ns == pytest.approx(2.05 * MS, rel=0.05)
+    assert found.outcome(["hoist-python"], Level.LOW).step_ns == pytest.approx(6.6 * MS, rel=0.05)
 
 
 def test_removing_the_wait_alone_leaves_the_work_behind_it() -> None:

@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from llmprof.analyzers.facts.measure import measure
 from llmprof.analyzers.facts.number_formats import converted
-from llmprof.analyzers.replay.model import Model, model_of
 from llmprof.analyzers.replay.transforms.base import Level
 from llmprof.analyzers.replay.transforms.number_formats import CAST_HOST_NS
 from llmprof.analyzers.replay.what_if import WhatIf
 from llmprof.timeline.environment import Environment
-from llmprof.timeline.timeline import RankTimeline, Timeline
+from llmprof.timeline.timeline import RankTimeline
+from tests.analyzers.replay.programs import asked
 from tests.scenarios.builder import TraceBuilder
 
 SIMT = "sm80_xmma_gemm_f32f32_f32f32_f32_nt_n_tilesize128x128x8_stage3_ffma_aligna4_alignc4_execute_kernel"
@@ -41,14 +40,6 @@ def linear(
         builder.step(step, begin, now)
     device = replace(Environment().device, name="NVIDIA H200", sm_count=132, capability=(9, 0))
     return builder.rank(rank, environment=Environment(device=device))
-
-
-def asked(*ranks: RankTimeline) -> WhatIf:
-    timeline = Timeline(ranks=ranks, kind="kineto", paths=("here",), world_size=len(ranks))
-    facts = measure(timeline)
-    model = model_of(timeline, facts)
-    assert isinstance(model, Model), model
-    return WhatIf.of(model, facts)
 
 
 def expected_ns(found: WhatIf, fast: str) -> float:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from llmprof.analyzers.facts.measure import measure
-from llmprof.analyzers.replay.model import Model, model_of
 from llmprof.analyzers.replay.what_if import WhatIf
-from llmprof.timeline.timeline import Timeline
+from tests.analyzers.replay.programs import what_if_of
 from tests.scenarios.builder import TraceBuilder
 
 STEP = 2_000_000
@@ -40,14 +36,6 @@ def paused(pause: str) -> TraceBuilder:
 
 def asked(pause: str) -> WhatIf:
     return what_if_of(paused(pause))
-
-
-def what_if_of(builder: TraceBuilder, **fields: Any) -> WhatIf:
-    timeline = Timeline(ranks=(builder.rank(**fields),), kind="kineto", paths=("here",), world_size=1)
-    facts = measure(timeline)
-    model = model_of(timeline, facts)
-    assert isinstance(model, Model), model
-    return WhatIf.of(model, facts)
 
 
 @pytest.mark.parametrize(("pause", "fix"), [("gc", "gc-policy"), ("free", "stop-cache-flush")])

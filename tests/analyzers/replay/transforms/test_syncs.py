@@ -6,7 +6,7 @@ import pytest
 
 from llmprof.analyzers.replay.transforms.base import Level
 from llmprof.analyzers.replay.what_if import WhatIf
-from tests.analyzers.replay.transforms.test_pauses import what_if_of
+from tests.analyzers.replay.programs import what_if_of
 from tests.scenarios.builder import TraceBuilder
 
 US = 1_000

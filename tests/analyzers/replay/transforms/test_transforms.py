@@ -8,26 +8,16 @@ import numpy as np
 import pytest
 
 from llmprof.analyzers.facts.data_loading import LoaderFacts
-from llmprof.analyzers.facts.measure import measure
-from llmprof.analyzers.replay.model import Model, model_of
 from llmprof.analyzers.replay.scenario import Feed, Scenario, run
 from llmprof.analyzers.replay.transforms.base import Level, Subject
-from llmprof.analyzers.replay.transforms.loader import apply, crowded, with_enough_workers
+from llmprof.analyzers.replay.transforms.loader import apply, crowded, less_work, with_enough_workers
 from llmprof.analyzers.replay.transforms.registry import transforms_by_fix
 from llmprof.analyzers.replay.what_if import WhatIf
 from llmprof.analyzers.rules.fixes import FIXES
 from llmprof.timeline.environment import Environment
-from llmprof.timeline.timeline import RankTimeline, Timeline
-from tests.analyzers.replay.programs import Call, record, simulate
+from llmprof.timeline.timeline import RankTimeline
+from tests.analyzers.replay.programs import Call, asked, record, simulate
 from tests.scenarios.builder import TraceBuilder
-
-
-def asked(*ranks: RankTimeline) -> WhatIf:
-    timeline = Timeline(ranks=ranks, kind="kineto", paths=("here",), world_size=len(ranks))
-    facts = measure(timeline)
-    model = model_of(timeline, facts)
-    assert isinstance(model, Model), model
-    return WhatIf.of(model, facts)
 
 
 def gain(found: WhatIf, *fixes: str) -> float:
@@ -166,6 +156,28 @@ def optimizer_loop(kernels: int, step_ns: int = 4_000_000) -> RankTimeline:
     return builder.rank()
 
 
+def test_a_fused_sgd_moves_no_less_where_it_makes_one_operation() -> None:
+    """4 list operations of 500 us a step, one kind of operation: there is nothing to fuse but their gaps."""
+
+    def updated(*operations: str) -> WhatIf:
+        builder = TraceBuilder()
+        for step in range(4):
+            begin = step * 3_000_000
+            builder.kernel("ampere_bf16_gemm", begin + 30_000, 900_000, launch_ns=begin + 10_000)
+            builder.annotation("Optimizer.step#SGD.step", begin + 100_000, 60_000)
+            for place in range(4):
+                at = begin + 105_000 + place * 12_000
+                builder.op(f"aten::_foreach_{operations[place % len(operations)]}", at - 1_000, 10_000)
+                name = "void at::native::(anonymous namespace)::multi_tensor_apply_kernel<BinaryOpListAlphaFunctor>"
+                builder.kernel(name, begin + 932_000 + place * 502_000, 500_000, launch_ns=at)
+            builder.runtime("cudaDeviceSynchronize", begin + 170_000, 2_800_000)
+            builder.step(step, begin, begin + 3_000_000)
+        return asked(builder.rank())
+
+    assert gain(updated("add_"), "fused-optimizer") < 0.01
+    assert gain(updated("mul_", "add_"), "fused-optimizer") == pytest.approx(12 / 32 * 2 / 3, abs=0.02)
+
+
 def test_a_fused_optimizer_takes_most_of_a_for_loop_away() -> None:
     found = asked(optimizer_loop(100))
     # 3.3 of 4 ms are the optimizer's launches; a twentieth stays.
@@ -254,6 +266,30 @@ def test_a_wait_that_may_be_chance_is_promised_as_often_as_it_comes_in_the_run()
     assert gain(recorded, "dataloader-prefetch") == pytest.approx(2 / 3, abs=0.06)
     assert gain(usual, "dataloader-prefetch") == pytest.approx(0.5 / 1.5, abs=0.06)
     assert usual.predict(["dataloader-prefetch"]).least_ns <= recorded.predict(["dataloader-prefetch"]).step_ns
+
+
+@pytest.mark.parametrize(
+    ("fix", "step_ms"), [("offline-preprocessing", (60 - 40 / 2) / 2), ("packed-dataset", (60 - 20 / 2) / 2)]
+)
+def test_half_of_the_work_on_a_batch_done_beforehand_is_half_of_that_part_of_each_load(
+    fix: str, step_ms: float
+) -> None:
+    """Two workers take 60 ms for a batch, 40 of them of a core: they set the pace of a step of 3 ms."""
+    found = asked(fetching(50_000, "_MultiProcessingDataLoaderIter"))
+    scenario = replace(found.model.scenario, feeds={0: decoding(2, cpu_ms=40.0)})
+    after, most, least = (
+        apply(fix, scenario, found.subject, level) for level in (Level.EXPECTED, Level.LOW, Level.HIGH)
+    )
+    assert isinstance(after, Scenario) and isinstance(most, Scenario) and isinstance(least, Scenario)
+    assert run(after).step_ns == pytest.approx(step_ms * 1e6)
+    assert run(most).step_ns == pytest.approx(run(scenario).step_ns)  # it may be that nothing of it can be done before
+    assert run(least).step_ns == pytest.approx((2 * step_ms - 30) * 1e6)
+
+
+def test_large_files_spare_the_wait_of_the_batches_that_wait() -> None:
+    """One batch in four waits 400 ms for the store: half of that goes, and nothing of the others' decoding."""
+    feed = Feed(fetches=1.0, workers=2, loads_ns=(20e6, 20e6, 20e6, 420e6), cpu_ns=20e6)
+    assert less_work(feed, 0.5, cpu=False).loads_ns == pytest.approx((20e6, 20e6, 20e6, 220e6))
 
 
 def test_smaller_batches_take_the_thread_that_pins_less_and_nobody_else() -> None:
