@@ -52,7 +52,7 @@ from benchmarks.loader_table import show  # noqa: E402
 EDGE, STORED = 128, 16
 PERIOD = 97
 """Batches after which the samples come again: no multiple of any number of workers, so that each gets other ones then.
-It was 96 for the two runs in accuracy/loader.jsonl, where of four workers one had the longest in every round."""
+It was 96 for the first two runs in accuracy/loader.jsonl, where of four workers one had the longest in every round."""
 SIGMA = 1.4
 AHEAD = 10
 """How many times the batches on order are measured, at least."""

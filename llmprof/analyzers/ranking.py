@@ -2,12 +2,13 @@
 
 By gain for the effort. The gain is the middle between the low end and the expected value: a sure gain stands before one
 that may come to nothing. It is divided by the effort (a flag 1, some lines 2, a refactoring 3, a change of the machine
-4: assumptions). Of fixes of which only one can be done, the one that brings most decides where they stand: whoever does
-it has no use for the others. A debugging switch that costs time goes first of all: what other fixes promise is about a
-run that nobody means to have. What is equal goes by effort, then by how well the gain is founded. What cannot be told
-from the noise of the step comes last and promises nothing. When memory is at its limit, fixes that win memory come
-first, before all others the one that makes free pieces usable; in a run that goes on, one of them is enough. Gains that
-overlap are never added: of the fixes that shorten the same part of the step, only the largest counts.
+4: assumptions); one that needs others promises what all of them bring, and takes the effort of all. Of fixes of which
+only one can be done, the one that brings most decides where they stand: whoever does it has no use for the others. A
+debugging switch that costs time goes first of all: what other fixes promise is about a run that nobody means to have.
+What is equal goes by effort, then by how well the gain is founded. What cannot be told from the noise of the step comes
+last and promises nothing. When memory is at its limit, fixes that win memory come first, before all others the one that
+makes free pieces usable; in a run that goes on, one of them is enough. Gains that overlap are never added: of the fixes
+that shorten the same part of the step, only the largest counts.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def rank(recommendations: Iterable[Recommendation], facts: Facts) -> tuple[tuple
     memory = {one.id: False for one in given if one.rule in MEMORY_RULES and capacity}
     memory |= {one.id: True for one in given if one.rule == "fragmentation" and capacity}
     merged = [_quiet(one, facts, limit) for one in _merge(given)]
-    effort = {one.id: _EFFORT[_deciding(one, merged).effort] for one in merged}
+    effort = {one.id: _effort(_deciding(one, merged)) for one in merged}
     ordered = sorted(merged, key=lambda one: _key(one, memory, effort[one.id]))
     if memory and not any(one.memory and one.memory.out_of_memory for one in facts.ranks.values()):
         # A run that goes on needs room once: beside the first fix that makes it the others are judged by their time.
@@ -104,6 +105,11 @@ def _quiet(one: Recommendation, facts: Facts, limit_ms: float) -> Recommendation
 def _worth(gain: Gain) -> float:
     """The middle between what is sure and what is expected, ms."""
     return (gain.low_ms + gain.expected_ms) / 2
+
+
+def _effort(one: Recommendation) -> float:
+    """Of the fix and of those that it needs, which its gain holds as well."""
+    return _EFFORT[one.effort] + sum(_EFFORT[FIXES[fix].effort] for fix in one.requires if fix in FIXES)
 
 
 def _deciding(one: Recommendation, others: Iterable[Recommendation]) -> Recommendation:

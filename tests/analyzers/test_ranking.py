@@ -43,6 +43,14 @@ def test_the_larger_gain_comes_first() -> None:
     assert ids(ordered) == ["sdpa-attention", "fused-norm"]
 
 
+def test_a_fix_that_needs_others_is_as_much_work_as_all_of_them() -> None:
+    """Its gain holds theirs: 25 ms for the waits and the graph, of which 20 come with the waits alone."""
+    given = [advice("cuda-graphs", 25, requires=("remove-sync",)), advice("remove-sync", 20)]
+    assert ids(rank(given, make_facts(100))[0]) == ["remove-sync", "cuda-graphs"]
+    given = [advice("cuda-graphs", 50, requires=("remove-sync",)), advice("remove-sync", 20)]
+    assert ids(rank(given, make_facts(100))[0]) == ["cuda-graphs", "remove-sync"]
+
+
 def test_a_debugging_switch_that_costs_time_goes_first() -> None:
     """The other fixes would be built around a switch that was left on; one that costs nothing known stands last."""
     given = [advice("cuda-graphs", 60), advice("debug-off", 5)]

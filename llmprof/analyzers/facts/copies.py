@@ -8,8 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from llmprof.analyzers.facts.call_shapes import call_shapes
 from llmprof.analyzers.facts.inside import step_of
 from llmprof.analyzers.facts.kernels import class_spans
+from llmprof.analyzers.facts.op_bytes import operands_of
+from llmprof.analyzers.facts.operator_tree import OperatorTree, innermost, names_matching
 from llmprof.analyzers.facts.steps import Windows
 from llmprof.timeline.events import DEVICE_KINDS, NONE, EventTable, Kind
 from llmprof.timeline.intervals import Intervals, lengths_inside
@@ -25,6 +28,9 @@ _GROUPS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("peer", re.compile(r"PtoP|PeerToPeer")),
     ("on_device", re.compile(r"DtoD|DtoA|AtoD|DeviceToDevice")),
 )
+_COPYING = "aten::copy_"
+_WIDE = (("float",), ("double",))
+"""The profiler's names of the types that have a shorter one for what is stored or seen: pixels, points, features."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +61,10 @@ class CopyFacts:
     peer: CopyGroup = CopyGroup()
     pageable_stall_ns: float | None = None
     """Host time inside the calls that copied pageable memory to the device (they block the launching thread)."""
+    pageable_float_bytes: float | None = None
+    """Of its bytes those whose elements are floats of four bytes or more; None where no types were recorded."""
+    pinned_float_bytes: float | None = None
+    """The same of what comes from pinned memory."""
 
 
 def copy_facts(rank: RankTimeline, windows: Windows) -> CopyFacts | None:
@@ -73,8 +83,13 @@ def copy_facts(rank: RankTimeline, windows: Windows) -> CopyFacts | None:
     group = _group_of(events, rows)
     index = {name: place for place, (name, _) in enumerate(_GROUPS)}
     groups = {name: _measure(events, rows[group == place], kernels, windows) for name, place in index.items()}
-    pageable = rows[group == index["pageable_to_device"]]
-    return CopyFacts(**groups, pageable_stall_ns=_stall_ns(events, pageable, len(windows)))
+    pageable, pinned = (rows[group == index[one]] for one in ("pageable_to_device", "pinned_to_device"))
+    return CopyFacts(
+        **groups,
+        pageable_stall_ns=_stall_ns(events, pageable, len(windows)),
+        pageable_float_bytes=_float_bytes(rank, windows, pageable),
+        pinned_float_bytes=_float_bytes(rank, windows, pinned),
+    )
 
 
 def _group_of(events: EventTable, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
@@ -106,3 +121,22 @@ def _stall_ns(events: EventTable, rows: npt.NDArray[np.intp], steps: int) -> flo
     if rows.size and calls.size == 0:
         return None
     return float(events.dur[calls].sum()) / steps
+
+
+def _float_bytes(rank: RankTimeline, windows: Windows, rows: npt.NDArray[np.intp]) -> float | None:
+    """Bytes per step of those copies that move floats of four bytes or more; None where no type of any is known.
+
+    What goes over the link has the type of the result: another one is converted before it is copied.
+    """
+    events = rank.events
+    if events is None or not rows.size or not events.rows(Kind.CPU_OP).size:
+        return None
+    paths = OperatorTree.of(events).launched_under(rows)
+    names = np.where(paths == NONE, 0, events.name[np.maximum(paths, 0)])
+    calls = innermost(paths, names_matching(events, _COPYING.__eq__)[names])
+    shapes = call_shapes(rank, windows, np.unique(calls[calls != NONE]))
+    kinds = [operands_of(shapes.texts[one]).types[:1] if one != NONE else () for one in shapes.of(calls).tolist()]
+    if not any(kinds):
+        return None
+    sizes = (events.copied_bytes.get(row, 0) for row in rows.tolist())
+    return sum(size for size, kind in zip(sizes, kinds, strict=True) if kind in _WIDE) / len(windows)

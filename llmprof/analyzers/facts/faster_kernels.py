@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from llmprof.analyzers.facts.convolutions import BACKWARD_CONVOLUTION, FORWARD_CONVOLUTION, is_depthwise
 from llmprof.analyzers.facts.faster_attention import HOPPER, fused_saving, newer_saving, unmasked_saving
+from llmprof.analyzers.facts.group_norms import group_norm_copies
 from llmprof.analyzers.facts.loss_layer import LossLayer
 from llmprof.analyzers.facts.matmul_shapes import odd_dimensions
 from llmprof.analyzers.facts.misaligned_products import aligned_savings, is_vocabulary, odd_products, odd_size
@@ -240,7 +241,10 @@ def in_channels_last(operators: OperatorFacts) -> bool:
 
 
 def layout_savings(operators: OperatorFacts) -> Savings:
-    """What channels_last saves: the conversions, and what norms and convolutions take beyond what they do there."""
+    """What channels_last saves: the conversions, and what norms and convolutions take beyond what they do there.
+
+    Group norms copy their images there, which is a saving below 0.
+    """
     converted = 0.0 if in_channels_last(operators) else operators.conversion_ns
     if converted <= 0:
         return ()
@@ -254,7 +258,8 @@ def layout_savings(operators: OperatorFacts) -> Savings:
     # Conversions are kernels of convolutions: those of the latter are part of their saving, which counts, being later.
     rest = converted * (1 - sum(one.ns for one in convolutions) / total) if convolutions else converted
     conversions = saving_of(rest, low_ns=0.0, expected_ns=rest, high_ns=rest, named=CONVERSION.pattern)
-    return (conversions, *norms, *convolutions)
+    added = group_norm_copies(operators.work, operators.conversion_ns) if operators.copies_group_norms else ()
+    return (conversions, *norms, *convolutions, *added)
 
 
 def _convolution_savings(operators: OperatorFacts, share: float) -> Savings:

@@ -7,9 +7,10 @@ because that is another tensor. Kernels are not launched tensor by tensor, howev
 on tensors of one size may become one kernel, and at best everything. Statistics over a whole batch and running sums
 have to be complete before they are used: behind them another kernel begins.
 
-What only reads from other places (gather, roll, flip) is a pointwise operator to a compiler, and what adds to other
-places (index_add, scatter_add) ends a kernel that computes what is added; its atomic additions stay (PyTorch source,
-torch/_inductor/lowering.py and decomposition.py). In bf16 it stays the library's kernel.
+What only reads from other places (gather, roll, flip, nearest upsampling, averages of small windows) is a pointwise
+operator to a compiler, and what adds to other places (index_add, scatter_add) ends a kernel that computes what is
+added; its atomic additions stay (PyTorch source, torch/_inductor/lowering.py and decomposition.py). In bf16 it stays
+the library's kernel.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ three stand around every matrix product, and not all of them are fused."""
 _COMPLETE = re.compile("batch_norm_(collect_statistics|backward_reduce)|tensor_kernel_scan")
 _INDEXED = re.compile(
     "roll_cuda_kernel|flip_kernel|triu_tril_kernel|vectorized_gather_kernel|indexSelect|index_kernel_impl|"
+    "upsample_nearest|(?<!adaptive_)avg_pool2d_(backward_)?out|"
     "scatter_gather_elementwise_kernel.*TensorAssign"
 )
 """Kernels of ATen that read (or write) single elements or rows elsewhere, and add nothing up."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llmprof.analyzers.facts.host import SYNC, named
 from llmprof.analyzers.facts.idle import loader_spans
 from llmprof.analyzers.facts.inside import host_steps
 from llmprof.analyzers.facts.partition import Partition
@@ -19,6 +20,11 @@ __all__ = ["LONG_NS", "HostWork", "computing_spans", "host_work", "long_and_shor
 
 LONG_NS = 1_000_000
 """From here on a stretch of Python without an operator is one piece of work, not the way from operator to operator."""
+READ_NS = 100_000
+"""The same directly behind a wait for the device, which has run dry: what was read is worked on. Ten times what Python
+takes from one operator to the next (about 10 us)."""
+BEHIND_NS = 10_000
+"""So soon after the call a stretch begins directly behind it: the operator around the call returns in between."""
 COMPUTING_SHARE = 0.5
 """Where so much of the time in operators that call nothing is spent in those that compute, tensors of the CPU are
 worked on (a majority)."""
@@ -46,11 +52,13 @@ class HostWork:
     """Of it, outside of all operators and runtime calls: Python, or a library that is not PyTorch."""
     long_ns: float = 0.0
     """Elsewhere: in stretches of LONG_NS and more in which no operator and no runtime call ran, or in which operators
-    worked on tensors of the CPU; after a synchronisation as well."""
+    worked on tensors of the CPU; after a synchronisation as well, and directly behind one from READ_NS on."""
     short_ns: float = 0.0
     """Elsewhere: in shorter such stretches, from one operator to the next."""
     computing_ns: float = 0.0
     """Of `long_ns`, where operators worked on tensors of the CPU."""
+    reading_ns: float = 0.0
+    """Of `long_ns`, directly behind a wait for the device: Python that needs what was waited for."""
     longest: tuple[int, int] | None = None
     """The longest of these stretches, preparing included: where to look on the timeline."""
 
@@ -71,7 +79,8 @@ def host_work(rank: RankTimeline, windows: Windows, traced: Partition | None) ->
     # What a call into the driver takes there is a copy or an allocation, and has rules of its own.
     inside = (preparing or EMPTY) - events.spans(events.rows(Kind.RUNTIME))
     computing = computing_spans(rank, windows)
-    long = _longer(silent, LONG_NS) | computing
+    behind = _behind_reads(events, silent)
+    long = _longer(silent, LONG_NS) | behind | computing
     waiting = waiting | ((traced.spans.get("sync", EMPTY) & long) - (preparing or EMPTY))
     elsewhere = waiting - (preparing or EMPTY)
     stretches = (waiting & inside & silent) | (elsewhere & long)
@@ -82,6 +91,7 @@ def host_work(rank: RankTimeline, windows: Windows, traced: Partition | None) ->
         long_ns=(elsewhere & long).length / steps,
         short_ns=(elsewhere & (silent - long)).length / steps,
         computing_ns=(elsewhere & computing).length / steps,
+        reading_ns=(elsewhere & behind).length / steps,
         longest=_longest(stretches),
     )
 
@@ -92,7 +102,7 @@ def long_and_short(rank: RankTimeline, windows: Windows) -> tuple[Intervals, Int
     if events is None or not events.rows(Kind.CPU_OP).size:
         return EMPTY, EMPTY
     silent = _silent(rank, events, windows)
-    long = _longer(silent, LONG_NS) | computing_spans(rank, windows)
+    long = _longer(silent, LONG_NS) | _behind_reads(events, silent) | computing_spans(rank, windows)
     preparing = preparing_spans(rank, windows) or EMPTY
     return long - preparing, silent - long - preparing
 
@@ -183,6 +193,17 @@ def _forward_starts(events: EventTable, *, cpu_only: bool) -> Int64:
 def _longer(spans: Intervals, least_ns: int) -> Intervals:
     keep = spans.ends - spans.starts >= least_ns
     return Intervals(spans.starts[keep], spans.ends[keep])
+
+
+def _behind_reads(events: EventTable, silent: Intervals) -> Intervals:
+    """Stretches of Python of READ_NS and more that begin where a call has waited for the device."""
+    calls = events.rows(Kind.RUNTIME)
+    ends, spans = np.sort(events.end[calls[named(events, calls, SYNC)]]), _longer(silent, READ_NS)
+    if not ends.size or not spans:
+        return EMPTY
+    last = ends[np.maximum(np.searchsorted(ends, spans.starts, side="right") - 1, 0)]
+    found = (last <= spans.starts) & (spans.starts - last <= BEHIND_NS)
+    return Intervals(spans.starts[found], spans.ends[found])
 
 
 def _longest(spans: Intervals) -> tuple[int, int] | None:

@@ -108,7 +108,14 @@ _CLASSES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     ("cross_entropy", _search(r"nll_loss|cross_entropy|LogSoftMax")),
     ("softmax", _search(r"softmax")),
-    ("normalization", _search(r"layer_?norm|rms_?norm|RowwiseMoments|GammaBeta|cudnn::bn_|(batch|group)_?norm")),
+    # The last two are of group norms only: ATen's source, cuda/group_norm_kernel.cu.
+    (
+        "normalization",
+        _search(
+            r"layer_?norm|rms_?norm|RowwiseMoments|GammaBeta|cudnn::bn_|(batch|group)_?norm|"
+            r"ComputeInternalGradients|Compute(Backward)?FusedParams"
+        ),
+    ),
     (
         "convolution",
         _search(

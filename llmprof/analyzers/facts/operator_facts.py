@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from llmprof.analyzers.facts.fusion import FusionFacts, fusion_facts
+from llmprof.analyzers.facts.group_norms import copies_group_norms
 from llmprof.analyzers.facts.loss_layer import LossLayer, loss_layer
 from llmprof.analyzers.facts.modules import ModuleTime, module_times
 from llmprof.analyzers.facts.op_bytes import result_bytes
@@ -79,6 +80,8 @@ class OperatorFacts:
     """Of the traced steps that this was measured in."""
     timed: KernelTimes | None = None
     """What was timed alone on this GPU after the run."""
+    copies_group_norms: bool = True
+    """Whether group norms copy images that lie in channels_last."""
 
 
 def operator_facts(rank: RankTimeline, windows: Windows | None) -> OperatorFacts | None:
@@ -111,6 +114,7 @@ def operator_facts(rank: RankTimeline, windows: Windows | None) -> OperatorFacts
         conversion_ns=_named_ns(rank.events, calls, CONVERSION.search),
         step_ns=windows.total_ns / len(windows),
         timed=rank.kernel_times,
+        copies_group_norms=copies_group_norms(rank.environment.torch_version),
     )
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from llmprof.analyzers.facts.correction import MAX_COST_NS, MAX_STRETCH
-from llmprof.analyzers.facts.measured import RankFacts
+from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.replay.distortion import Distortion, relieved
 from llmprof.analyzers.replay.graph import Graph
 from llmprof.analyzers.replay.scenario import Feed, Scenario, run
 
-__all__ = ["STALL_DOUBT", "epochs_ns_of", "given_back_ns", "pauses_ns_of", "stalls_ns_of"]
+__all__ = ["STALL_DOUBT", "collections_ns_of", "epochs_ns_of", "given_back_ns", "pauses_ns_of", "stalls_ns_of"]
 
 FEW_SHARE = 0.1
 """Of the steps: more long ones than this are no exceptions, but a run whose speed changes."""
@@ -27,6 +27,19 @@ def stalls_ns_of(rank: RankFacts) -> float:
     between = ("checkpoint", "evaluation", "gc")
     stalls = sum(rank.partition.stall_classes.get(n, 0.0) - rank.traced.stall_classes.get(n, 0.0) for n in between)
     return stalls + pauses_ns_of(rank)
+
+
+def collections_ns_of(facts: Facts) -> float:
+    """Ns per step that collections of garbage make the critical rank's step longer; 0 where its steps do not tell.
+
+    What they do tell is of the mean step, with as many collections as it has. The traced steps may have more of them
+    or longer ones, so that those are taken out of the graph.
+    """
+    critical = facts.critical
+    found = critical.causes.collections if critical.causes is not None else None
+    if facts.step.basis != "unprofiled" or critical.partition is None or found is None or not found.told_from_nothing:
+        return 0.0
+    return critical.partition.stall_classes.get("gc", 0.0)
 
 
 def pauses_ns_of(rank: RankFacts) -> float:

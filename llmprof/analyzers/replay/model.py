@@ -14,7 +14,7 @@ from llmprof.analyzers.facts.interference import UNSEEN, Interference, assumed, 
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.steady import steady
 from llmprof.analyzers.facts.steps import Windows
-from llmprof.analyzers.replay.beside import epochs_ns_of, given_back_ns, stalls_ns_of
+from llmprof.analyzers.replay.beside import collections_ns_of, epochs_ns_of, given_back_ns, stalls_ns_of
 from llmprof.analyzers.replay.build import ALL_EDGES, Edges, build
 from llmprof.analyzers.replay.contention import contention_of, settled, told_by
 from llmprof.analyzers.replay.distortion import (
@@ -26,6 +26,7 @@ from llmprof.analyzers.replay.distortion import (
     slower_device,
 )
 from llmprof.analyzers.replay.first_step import without_first_pauses
+from llmprof.analyzers.replay.garbage import without_collections
 from llmprof.analyzers.replay.graph import Graph, NodeKind
 from llmprof.analyzers.replay.join import join, meetings_of
 from llmprof.analyzers.replay.replay import Replayed, replay
@@ -152,10 +153,10 @@ def model_of(
         return "no work on the device can be linked to its launch"
     identity = _identity(replay(traced.opened(), rounds=1), critical.windows, traced.ranks.index(critical.rank))
     epochs_ns = epochs_ns_of(critical)
-    stalls_ns = stalls_ns_of(critical) + epochs_ns
+    even, stalls_ns = _apart(traced, ranks, facts)
     step_ns = facts.step.mean_ns - stalls_ns
     feeds = _feeds(traced, facts, step_ns)
-    fed = without_waits(without_first_pauses(traced), feeds)
+    fed = without_waits(without_first_pauses(even), feeds)
     given_back = given_back_ns(fed, feeds, step_ns, stalls_ns - epochs_ns)
     stalls_ns, step_ns = stalls_ns - given_back, step_ns + given_back
     distortion, rival = Distortion(error=run(Scenario(graph=fed, feeds=feeds)).step_ns / step_ns - 1), None
@@ -180,6 +181,15 @@ def model_of(
         interference=learned,
         other_interference=tuple(others),
     )
+
+
+def _apart(traced: Graph, ranks: Sequence[RankTimeline], facts: Facts) -> tuple[Graph, float]:
+    """The graph without what is told from the step times instead, and ns per step of all that lies beside it."""
+    critical = facts.critical
+    stalls_ns = stalls_ns_of(critical) + epochs_ns_of(critical)
+    if critical.traced is None or collections_ns_of(facts) <= 0:
+        return traced, stalls_ns
+    return without_collections(traced, ranks), stalls_ns + critical.traced.stall_classes.get("gc", 0.0)
 
 
 def _interference(ranks: Sequence[RankTimeline], critical: RankFacts) -> list[Interference]:

@@ -114,6 +114,8 @@ class Scenario:
     """Samples in a step, against now: the step is told for as many samples as now."""
     contention: Contention | None = None
     """What sharing the device costs, where it was learned; the graph's durations hold what it cost before any fix."""
+    spared_ns: float = 0.0
+    """Of the stalls that lie beside the graph, what fixes take away."""
 
     @property
     def work_ns(self) -> Float64:
@@ -128,6 +130,7 @@ class Outcome:
     replayed: Replayed
     step_ns: float
     samples: float = 1.0
+    spared_ns: float = 0.0
 
     @property
     def input_wait_ns(self) -> float:
@@ -143,7 +146,8 @@ def run(scenario: Scenario) -> Outcome:
     own = found.step_ns
     # The loaders of all ranks work at the same time: the slowest of them sets the pace.
     step = max([own, *(feed.step_ns(own) for feed in scenario.feeds.values())])
-    return Outcome(replayed=found, step_ns=step / scenario.samples, samples=scenario.samples)
+    step_ns = step / scenario.samples
+    return Outcome(replayed=found, step_ns=step_ns, samples=scenario.samples, spared_ns=scenario.spared_ns)
 
 
 def contended(scenario: Scenario, ranks: Sequence[RankTimeline], learned: Interference) -> Scenario:

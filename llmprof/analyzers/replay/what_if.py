@@ -83,24 +83,24 @@ class WhatIf:
         """
         scenario, reasons = self.applied(fixes)
         outcome = run(scenario)
-        expected = self._scaled(outcome.step_ns, self.model.outcome.step_ns)
+        expected = self._scaled(outcome, self.model.outcome)
         some = tuple(fix for fix in _ordered(fixes) if fix not in reasons)
         if not some:
             step = self.model.step_ns
             return Prediction(fixes=(), left_out=reasons, step_ns=step, least_ns=step, most_ns=step)
-        ends = [self.outcome(fixes, level).step_ns for level in (Level.LOW, Level.HIGH)]
-        steps = [expected, *(self._scaled(step, self.model.outcome.step_ns) for step in ends)]
+        ends = [self.outcome(fixes, level) for level in (Level.LOW, Level.HIGH)]
+        steps = [expected, *(self._scaled(end, self.model.outcome) for end in ends)]
         for variant in self.variants():
             after, _ = self.applied(fixes, scenario=variant)
-            steps.append(self._scaled(run(after).step_ns, run(variant).step_ns))
+            steps.append(self._scaled(run(after), run(variant)))
         if (usual := self.model.usual) is not None:
             after, _ = self.applied(fixes, scenario=usual)
-            expected = self._scaled(run(after).step_ns, run(usual).step_ns)
+            expected = self._scaled(run(after), run(usual))
             steps.append(expected)
         if self.model.rival is not None:
             # Nothing decides between the two explanations of the step, so that each counts one half.
             after, _ = self.applied(fixes, scenario=self.model.rival)
-            steps.append(self._scaled(run(after).step_ns, run(self.model.rival).step_ns))
+            steps.append(self._scaled(run(after), run(self.model.rival)))
             expected = (expected + steps[-1]) / 2
         # Edges between streams that are inferred from the order of launches alone are worth less.
         doubt = DOUBT_SHARE * self.model.step_ns * (1 if self.model.traced.confirmed_waits else 2)
@@ -136,11 +136,11 @@ class WhatIf:
         rest = list(dict.fromkeys(fixes))
         result = []
         while rest:
-            steps = {fix: self.outcome([*chosen, fix]).step_ns for fix in rest}
+            steps = {fix: self._scaled(self.outcome([*chosen, fix]), self.model.outcome) for fix in rest}
             best = min(rest, key=lambda fix: steps[fix])
             chosen.append(best)
             rest.remove(best)
-            result.append((best, self._scaled(steps[best], self.model.outcome.step_ns)))
+            result.append((best, steps[best]))
         return result
 
     def parts(self, outcome: Outcome) -> dict[str, float] | None:
@@ -148,19 +148,19 @@ class WhatIf:
         number = self.subject.facts.critical.rank
         rank = next(rank for rank in self.model.ranks if rank.rank == number)
         found = parts_after(rank, outcome)
-        return None if found is None else self._with_stalls(found)
+        return None if found is None else self._with_stalls(found, outcome)
 
     def path(self, outcome: Outcome) -> dict[str, float]:
         """Ns per step on the critical path by class, waiting for workers included."""
         found = critical_path(outcome.replayed, self.subject)
         found = {name: value / outcome.samples for name, value in found.items()}
         found["data"] += outcome.input_wait_ns
-        return self._with_stalls({**found, "stalls": 0.0})
+        return self._with_stalls({**found, "stalls": 0.0}, outcome)
 
-    def _with_stalls(self, parts: dict[str, float]) -> dict[str, float]:
+    def _with_stalls(self, parts: dict[str, float], outcome: Outcome) -> dict[str, float]:
         """With what no traced step holds: starts of epochs are waiting for batches."""
         model = self.model
-        stalls, epochs = model.stalls_ns - model.epochs_ns, model.epochs_ns
+        stalls, epochs = model.stalls_ns - model.epochs_ns - self._spared(outcome), model.epochs_ns
         return {**parts, "stalls": parts["stalls"] + stalls, "data": parts["data"] + epochs}
 
     def variants(self) -> list[Scenario]:
@@ -180,11 +180,15 @@ class WhatIf:
         others = [weight for weight in WEIGHTS if weight != model.distortion.launch_weight]
         return [model.refit(weight) for weight in others]
 
-    def _scaled(self, step_ns: float, before_ns: float) -> float:
-        """A replayed step, relative to the measured one; stalls between steps stay as they are."""
+    def _scaled(self, after: Outcome, before: Outcome) -> float:
+        """A replayed step, relative to the measured one; stalls between steps stay, without what fixes take away."""
         model = self.model
-        own = model.step_ns - model.stalls_ns
-        return step_ns / before_ns * own + model.stalls_ns if before_ns > 0 else step_ns
+        own, stalls = model.step_ns - model.stalls_ns, model.stalls_ns - self._spared(after)
+        return after.step_ns / before.step_ns * own + stalls if before.step_ns > 0 else after.step_ns
+
+    def _spared(self, outcome: Outcome) -> float:
+        """Of the stalls beside the graph, what fixes have taken away: no more than there is."""
+        return min(outcome.spared_ns, max(self.model.stalls_ns - self.model.epochs_ns, 0.0))
 
 
 _FIRST = ("remove-sync", "pin-memory", "log-less-often", "wrap-ddp")

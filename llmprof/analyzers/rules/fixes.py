@@ -52,7 +52,7 @@ _TABLE = (
     _fix("packed-dataset", "refactor", "data",
          "Store samples in large sequential files.",
          "Shuffling works within shards; shard sizes have to be chosen."),
-    _fix("compact-batches", "few_lines", "data",
+    _fix("compact-batches", "few_lines", "data host sync",
          "Hand over batches of fewer bytes, and convert them on the device.",
          "Values have to fit the smaller type: pixels uint8, most other input bf16."),
     _fix("prefetch-to-device", "few_lines", "data",

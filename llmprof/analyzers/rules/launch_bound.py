@@ -19,7 +19,8 @@ Does not apply when:
 
 Fix:
     Replay the step as CUDA graphs: `torch.compile(model, mode="reduce-overhead")`, or `torch.cuda.graph` by hand.
-    `torch.compile(model)` alone fuses operators into fewer kernels. A larger batch makes the kernels longer.
+    `torch.compile(model)` alone fuses operators into fewer kernels. A larger batch makes the kernels longer. A loader
+    that pins gives the memory of its batches back with Python's lock: fewer bytes, shorter pauses.
 
 Verify:
     Record again: kernels per step stay, launches per step fall, and the host part of the step with them.
@@ -32,9 +33,10 @@ from llmprof.analyzers.facts.compiled_launches import launches_left
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
+from llmprof.analyzers.rules.compact_batches import SHARES, compact_batches, locked_ns, wide_share
 from llmprof.analyzers.rules.fixes import FIXES, recommend
 from llmprof.analyzers.rules.gains import data_late_weight, gain, part_ns
-from llmprof.analyzers.rules.host_waits import HostWaits, host_waits, reduced_by_hand
+from llmprof.analyzers.rules.host_waits import HostWaits, host_waits, reduced_by_hand, unprofiled_ns
 from llmprof.analyzers.rules.optimizer_time import optimizer_host_time
 from llmprof.units import format_count, format_ns, format_percent
 
@@ -45,7 +47,7 @@ RULE = Rule(
     category="host",
     title="Kernel launches keep up",
     failed_title="The device waits for the host to launch kernels",
-    fixes=("cuda-graphs", "torch-compile"),
+    fixes=("cuda-graphs", "torch-compile", "compact-batches"),
     thresholds=(
         thresholds.LAUNCH_SHARE,
         thresholds.PAUSE,
@@ -54,6 +56,8 @@ RULE = Rule(
         thresholds.GRAPHS_DISTRIBUTED,
         thresholds.COMPILE_EXPECTED,
         thresholds.GRAPH_SYNCS,
+        thresholds.PYTHON_COST,
+        thresholds.LARGE_COPY,
     ),
 )
 
@@ -134,7 +138,29 @@ def _fixes(facts: Facts, waits: HostWaits) -> list[Recommendation]:
     result = [_graphs(facts, reach, compiled)]
     if not compiled:
         result.append(_compile(facts, reach))
-    return result
+    return [*result, *_compact(facts, waits)]
+
+
+def _compact(facts: Facts, waits: HostWaits) -> list[Recommendation]:
+    """Where the host pauses, and the thread that pins has much memory to give back, which stops all other Python."""
+    copies, locked = facts.critical.copies, locked_ns(facts)
+    wide = wide_share(copies.pinned_to_device, copies.pinned_float_bytes) if copies is not None else 0.0
+    seen = min(locked, waits.pause_ns)
+    if not wide or seen < thresholds.LAUNCH_SHARE.value * facts.step.mean_ns:
+        return []
+    # What is seen are the pauses; a host that has lost its lead by one launches late after it as well.
+    most = min(locked, waits.pause_ns + waits.overhead_ns)
+    weight, late = data_late_weight(facts)
+    low, middle, high = (wide * gone for gone in SHARES)
+    why = f"The thread that pins holds Python's lock for about {format_ns(locked)} per step while it gives memory back."
+    saved = gain(
+        facts,
+        expected_ns=weight * middle * seen,
+        low_ns=weight * low * seen,
+        high_ns=high * locked,
+        at_most_ns=most,
+    )
+    return [compact_batches(facts, RULE.id, f"{why} {late}".rstrip(), saved)]
 
 
 def _optimizer_ns(facts: Facts) -> float:
@@ -152,8 +178,10 @@ def _graphs(facts: Facts, reach_ns: float, compiled: bool) -> Recommendation:
     weight, late = data_late_weight(facts)
     expected = thresholds.GRAPHS_DISTRIBUTED if _broken(facts) else thresholds.GRAPHS_EXPECTED
     why = "A graph replays all its kernels with one launch, so the host no longer has to keep up with each."
+    moved = blocked and _reads_into_python(facts)
     if blocked:
-        why += f" {format_count(syncs)} host syncs per step break the graph; take them out first."
+        why += f" {format_count(syncs)} host syncs per step break the graph; take them out first"
+        why += ", with the Python that needs what they bring." if moved else "."
     top = reach_ns + part_ns(facts, "sync")
     return recommend(
         "cuda-graphs",
@@ -170,9 +198,17 @@ def _graphs(facts: Facts, reach_ns: float, compiled: bool) -> Recommendation:
             at_most_ns=top,
         ),
         watch="the host part",
-        requires=("remove-sync",) if blocked else (),
+        requires=("hoist-python", "remove-sync") if moved else ("remove-sync",) if blocked else (),
         risk=f"{FIXES['cuda-graphs'].risk} {_BY_HAND}" if _several(facts) else None,
     )
+
+
+def _reads_into_python(facts: Facts) -> bool:
+    """Whether Python works on what the host has waited for: such a wait cannot go without that work."""
+    causes = facts.critical.causes
+    work = causes.work if causes is not None else None
+    needed = 0.0 if work is None else unprofiled_ns(facts, work.reading_ns)
+    return needed >= thresholds.PYTHON_COST.value * facts.step.mean_ns
 
 
 def _several(facts: Facts) -> bool:

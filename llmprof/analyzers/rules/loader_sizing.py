@@ -170,12 +170,13 @@ def left_ns(found: InputNeed, workers: int, prefetch: int | None = None, slower:
 def less_work_ns(found: InputNeed, share: float, part: Literal["cpu", "other"]) -> float:
     """What is saved if this share of the workers' CPU time, or of their waiting for storage, is gone.
 
-    Of the wait itself, where nobody measured single batches or the training process makes them.
+    Where nobody measured single batches, or the training process makes them, it is of the wait itself, and each part
+    is taken for half of it: how much is which is not known.
     """
     found = _usual(found)
     times = found.loader.times
     if times is None or not found.workers:
-        return share * found.wait_ns
+        return share * found.wait_ns / 2
     loads = _alone(found, times)
     mean = sum(loads) / len(loads)
     cpu = mean if times.cpu_ns is None else min(times.cpu_ns, mean)

@@ -13,13 +13,14 @@ How it is measured:
     Device time in which only such a copy ran, plus the host time inside the copying calls as far as the device was
     idle because of the host, plus the silence before the call in which the memory of the last batch goes back (at most
     as long as the call; only for batches that workers made and nobody pinned). A few kilobytes of token ids cost
-    nothing and do not count.
+    nothing and do not count. Pinned by a loader with workers, the copy takes what the link needs for its bytes.
 
 Does not apply when:
     Nothing is copied from pageable memory.
 
 Fix:
-    `pin_memory=True` in the DataLoader and `.to(device, non_blocking=True)` for its batches.
+    `pin_memory=True` in the DataLoader and `.to(device, non_blocking=True)` for its batches. Where most bytes are
+    fp32, fewer of them cost less: hand over the type in which samples are stored, or bf16.
 
 Verify:
     Record again: the copies should read "Pinned", and the data part of the step should fall.
@@ -33,7 +34,8 @@ from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.batch_memory import released_ns
-from llmprof.analyzers.rules.copies import copies_of
+from llmprof.analyzers.rules.compact_batches import SHARES, compact_batches, wide_share
+from llmprof.analyzers.rules.copies import copies_of, link_bytes_per_s
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import gain, part_ns
 from llmprof.units import format_bytes, format_ns, format_percent
@@ -45,8 +47,13 @@ RULE = Rule(
     category="data",
     title="Batches are copied from pinned memory",
     failed_title="Batches are copied from pageable memory",
-    fixes=("pin-memory",),
-    thresholds=(thresholds.PAGEABLE_COST, thresholds.PINNED_SPEEDUP),
+    fixes=("pin-memory", "compact-batches"),
+    thresholds=(
+        thresholds.PAGEABLE_COST,
+        thresholds.PINNED_SPEEDUP,
+        thresholds.LINK_ACHIEVABLE,
+        thresholds.LARGE_COPY,
+    ),
 )
 
 
@@ -89,7 +96,7 @@ def evaluate(facts: Facts) -> Judgement:
         cost_ns=cost,
         confidence=confidence_of(facts, "data"),
         evidence=figures,
-        recommendations=[_pin(facts, copies, stall, released)],
+        recommendations=[_pin(facts, copies, stall, released), *_compact(facts, copies, cost)],
     )
 
 
@@ -121,6 +128,8 @@ def _pin(facts: Facts, copies: CopyFacts, stall_ns: float, released: float) -> R
     exposed = _exposed_ns(facts, copies)
     quicker = exposed * (1 - 1 / speedup)
     most = exposed + stall_ns + released
+    likely = _likely_rate(facts, copies)
+    expected = (quicker + most) / 2 if likely is None else max(quicker, most - exposed * (slow or 0.0) / likely)
     # The thread that pins reads the same memory as the call does now, and gives it back: no step is shorter than that.
     reading, work = copies.pageable_stall_ns or 0.0, facts.critical.causes.work if facts.critical.causes else None
     # All of the silence, that behind a busy device too: the thread that pins has nothing to hide it behind.
@@ -145,10 +154,31 @@ def _pin(facts: Facts, copies: CopyFacts, stall_ns: float, released: float) -> R
         gain=gain(
             facts,
             # Faster for certain; beside the computation, and without the stall, where the loop lets it.
-            expected_ns=min((quicker + most) / 2, max(0.0, facts.step.mean_ns - shortest)),
+            expected_ns=min(expected, max(0.0, facts.step.mean_ns - shortest)),
             low_ns=quicker,
             high_ns=min(most, max(0.0, facts.step.mean_ns - reading)),
             at_most_ns=most,
         ),
         watch="the data part",
     )
+
+
+def _likely_rate(facts: Facts, copies: CopyFacts) -> float | None:
+    """What large copies reach once a thread of the loader pins them; None where that is not known.
+
+    Without workers the training process pins, and what the driver does now in the call it does before it.
+    """
+    loader = facts.critical.environment.loaders[0] if facts.critical.environment.loaders else None
+    group, link = copies.pageable_to_device, link_bytes_per_s(facts.critical.hardware)
+    large = group.largest_bytes >= thresholds.LARGE_COPY.value
+    if loader is None or not loader.num_workers or link is None or not large:
+        return None
+    return max(link, group.bytes_per_s or 0.0)
+
+
+def _compact(facts: Facts, copies: CopyFacts, cost_ns: float) -> list[Recommendation]:
+    wide = wide_share(copies.pageable_to_device, copies.pageable_float_bytes)
+    why = "Staging, copying and giving back memory take as long as there are bytes, and these are fp32."
+    low, expected, high = (wide * gone * cost_ns for gone in SHARES)
+    saved = gain(facts, expected_ns=expected, low_ns=low, high_ns=high, at_most_ns=cost_ns)
+    return [compact_batches(facts, RULE.id, why, saved)] if wide else []

@@ -15,8 +15,8 @@ How it is measured:
     unprofiled step. Operators that compute and call nothing for a millisecond and more have their tensors on the CPU,
     and count with the Python between them; backward pass and optimizer do not. Where the device was seen to run dry,
     what the unprofiled steps took longer than the traced ones between forward, backward and optimizer counts as well.
-    Stretches of a millisecond and more are single pieces of
-    work that can be moved; the rest is spread out.
+    Stretches of a millisecond and more are single pieces of work that can be moved, and so are those of a tenth of it
+    directly behind a wait for the device, where what was read is worked on; the rest is spread out.
 
 Does not apply when:
     Launching itself takes most of the waiting: the rule launch-bound speaks of that.
@@ -65,9 +65,7 @@ def evaluate(facts: Facts) -> Judgement:
     on_cpu = unprofiled_ns(facts, work.computing_ns)
     figures = [
         evidence.share("waiting for Python", facts, cost, thresholds.PYTHON_COST, source="trace"),
-        evidence.time(
-            "in stretches of a millisecond and more", long, source="trace", rank=critical.rank, window=work.longest
-        ),
+        evidence.time("in long stretches", long, source="trace", rank=critical.rank, window=work.longest),
         evidence.time("from one operator to the next", short, source="trace", rank=critical.rank),
     ]
     if on_cpu:
@@ -86,7 +84,7 @@ def evaluate(facts: Facts) -> Judgement:
         f"The device waits {format_ns(on_cpu)} per step while the host works on tensors of the CPU."
         if on_cpu >= 0.5 * cost
         else f"The device waits {format_ns(cost)} per step while the host runs Python outside of all operators, "
-        f"{format_ns(long)} of it in stretches of a millisecond and more."
+        f"{format_ns(long)} of it in long stretches."
     )
     return RULE.fired(
         facts,

@@ -28,12 +28,12 @@ from llmprof.analyzers.facts.copies import CopyGroup
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
-from llmprof.analyzers.rules.copies import copies_of
+from llmprof.analyzers.rules.copies import copies_of, link_bytes_per_s
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import gain
 from llmprof.units import format_ns
 
-__all__ = ["LANE_BYTES_PER_S", "RULE", "evaluate"]
+__all__ = ["RULE", "evaluate"]
 
 RULE = Rule(
     id="slow-copies",
@@ -49,9 +49,6 @@ RULE = Rule(
     ),
 )
 
-LANE_BYTES_PER_S = {3: 0.985e9, 4: 1.969e9, 5: 3.938e9, 6: 7.563e9}
-"""One direction of one lane by generation, after its line code (PCI-SIG specifications)."""
-
 
 def evaluate(facts: Facts) -> Judgement:
     """Judge the rate of the critical rank's copies from pinned memory."""
@@ -63,17 +60,16 @@ def evaluate(facts: Facts) -> Judgement:
     if pinned.bytes_per_s is None or pinned.largest_bytes < thresholds.LARGE_COPY.value:
         return RULE.not_applicable("No large copy is made from pinned memory.")
     hardware = critical.hardware
-    generation = hardware.pcie_gen_max if hardware is not None else None
-    width = hardware.pcie_width_max if hardware is not None else None
-    if generation not in LANE_BYTES_PER_S or width is None or hardware is None:
+    expected = link_bytes_per_s(hardware)
+    if expected is None or hardware is None:
         return RULE.no_data("The PCIe link of the GPU is not known; `llmprof run` records it.")
-    expected = thresholds.LINK_ACHIEVABLE.value * LANE_BYTES_PER_S[generation] * width
+    link = f"PCIe {hardware.pcie_gen_max} x{hardware.pcie_width_max}"
     cost = _cost(pinned, expected)
     share = cost / facts.step.mean_ns
     rate, best = f"{pinned.bytes_per_s / 1e9:.1f} GB/s", f"{expected / 1e9:.0f} GB/s"
     figures = [
         evidence.number("rate of pinned copies", pinned.bytes_per_s / 1e9, "GB/s", source="copies", rank=critical.rank),
-        evidence.number("rate that the link reaches", expected / 1e9, "GB/s", source=f"PCIe {generation} x{width}"),
+        evidence.number("rate that the link reaches", expected / 1e9, "GB/s", source=link),
         evidence.share("exposed time above that rate", facts, cost, thresholds.SLOW_COPY_COST, source="copies"),
         evidence.number("rank runs far from its GPU", str(hardware.far_cpus), "", source="topology"),
     ]

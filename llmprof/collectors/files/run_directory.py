@@ -18,6 +18,7 @@ from llmprof.collectors.files.run_kernel_times import read_kernel_times
 from llmprof.collectors.files.run_lines import Record, integer_of, lines_of, mapping_of, object_of, step_times
 from llmprof.collectors.files.run_loads import batch_loads
 from llmprof.collectors.files.run_memory import allocator_stats, out_of_memory, snapshot_in, with_snapshot
+from llmprof.collectors.files.run_pauses import with_collections
 from llmprof.collectors.files.run_telemetry import NodeTelemetry
 from llmprof.errors import LlmprofError, NotEnoughDataError, NotFoundError
 from llmprof.timeline import rundir
@@ -158,7 +159,8 @@ def _traced(process: _Process, warnings: list[str]) -> RankTimeline:
     from llmprof.collectors.files.kineto import read_kineto
 
     rank, path = process.rank, process.trace
-    for event in lines_of(process.folder / rundir.EVENTS, warnings):
+    notes = lines_of(process.folder / rundir.EVENTS, warnings)
+    for event in notes:
         warning = burst_warning(event, rank, process.burst)
         if warning is not None:
             warnings.append(warning)
@@ -172,7 +174,8 @@ def _traced(process: _Process, warnings: list[str]) -> RankTimeline:
     except LlmprofError as error:
         warnings.append(f"the trace of rank {rank} is left out: {error}")
         return RankTimeline(rank=rank, events=None)
-    return replace(timeline, marks=_marks(timeline, process), shaped=_shaped(process))
+    timeline = replace(timeline, marks=_marks(timeline, process), shaped=_shaped(process))
+    return with_collections(timeline, notes)
 
 
 def _shaped(process: _Process) -> ShapedSteps | None:

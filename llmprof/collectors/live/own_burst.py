@@ -67,18 +67,28 @@ class OwnBurst:
         self._too_late = self._wanted.steps == 0 or (latest is not None and soonest > latest)
         enough = self._count >= self._wanted.baseline and (self._count >= self._at_most or total >= BASELINE_NS)
         if self._too_late:
-            self.next_step = NEVER
-        elif enough or (latest is not None and earliest >= latest):
+            return self._outgrown(n)
+        if enough or (latest is not None and earliest >= latest):
             return self._plan(earliest if latest is None else min(earliest, latest))
+        missing = self._at_most - self._count
+        if total:
+            missing = min(missing, math.ceil((BASELINE_NS - total) * self._count / total))
+        missing = max(missing, self._wanted.baseline - self._count, 1)
+        # A change of the phase is told in any case, so that the first baseline step need not be awaited.
+        self.next_step = n + missing if self._count else NEVER
+        if latest is not None:
+            self.next_step = max(n + 1, min(self.next_step, n + latest - earliest))
+        return None
+
+    def _outgrown(self, n: int) -> BurstPlan | None:
+        """The run is too short for a burst, as far as its loader tells; past one epoch it is longer, and gets one."""
+        if self._expected is None or self._full.steps == 0:
+            self.next_step = NEVER
+        elif n < self._expected:
+            self.next_step = self._expected
         else:
-            missing = self._at_most - self._count
-            if total:
-                missing = min(missing, math.ceil((BASELINE_NS - total) * self._count / total))
-            missing = max(missing, self._wanted.baseline - self._count, 1)
-            # A change of the phase is told in any case, so that the first baseline step need not be awaited.
-            self.next_step = n + missing if self._count else NEVER
-            if latest is not None:
-                self.next_step = max(n + 1, min(self.next_step, n + latest - earliest))
+            self._wanted, self._too_late = self._full, False
+            return self.full_plan(n + 1)
         return None
 
     @property

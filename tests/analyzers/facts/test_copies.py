@@ -75,3 +75,22 @@ def test_pinned_batches_on_an_h200(recorded) -> None:
     assert facts.pageable_to_device == CopyGroup()
     # 16 x 1024 token numbers of 8 bytes, inputs and targets
     assert (facts.pinned_to_device.count, facts.pinned_to_device.bytes) == (2, 2 * 16 * 1024 * 8)
+
+
+def test_what_the_elements_of_pageable_copies_are_is_known_from_the_operator_around_the_call() -> None:
+    """Images in fp32, labels as 8-byte integers: 4096 of 4608 bytes could be of a shorter floating-point type."""
+    b = TraceBuilder()
+    b.step(0, 0, 1_000_000)
+    b.op("aten::copy_", 10_000, 50_000, shapes=([[1024], [1024], []], ["float", "float", "Scalar"]))
+    b.memcpy("HtoD (Pageable -> Device)", 100_000, 10_000, 4096, launch_ns=20_000)
+    b.op("aten::copy_", 70_000, 20_000, shapes=([[64], [64], []], ["long int", "long int", "Scalar"]))
+    b.memcpy("HtoD (Pageable -> Device)", 120_000, 1_000, 512, launch_ns=75_000)
+    assert facts_of(b.rank()).pageable_float_bytes == 4096
+
+
+def test_without_recorded_types_nothing_is_said_of_the_elements() -> None:
+    b = TraceBuilder()
+    b.step(0, 0, 1_000_000)
+    b.op("aten::copy_", 10_000, 50_000)
+    b.memcpy("HtoD (Pageable -> Device)", 100_000, 10_000, 4096, launch_ns=20_000)
+    assert facts_of(b.rank()).pageable_float_bytes is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,10 +18,14 @@ NAMES = {
     "A": "indexFuncLargeIndex<c10::BFloat16, long, unsigned int, 2, 2, -2, true>",
     "c": "reduce_kernel<128, 4, at::native::ReduceOp<float, at::native::func_wrapper_t<float>>>",
     "i": "vectorized_gather_kernel<16, long>",
+    "p": "avg_pool2d_backward_out_cuda_frame<c10::BFloat16, float, int>",
+    "P": "adaptive_avg_pool2d_backward_out_kernel",
+    "u": "upsample_nearest2d_out_frame<float, &at::native::nearest_neighbor_compute_source_index>",
     "s": "tensor_kernel_scan_outer_dim<float, unsigned int, std::plus<float> >",
     "b": "batch_norm_collect_statistics_channels_last_kernel",
     "e": "vectorized_elementwise_kernel",
     "g": "nvjet_sm90_tst_128x128_64x4",
+    "G": "ComputeInternalGradientsCUDAKernel<float>(long, float const*, float const*, float*, float*)",
     "n": "vectorized_layer_norm_kernel",
     "t": "triton_poi_fused_add_0",
 }
@@ -126,10 +131,15 @@ def test_behind_the_statistics_of_a_batch_another_kernel_begins() -> None:
     assert found is not None and found.between_ns == 20_000
 
 
-@pytest.mark.parametrize("kernels", ["gieeieg", "geeaiag", "gesieg"])
+@pytest.mark.parametrize("kernels", ["gieeieg", "geeaiag", "gesieg", "gepeug"])
 def test_what_gathers_is_fused_like_pointwise_work(kernels: str) -> None:
-    """In place of a pointwise kernel it changes nothing."""
-    assert runs(kernels) == runs(kernels.replace("i", "e"))
+    """In place of a pointwise kernel it changes nothing; windows of the whole image are another matter."""
+    assert runs(kernels) == runs(re.sub("[ipu]", "e", kernels))
+    assert runs("gePeg") == runs("gegeg")
+
+
+def test_all_kernels_of_a_group_norm_are_of_one_run() -> None:
+    assert runs("geGGeg") == runs("genneg")
 
 
 def test_what_is_added_to_other_places_stays_and_takes_in_what_is_added() -> None:

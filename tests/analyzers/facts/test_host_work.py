@@ -114,3 +114,24 @@ def test_python_behind_a_synchronisation_is_waited_for_as_well() -> None:
     found = work_of(b.rank())
     assert found.long_ns == 5 * MS
     assert found.waiting_ns >= found.long_ns and found.computing_ns == 0
+
+
+def test_python_that_works_on_what_was_read_is_one_piece_and_the_way_between_operators_is_not() -> None:
+    """The host waits for a value: 0.3 ms of Python directly behind it, or as much behind an operator."""
+
+    def found(*, behind: bool) -> HostWork:
+        b = TraceBuilder()
+        b.step(0, 0, 3 * MS)
+        b.op("aten::mm", 0, 100_000)
+        b.kernel("k", 10_000, 1 * MS, launch_ns=1_000)
+        b.runtime("cudaStreamSynchronize", 100_000, MS - 85_000)
+        if not behind:
+            b.op("aten::mm", MS + 16_000, 10_000)
+        b.op("aten::mm", MS + 330_000, 100_000)
+        b.kernel("k", MS + 350_000, 1 * MS, launch_ns=MS + 340_000)
+        b.op("aten::mm", 2 * MS, MS)
+        return work_of(b.rank())
+
+    read, other = found(behind=True), found(behind=False)
+    assert read.long_ns == read.reading_ns == 315_000
+    assert (other.long_ns, other.reading_ns) == (0, 0)

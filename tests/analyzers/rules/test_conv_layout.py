@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from llmprof.analyzers.facts.operators import OperatorWork
@@ -67,3 +69,26 @@ def test_images_in_channels_last_that_are_converted_all_the_same_need_no_other_l
     last = "void cudnn::batchnorm_fwtr_nhwc_semiPersist<float, float, float, 512, 16, 2, 4, 1, 0>"
     one = norm(20.0, last, number_format="fp32")
     assert status(evaluate(with_operators(given=make_operators(CONV, one, conversion_ns=8e6)))) == "passed"
+
+
+def test_group_norms_copy_more_than_the_conversions_that_go() -> None:
+    """6 copies in fp32 and bf16 of all images take longer than the conversions: no fix, and the reason is told."""
+    images, weight = "[40,256,64,64]", "[256,256,3,3]"
+    operators = (
+        work("aten::convolution", f"{images};{weight}", 1.0, kind="convolution"),
+        work("aten::convolution_backward", f"{images};{images};{weight}", 2.0, kind="convolution"),
+        work("aten::native_group_norm", f"{images};[256];[256]", 0.3, kind="normalization", number_format="fp32"),
+        work(
+            "aten::native_group_norm_backward",
+            f"{images};{images};[40,8];[40,8];[256]",
+            0.4,
+            kind="normalization",
+            number_format="fp32",
+        ),
+    )
+    moved = {"aten::convolution": 4.0, "aten::convolution_backward": 6.0}
+    some = [replace(one, bytes=moved.get(one.operator, 0.0) * 40 * 256 * 64 * 64 or one.bytes) for one in operators]
+    found = evaluate(with_operators(given=make_operators(*some, conversion_ns=4e6)))
+    assert status(found) == "passed" and "have no kernel for channels_last" in found.finding.summary
+    newer = make_operators(*some, conversion_ns=4e6, copies_group_norms=False)
+    assert status(evaluate(with_operators(given=newer))) == "fired"

@@ -6,11 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from llmprof.analyzers.facts.copies import CopyFacts, CopyGroup
 from llmprof.analyzers.facts.data_loading import LoaderFacts
 from llmprof.analyzers.facts.host import HostFacts
+from llmprof.analyzers.facts.host_work import HostWork
+from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.launch_bound import evaluate
-from llmprof.timeline.environment import Environment
+from llmprof.timeline.environment import Environment, LoaderSettings
 from llmprof.timeline.intervals import Intervals
+from tests.analyzers.rules.causes_builder import with_causes
 from tests.analyzers.rules.facts_builder import (
     assert_consistent,
     assert_contains,
@@ -80,6 +84,17 @@ def test_syncs_inside_the_step_come_first() -> None:
     assert fix(evaluate(make_facts(100, host=50.0, host_facts=host)), "cuda-graphs").requires == ("remove-sync",)
 
 
+@pytest.mark.parametrize(("reading_ms", "needs"), [(4, ("remove-sync",)), (20, ("hoist-python", "remove-sync"))])
+def test_a_wait_for_what_python_needs_goes_only_with_that_python(reading_ms: float, needs: tuple[str, ...]) -> None:
+    host = HostFacts(syncs_by_operator={"aten::item": 24.0})
+    ns = reading_ms * 1_000_000
+    work = HostWork(waiting_ns=50_000_000, long_ns=ns, reading_ns=ns)
+    facts = with_causes(make_facts(100, host=50.0, host_facts=host), work=work)
+    advice = fix(evaluate(facts), "cuda-graphs")
+    assert advice.requires == needs
+    assert ("with the Python" in advice.why) == (len(needs) > 1)
+
+
 def test_gradients_reduced_by_hand_after_backward_do_not_break_a_graph_and_buckets_do() -> None:
     """A loop launches 200 all-reduces, one a parameter; DDP five."""
     loop, buckets = (
@@ -122,3 +137,37 @@ def test_what_compilation_saves_follows_from_the_products_that_stay() -> None:
     assert_consistent(advice, facts)
     assert advice.gain.expected_ms == pytest.approx(25 * (1 - 1.5 * 600 / 1300))
     assert advice.gain.low_ms == 0.0  # 2 * 800 of 1300
+
+
+def pinned_by_a_thread(*, floats: float | None = 100e6, pause_ms: float = 10.0, workers: int = 6) -> Facts:
+    """A step of 100 ms with 30 ms of late launches, one pause among them; 100 MB of a worker's batches are pinned."""
+    starts = range(20_000_000, 20_000_000 + int((30 - pause_ms) * 2e6), 1_000_000)  # half a millisecond each
+    launch = Intervals.of([0, *starts], [int(pause_ms * 1e6), *(one + 500_000 for one in starts)])
+    pinned = CopyGroup(count=1, bytes=100e6, ns=2e6, exposed_ns=2e6, largest_bytes=100_000_000)
+    return make_facts(
+        100,
+        host=30.0,
+        traced=make_partition(100, host=30.0, spans={"launch": launch}),
+        copies=CopyFacts(pinned_to_device=pinned, pinned_float_bytes=floats),
+        environment=Environment(loaders=(LoaderSettings(num_workers=workers, pin_memory=True),)),
+    )
+
+
+def test_memory_that_the_pinning_thread_gives_back_stops_the_host() -> None:
+    """At 0.2 ms a MB it holds Python's lock for 20 ms a step: pauses of 10 ms are seen, 20 ms of the wait are possible.
+
+    With bf16 half of it goes, with uint8 three quarters.
+    """
+    facts = pinned_by_a_thread()
+    advice = fix(evaluate(facts), "compact-batches")
+    assert_consistent(advice, facts)
+    assert (advice.gain.low_ms, advice.gain.expected_ms, advice.gain.high_ms) == pytest.approx((2.5, 5.0, 15.0))
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [pinned_by_a_thread(floats=0.0), pinned_by_a_thread(pause_ms=0.5), pinned_by_a_thread(workers=0)],
+    ids=["bytes already", "no pause", "no thread that pins"],
+)
+def test_smaller_batches_are_not_advised_without_a_sign_of_that(facts: Facts) -> None:
+    assert "compact-batches" not in [one.id for one in evaluate(facts).recommendations]

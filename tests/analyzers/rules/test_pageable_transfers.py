@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from llmprof.analyzers.facts.copies import CopyFacts, CopyGroup
+from llmprof.analyzers.facts.hardware import HardwareFacts
 from llmprof.analyzers.facts.host_work import HostWork
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.main_thread_preprocessing import evaluate as main_thread
 from llmprof.analyzers.rules.pageable_transfers import evaluate
 from llmprof.timeline.environment import Environment, LoaderSettings
 from llmprof.units import NS_PER_MS
-from tests.analyzers.rules.causes_builder import with_causes
-from tests.analyzers.rules.facts_builder import assert_consistent, fix, make_facts, status
+from tests.analyzers.rules.causes_builder import with_causes, with_rank
+from tests.analyzers.rules.facts_builder import assert_consistent, assert_contains, fix, make_facts, status
 
 
 def pageable(exposed_ms: float, *, stall_ms: float | None = None, pinned: CopyGroup | None = None) -> CopyFacts:
@@ -112,3 +113,44 @@ def test_a_loader_that_pins_has_no_memory_to_give_back_in_the_loop() -> None:
     facts = from_workers(15.0, pinned=True)
     assert evaluate(facts).finding.cost_ms == pytest.approx(20.0)
     assert main_thread(facts).finding.cost_ms == pytest.approx(15.0)
+
+
+LINK = 0.87 * 16 * 3.938e9
+"""Bytes per second that PCIe 5 x16 reaches."""
+
+
+def of_floats(*, workers: int = 6, floats: float | None = 100e6, largest: int = 100_000_000) -> Facts:
+    """100 MB a step of 100 ms, copied in 20 ms in which nothing else runs."""
+    group = CopyGroup(count=1, bytes=100e6, ns=20 * NS_PER_MS, exposed_ns=20 * NS_PER_MS, largest_bytes=largest)
+    copies = CopyFacts(pageable_to_device=group, pageable_stall_ns=20 * NS_PER_MS, pageable_float_bytes=floats)
+    environment = Environment(loaders=(LoaderSettings(num_workers=workers, pin_memory=False),))
+    facts = make_facts(100, data=20.0, detail={"input_copy": 20.0}, copies=copies, environment=environment)
+    return with_rank(facts, hardware=HardwareFacts(pcie_gen_max=5, pcie_width_max=16))
+
+
+def test_pinned_by_a_thread_the_copy_takes_what_its_bytes_need_on_the_link() -> None:
+    """100 MB take 1.8 ms at 54.8 GB/s: 18.2 of the 20 ms go."""
+    facts = of_floats()
+    advice = fix(evaluate(facts), "pin-memory")
+    assert_consistent(advice, facts)
+    assert advice.gain.expected_ms == pytest.approx(20 - 100e6 / LINK * 1e3)
+    assert advice.gain.low_ms == pytest.approx(20 * (1 - 1 / 1.4))
+
+
+@pytest.mark.parametrize("facts", [of_floats(workers=0), of_floats(largest=2**20 - 1)])
+def test_a_training_process_that_pins_itself_and_small_copies_do_not_reach_the_link(facts: Facts) -> None:
+    assert fix(evaluate(facts), "pin-memory").gain.expected_ms == pytest.approx((20 * (1 - 1 / 1.4) + 20) / 2)
+
+
+def test_batches_of_fp32_could_have_half_of_the_bytes_or_a_quarter() -> None:
+    facts = of_floats()
+    advice = fix(evaluate(facts), "compact-batches")
+    assert_consistent(advice, facts)
+    assert_contains(advice, 10.0)  # bf16
+    assert_contains(advice, 15.0)  # uint8
+    assert advice.gain.expected_ms == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize("floats", [None, 0.0, 49e6])
+def test_bytes_that_are_not_known_to_be_fp32_have_no_shorter_type(floats: float | None) -> None:
+    assert [one.id for one in evaluate(of_floats(floats=floats)).recommendations] == ["pin-memory"]

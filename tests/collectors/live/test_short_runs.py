@@ -128,5 +128,16 @@ def test_a_run_that_is_longer_than_its_loader_gets_the_whole_burst_later(run) ->
     assert set(before[2:]) == {"baseline"}
 
 
+def test_many_epochs_of_a_loader_too_short_for_a_burst_get_the_whole_one(run) -> None:
+    """8 steps have no room; after them the run is known to be longer."""
+    recorded = run(8, epochs=8)
+    [only] = recorded.rank["bursts"]
+    assert (only["cause"], len(only["steps"]), only["file"]) == ("longer", 4, "trace.json")
+    assert reasons(recorded) == []
+    before = [step["phase"] for step in recorded.steps if 8 < step["n"] < only["steps"][0] - 2]
+    assert len(before) >= 15
+    assert set(before) == {"baseline"}
+
+
 def test_a_given_step_is_kept_to(run) -> None:
     assert run(15, burst_at=6).rank["trace"]["steps"] == [6, 7, 8, 9]

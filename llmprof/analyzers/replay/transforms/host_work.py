@@ -13,14 +13,13 @@ import numpy as np
 
 from llmprof.analyzers.facts.host_work import LONG_NS, long_and_short, preparing_spans
 from llmprof.analyzers.facts.windows import windows_of
+from llmprof.analyzers.replay.garbage import collections_in
 from llmprof.analyzers.replay.graph import Float64, Region
 from llmprof.analyzers.replay.reads import computed_behind, copies_of, reads_of, uncopied
 from llmprof.analyzers.replay.scenario import HAND_OVER_NS, Feed, Scenario, run
 from llmprof.analyzers.replay.transforms.base import Level, Subject, scaled, unwaited
 from llmprof.analyzers.replay.transforms.loader import crowded, with_enough_workers
-from llmprof.timeline.events import Kind
-from llmprof.timeline.intervals import EMPTY, Intervals, lengths_inside
-from llmprof.timeline.timeline import RankTimeline
+from llmprof.timeline.intervals import Intervals, lengths_inside
 
 __all__ = ["FIXES", "apply", "inside", "shorter"]
 
@@ -47,7 +46,7 @@ def _hoisted(scenario: Scenario, subject: Subject, level: Level) -> Scenario | s
         windows = windows_of(rank)
         if windows is None:
             continue
-        long, short = (some - _collections(rank) for some in long_and_short(rank, windows))
+        long, short = (some - collections_in(rank) for some in long_and_short(rank, windows))
         if level is Level.HIGH:
             spent += inside(subject, place, long | short)
         elif long:
@@ -127,12 +126,3 @@ def shorter(scenario: Scenario, subject: Subject, spent: Float64) -> Scenario:
     recorded = np.maximum(subject.graph.before_lag, 1.0)
     left = np.maximum(lag - spent * np.maximum(lag / recorded, 1.0), 0.0)
     return replace(scenario, graph=replace(scenario.graph, before_lag=left))
-
-
-def _collections(rank: RankTimeline) -> Intervals:
-    """The pauses of the garbage collector, which another fix is about."""
-    events = rank.events
-    if events is None:
-        return EMPTY
-    names = np.fromiter((name.startswith("llmprof.gc") for name in events.strings.names), bool)
-    return events.spans(events.rows_named((Kind.ANNOTATION,), names))

@@ -1,0 +1,90 @@
+"""What do group norms between convolutions cost in channels_last? Copies, since their kernels on CUDA read NCHW alone.
+
+Up to PyTorch 2.14 `native_group_norm` makes its input contiguous, returns a contiguous result, and so does its backward
+(aten/src/ATen/native/group_norm.cpp; pytorch/pytorch#111824). Kernels for channels_last came with #191945, after the
+branch of 2.14 was cut.
+Images in channels_last are then copied to NCHW before each norm, and back before the convolution behind it; in backward
+input and incoming gradient of the norm, and the image and incoming gradient of the convolution once more. Batch norm,
+pooling, nearest and bilinear upsampling, cat and pointwise operators keep channels_last, and a layer norm over the
+channels reads it as it lies.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+
+from llmprof.analyzers.facts.convolutions import BACKWARD_CONVOLUTION, FORWARD_CONVOLUTION, is_depthwise
+from llmprof.analyzers.facts.op_bytes import operands_of
+from llmprof.analyzers.facts.operators import OperatorWork
+from llmprof.analyzers.facts.saving import Saving
+
+__all__ = ["copies_group_norms", "group_norm_copies"]
+
+_COPIES = {"aten::native_group_norm": 1, "aten::native_group_norm_backward": 2}
+"""Of the norm's own tensors to NCHW; as many of the convolution's go back to channels_last."""
+_HALF = 2
+"""Bytes of an element as convolutions on tensor cores read it in 16 bits."""
+NEW_KERNELS = (2, 15)
+"""The first PyTorch whose group norms on CUDA read channels_last."""
+SECTOR = 32
+"""Bytes that the cache hands over at least: PyTorch copies one layout to the other in the order of what it writes
+(ATen source, cuda/Copy.cu and TensorIterator), so that neighbouring threads read from other sectors."""
+
+
+def copies_group_norms(torch_version: str | None) -> bool:
+    """Whether group norms of this PyTorch read NCHW alone; an unknown version is taken to be an older one."""
+    found = re.match(r"(\d+)\.(\d+)", torch_version or "")
+    return found is None or (int(found[1]), int(found[2])) < NEW_KERNELS
+
+
+def group_norm_copies(work: Iterable[OperatorWork], conversion_ns: float) -> tuple[Saving, ...]:
+    """What comes on top of group norms of images, savings below 0.
+
+    At best copies are as fast as the conversions that are there now, and none go back, since nothing tells that a
+    convolution stands behind each norm. At worst each element is read with its sector. Between the two, with the copies
+    back, is expected.
+    """
+    some = list(work)
+    bandwidth = _bandwidth(some)
+    rate = _conversion_rate(some, conversion_ns)
+    rate = min(rate, bandwidth) if bandwidth > 0 else rate
+    if rate <= 0:
+        return ()
+    found = []
+    for one in some:
+        if one.operator not in _COPIES or one.compiled or not one.shapes:
+            continue
+        operands = operands_of(one.shapes)
+        if not operands.dims or len(operands.dims[0]) not in (4, 5) or 0 not in operands.tensors:
+            continue
+        elements, size = float(_COPIES[one.operator] * one.calls * operands.numel(0)), operands.size(0)
+        own, both = 2 * elements * size / rate, 2 * elements * (size + _HALF) / rate  # read and written
+        worst = max(both, elements * (2 * SECTOR + size + _HALF) / bandwidth) if bandwidth > 0 else both
+        found.append(Saving(ns=one.ns, low_ns=-worst, expected_ns=-(both + worst) / 2, high_ns=-own, work=(one,)))
+    return tuple(found)
+
+
+def _bandwidth(work: Iterable[OperatorWork]) -> float:
+    """Bytes per ns that good kernels move on this device; 0 where unknown."""
+    known = [one.bytes / one.best_ns for one in work if one.memory_limited and one.bytes and one.best_ns]
+    return max(known, default=0.0)
+
+
+def _conversion_rate(work: Iterable[OperatorWork], conversion_ns: float) -> float:
+    """Bytes per ns of the conversions around convolutions, 0 where unknown.
+
+    Each product of a convolution converts the two tensors that it reads and the one that it writes.
+    """
+    moved = 0.0
+    for one in work:
+        if one.kind != "convolution" or not one.bytes or one.number_format not in ("bf16", "fp16"):
+            continue
+        if is_depthwise(one.operator, one.shapes or ""):
+            continue
+        if one.operator == FORWARD_CONVOLUTION:
+            moved += 2 * one.bytes
+        elif one.operator == BACKWARD_CONVOLUTION:  # its bytes have the incoming gradient once, which is read twice
+            moved += 2 * (one.bytes + one.calls * _HALF * math.prod(operands_of(one.shapes or "").dims[0]))
+    return moved / conversion_ns if conversion_ns > 0 else 0.0
