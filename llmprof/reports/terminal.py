@@ -160,12 +160,18 @@ def _add_fixes(painter: _Painter, fixes: tuple[Fix, ...]) -> None:
         if one_line:
             padding = " " * (left - cell_len(action))
             painter.add(Text(action + padding).append(f"{gain:<{right}}", style=style).append(note, style="dim"), 1)
-            painter.add(Text(fix.tried), 1, indent=4)
+            _add_notes(painter, fix)
             continue
         painter.add(Text(clip(action, 2 * (painter.width - 8))), 2, indent=0)
         short = fix.gain if cell_len(gain) + len(note) + 9 > painter.width else gain
         painter.add(Text(short, style=style).append(f"   {fix.effort}   {_confidence(fix)}", style="dim"), 1, indent=4)
-        painter.add(Text(fix.tried), 1, indent=4)
+        _add_notes(painter, fix)
+
+
+def _add_notes(painter: _Painter, fix: Fix) -> None:
+    if fix.requires:
+        painter.add(Text(f"with {', '.join(fix.requires)}, which it needs", style="dim"), 1, indent=4)
+    painter.add(Text(fix.tried), 1, indent=4)
 
 
 def _gain(fix: Fix) -> str:

@@ -82,6 +82,14 @@ def test_fixes_stand_in_one_aligned_line_each_where_there_is_room() -> None:
     assert all("confidence" in line for line in fixes)
 
 
+def test_a_fix_that_needs_another_says_so() -> None:
+    fixes = host_bound().recommendations
+    needing = next(fix for fix in fixes if fix.requires)
+    lines = render_plain(host_bound()).splitlines()
+    place = next(number for number, line in enumerate(lines) if needing.action in line)
+    assert any("with remove-sync, which it needs" in line for line in lines[place + 1 : place + 3])
+
+
 def test_unknown_numbers_are_not_shown_as_zero() -> None:
     text = render_plain(no_verdict())
     assert "step time unknown" in text and "MFU" not in text
