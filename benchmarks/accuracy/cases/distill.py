@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from common import TINY, compiled, loader_for, optimizer_for, options, place, train
-from models import Block, Tokens
+from common import TINY, compiled, optimizer_for, options, place, train
+from models import Block, token_loader
 from ranks import wrapped
 from steps import Update, compile_blocks, compiled_function, step_options
 from torch import Tensor, nn
@@ -66,10 +66,7 @@ def main(argv: list[str] | None = None) -> None:
         loss: Tensor = loss_function(run(ids), student.head.weight, wanted, teacher.head.weight, targets)
         return loss
 
-    def make_loader(batches: int) -> Any:
-        return loader_for(args, at, Tokens(batches * args.batch * at.world, args.seq, args.vocab))
-
-    train(args, at, make_loader, Update(args, at, module, optimizer, loss_of))
+    train(args, at, token_loader(args, at), Update(args, at, module, optimizer, loss_of))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from common import TINY, Place, compiled, loader_for, optimizer_for, options, place, train
-from models import Tokens
+from common import TINY, Place, compiled, optimizer_for, options, place, train
+from models import token_loader
 from ranks import wrapped
 from steps import Update, compile_blocks, step_options
 from torch import Tensor, nn
@@ -130,10 +130,7 @@ def main(argv: list[str] | None = None) -> None:
         loss: Tensor = run(source[:, :length], target[:, : length // 2 + 1])
         return loss
 
-    def make_loader(batches: int) -> Any:
-        return loader_for(args, at, Tokens(batches * args.batch * at.world, args.seq, args.vocab))
-
-    train(args, at, make_loader, Update(args, at, module, optimizer, loss_of))
+    train(args, at, token_loader(args, at), Update(args, at, module, optimizer, loss_of))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

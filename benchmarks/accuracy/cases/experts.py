@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from common import TINY, compiled, loader_for, optimizer_for, options, place, to_device, train
-from models import Attention, Tokens
+from models import Attention, Decoder, Tokens
 from torch import Tensor, nn
 
 
@@ -64,26 +64,11 @@ class Block(nn.Module):
         return y
 
 
-class Mixture(nn.Module):
-    """Tokens to their mean cross-entropy."""
-
-    def __init__(self, args: argparse.Namespace) -> None:
-        super().__init__()
-        self.token, self.position = nn.Embedding(args.vocab, args.width), nn.Embedding(args.seq, args.width)
-        self.blocks = nn.Sequential(*(Block(args) for _ in range(args.layers)))
-        self.norm, self.head = nn.LayerNorm(args.width), nn.Linear(args.width, args.vocab, bias=False)
-
-    def forward(self, ids: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy of the targets."""
-        x = self.norm(self.blocks(self.token(ids) + self.position.weight))
-        return F.cross_entropy(self.head(x).flatten(0, 1).float(), targets.flatten())
-
-
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     at = place(args)
     with at.device:
-        model: Any = Mixture(args)
+        model: Any = Decoder(args, (Block(args) for _ in range(args.layers)))
     run = compiled(args, model)
     optimizer = optimizer_for(args, model.parameters())
 

@@ -6,8 +6,8 @@ import argparse
 from typing import Any
 
 import torch
-from common import TINY, compiled, loader_for, optimizer_for, options, place, to_device, train
-from models import Tokens, Transformer, model_options, shrink
+from common import TINY, compiled, optimizer_for, options, place, to_device, train
+from models import Transformer, model_options, shrink, token_loader
 from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
@@ -37,10 +37,7 @@ def main(argv: list[str] | None = None) -> None:
         optimizer.zero_grad(set_to_none=True)
         return loss.detach().float()
 
-    def make_loader(batches: int) -> Any:
-        return loader_for(args, at, Tokens(batches * args.batch * at.world, args.seq, args.vocab))
-
-    train(args, at, make_loader, step)
+    train(args, at, token_loader(args, at), step)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

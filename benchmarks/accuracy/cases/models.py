@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from common import Place, loader_for
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
@@ -29,6 +31,30 @@ class Tokens(Dataset[tuple[Tensor, Tensor]]):
         draw = torch.Generator().manual_seed(index)
         ids = torch.randint(min(self.vocabulary, 200), (self.length + 1,), generator=draw)
         return ids[:-1], ids[1:]
+
+
+def token_loader(args: argparse.Namespace, at: Place) -> Callable[[int], Any]:
+    """What makes a loader of so many batches of tokens; every rank reads its own."""
+
+    def make_loader(batches: int) -> Any:
+        return loader_for(args, at, Tokens(batches * args.batch * at.world, args.seq, args.vocab))
+
+    return make_loader
+
+
+class Decoder(nn.Module):
+    """Tokens to their mean cross-entropy, through these blocks."""
+
+    def __init__(self, args: argparse.Namespace, blocks: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.token, self.position = nn.Embedding(args.vocab, args.width), nn.Embedding(args.seq, args.width)
+        self.blocks = nn.Sequential(*blocks)
+        self.norm, self.head = nn.LayerNorm(args.width), nn.Linear(args.width, args.vocab, bias=False)
+
+    def forward(self, ids: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy of the targets."""
+        x = self.norm(self.blocks(self.token(ids) + self.position.weight))
+        return F.cross_entropy(self.head(x).flatten(0, 1).float(), targets.flatten())
 
 
 def model_options(parser: argparse.ArgumentParser) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from common import TINY, Place, compiled, loader_for, optimizer_for, options, place, train
-from models import Block, Tokens
+from common import TINY, Place, compiled, optimizer_for, options, place, train
+from models import Block, token_loader
 from ranks import wrapped
 from steps import Update, compile_blocks, step_options
 from torch import Tensor, nn
@@ -68,10 +68,7 @@ def main(argv: list[str] | None = None) -> None:
         wanted = torch.arange(len(questions), device=at.device) + at.rank * len(questions)
         return F.cross_entropy(scores.float(), wanted)
 
-    def make_loader(batches: int) -> Any:
-        return loader_for(args, at, Tokens(batches * args.batch * at.world, args.seq, args.vocab))
-
-    train(args, at, make_loader, Update(args, at, module, optimizer, loss_of))
+    train(args, at, token_loader(args, at), Update(args, at, module, optimizer, loss_of))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

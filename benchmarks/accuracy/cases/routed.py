@@ -8,8 +8,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from common import TINY, Place, loader_for, optimizer_for, options, place, train
-from models import Attention, Tokens
+from common import TINY, Place, optimizer_for, options, place, train
+from models import Attention, Decoder, token_loader
 from ranks import wrapped
 from steps import Update, step_options
 from torch import Tensor, nn
@@ -91,35 +91,17 @@ class Block(nn.Module):
         return y
 
 
-class Mixture(nn.Module):
-    """Tokens to their mean cross-entropy."""
-
-    def __init__(self, args: argparse.Namespace, at: Place) -> None:
-        super().__init__()
-        self.token, self.position = nn.Embedding(args.vocab, args.width), nn.Embedding(args.seq, args.width)
-        self.blocks = nn.Sequential(*(Block(args, at) for _ in range(args.layers)))
-        self.norm, self.head = nn.LayerNorm(args.width), nn.Linear(args.width, args.vocab, bias=False)
-
-    def forward(self, ids: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy of the targets."""
-        x = self.norm(self.blocks(self.token(ids) + self.position.weight))
-        return F.cross_entropy(self.head(x).flatten(0, 1).float(), targets.flatten())
-
-
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     at = place(args)
     with at.device:
-        model: Any = Mixture(args, at)
+        model: Any = Decoder(args, (Block(args, at) for _ in range(args.layers)))
     own = [name for name, _ in model.named_parameters() if ".experts." in name]
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, own)  # every rank has other experts
     module = wrapped(args, at, model)
     optimizer = optimizer_for(args, model.parameters())
 
-    def make_loader(batches: int) -> Any:
-        return loader_for(args, at, Tokens(batches * args.batch * at.world, args.seq, args.vocab))
-
-    train(args, at, make_loader, Update(args, at, module, optimizer, module))
+    train(args, at, token_loader(args, at), Update(args, at, module, optimizer, module))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

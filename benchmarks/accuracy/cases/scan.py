@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from common import TINY, compiled, loader_for, optimizer_for, options, place, train
-from models import Tokens
+from common import TINY, compiled, optimizer_for, options, place, train
+from models import token_loader
 from ranks import wrapped
 from steps import Update, compile_blocks, step_options
 from torch import Tensor, nn
@@ -87,10 +87,7 @@ def main(argv: list[str] | None = None) -> None:
     optimizer = optimizer_for(args, model.parameters())
     step = Update(args, at, module, optimizer, compiled(args, module))
 
-    def make_loader(batches: int) -> Any:
-        return loader_for(args, at, Tokens(batches * args.batch * at.world, args.seq, args.vocab))
-
-    train(args, at, make_loader, step)
+    train(args, at, token_loader(args, at), step)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from common import TINY, compiled, loader_for, optimizer_for, options, place, to_device, train
-from models import Attention, Tokens
+from common import TINY, compiled, optimizer_for, options, place, to_device, train
+from models import Attention, token_loader
 from ranks import rank_options, wrapped
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -108,10 +108,7 @@ def main(argv: list[str] | None = None) -> None:
         detached: Tensor = loss.detach()
         return detached
 
-    def make_loader(batches: int) -> Any:
-        return loader_for(args, at, Tokens(batches * args.batch * at.world, args.seq, args.vocab))
-
-    train(args, at, make_loader, step)
+    train(args, at, token_loader(args, at), step)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from common import TINY, Place, optimizer_for, options, place, train
-from models import Tokens
+from common import TINY, optimizer_for, options, place, train
+from models import Decoder, Tokens
 from steps import Update, step_options
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -72,26 +72,11 @@ class Block(nn.Module):
         return result
 
 
-class Decoder(nn.Module):
-    """Tokens to their mean cross-entropy."""
-
-    def __init__(self, args: argparse.Namespace, at: Place) -> None:
-        super().__init__()
-        self.token, self.position = nn.Embedding(args.vocab, args.width), nn.Embedding(args.seq, args.width)
-        self.blocks = nn.Sequential(*(Block(args, at.world) for _ in range(args.layers)))
-        self.norm, self.head = nn.LayerNorm(args.width), nn.Linear(args.width, args.vocab, bias=False)
-
-    def forward(self, ids: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy of the targets."""
-        x = self.norm(self.blocks(self.token(ids) + self.position.weight))
-        return F.cross_entropy(self.head(x).flatten(0, 1).float(), targets.flatten())
-
-
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     at = place(args)
     with at.device:
-        model: Any = Decoder(args, at)
+        model: Any = Decoder(args, (Block(args, at.world) for _ in range(args.layers)))
     optimizer = optimizer_for(args, model.parameters())
 
     def make_loader(batches: int) -> Any:
