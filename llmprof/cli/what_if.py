@@ -62,7 +62,10 @@ def _model(paths: list[str], step_ms: float | None) -> WhatIf:
     facts = measure(timeline, step_ms=step_ms)
     model = model_of(timeline, facts, most_nodes=MOST_NODES)
     if isinstance(model, str):
-        raise NotEnoughDataError(f"{', '.join(paths)} cannot be replayed: {model}; record it with `llmprof run`.")
+        traced = facts.critical.traced
+        here = traced is not None and traced.cpu_only
+        advice = "`llmprof try --fix ID RUN` measures a fix instead" if here else "record it with `llmprof run`"
+        raise NotEnoughDataError(f"{', '.join(paths)} cannot be replayed: {model}; {advice}.")
     return WhatIf.of(model, facts)
 
 

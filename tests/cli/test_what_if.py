@@ -53,6 +53,7 @@ def test_a_recording_without_device_work_is_not_enough(in_process: InProcess, tm
     done = in_process("what-if", str(builder.write_kineto(tmp_path / "cpu.json")), "--fix", "tf32")
     assert done.returncode == 4
     assert_one_sentence(done.stderr)
+    assert "`llmprof try --fix ID RUN` measures a fix instead" in done.stderr
 
 
 def test_what_sharing_the_device_costs_is_told_with_the_fidelity(in_process: InProcess, tmp_path: Path) -> None:
