@@ -33,7 +33,7 @@ from case import Case, filled, words_of
 from lanes import ROOT, Lane, Process, command, split
 from measuring import Sides
 from packing import compress, pack
-from table import CASES, EVERY, FRESH, HELD_OUT, MORE, SIXTH
+from table import CASES, EVERY, FRESH, HELD_OUT, MORE, SEVENTH, SIXTH
 
 from llmprof.analyzers.facts.timed_kernels import FIXES
 
@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> None:
         os.environ["ACCURACY_TINY"] = "1"
     done = {line["case"] for path in [args.out / "results.jsonl", *args.done] for line in read_lines(path)}
     others = FRESH if args.fresh else HELD_OUT if args.held_out else MORE if args.more else CASES
-    group = SIXTH if args.sixth else others
+    group = SEVENTH if args.seventh else SIXTH if args.sixth else others
     wanted = [EVERY[name] for name in args.cases.split(",")] if args.cases else list(group.values())
     wanted = [case for case in wanted if case.id not in done and (not args.ranks or case.ranks == args.ranks)]
     deadline = time.monotonic() + args.budget_s
@@ -304,6 +304,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--held-out", action="store_true", help="cases in other shapes, not developed with")
     parser.add_argument("--fresh", action="store_true", help="cases with other models, not developed with")
     parser.add_argument("--sixth", action="store_true", help="cases of yet other families, not developed with")
+    parser.add_argument("--seventh", action="store_true", help="cases of what people train today, not developed with")
     parser.add_argument("--ranks", type=int, help="only cases with so many ranks")
     parser.add_argument("--lanes", type=int, default=1, help="cases with one rank at a time, a GPU each")
     parser.add_argument("--blocks", type=int, default=4, help="counted blocks that a side has at least")

@@ -17,9 +17,10 @@ sys.path.append(str(Path(__file__).resolve().parent))
 from case import Case, case
 from fresh import FRESH
 from held_out import HELD_OUT
+from seventh import SEVENTH
 from sixth import SIXTH
 
-__all__ = ["CASES", "EVERY", "FRESH", "HELD_OUT", "MORE", "SIXTH"]
+__all__ = ["CASES", "EVERY", "FRESH", "HELD_OUT", "MORE", "SEVENTH", "SIXTH"]
 
 # fmt: off
 _DEEP = "--layers 32 --width 256 --batch 256"
@@ -246,4 +247,4 @@ CASES: Mapping[str, Case] = {
 MORE: Mapping[str, Case] = {one.id: one for one in _MORE}
 """Cases for one rule each; run on request."""
 
-EVERY: Mapping[str, Case] = {**CASES, **MORE, **HELD_OUT, **FRESH, **SIXTH}
+EVERY: Mapping[str, Case] = {**CASES, **MORE, **HELD_OUT, **FRESH, **SIXTH, **SEVENTH}

@@ -21,7 +21,7 @@ from case import case as case_of  # noqa: E402
 from fresh import NEVER_RUN  # noqa: E402
 from lanes import Lane, split  # noqa: E402
 from measuring import Sides  # noqa: E402
-from table import CASES, EVERY, FRESH, HELD_OUT, SIXTH  # noqa: E402
+from table import CASES, EVERY, FRESH, HELD_OUT, SEVENTH, SIXTH  # noqa: E402
 
 from llmprof.analyzers.facts.loader_model import received_ns  # noqa: E402
 from llmprof.analyzers.rules.fixes import FIXES  # noqa: E402
@@ -77,7 +77,7 @@ def test_the_fresh_cases_have_models_of_their_own() -> None:
 
 
 def test_the_sixth_cases_are_of_other_families_and_measure_many_fixes() -> None:
-    others = {case.script for name, case in EVERY.items() if name not in SIXTH}
+    others = {case.script for name, case in EVERY.items() if name not in {*SIXTH, *SEVENTH}}
     planted = [case for case in SIXTH.values() if case.first]
     healthy = [case for case in SIXTH.values() if not case.first]
     bounds = [case.bounds[0] for case in planted]
@@ -91,6 +91,23 @@ def test_the_sixth_cases_are_of_other_families_and_measure_many_fixes() -> None:
     assert 2 <= bounds.count("host") <= 6
     assert sum(len(case.sides) for case in planted) >= 2 * len(planted) - 10
     assert all(case.step_ms and 20 <= case.step_ms <= 120 for case in SIXTH.values())
+
+
+def test_the_seventh_cases_are_mostly_of_other_models_and_measure_many_fixes() -> None:
+    others = {case.script for name, case in EVERY.items() if name not in SEVENTH}
+    planted = [case for case in SEVENTH.values() if case.first]
+    healthy = [case for case in SEVENTH.values() if not case.first]
+    bounds = [case.bounds[0] for case in planted]
+    assert sum(case.script in others for case in SEVENTH.values()) <= len(SEVENTH) / 3
+    assert sum(case.ranks == 2 for case in SEVENTH.values()) >= 10
+    assert len(planted) >= 29
+    assert all(case.id.startswith("healthy") and not case.sides for case in healthy)
+    assert [case.ranks for case in healthy].count(1) >= 4
+    assert [case.ranks for case in healthy].count(2) >= 1
+    assert all(bounds.count(bound) >= 3 for bound in ("data", "compute", "memory", "communication", "imbalance"))
+    assert bounds.count("host") <= 5
+    assert sum(len(case.sides) for case in planted) >= 2 * len(planted)
+    assert all(case.step_ms and 20 <= case.step_ms <= 120 for case in SEVENTH.values())
 
 
 def test_a_recorded_run_is_long_enough_and_whole_periods() -> None:
@@ -116,10 +133,10 @@ def test_every_case_with_one_rank_trains_two_steps(case: Case, side: str) -> Non
 
 @pytest.mark.parametrize(
     ("case", "side"),
-    [(case, side) for case, side in ALONE if case.id in SIXTH and side != "planted" and same_losses(side)],
+    [(case, side) for case, side in ALONE if case.id in {*SIXTH, *SEVENTH} and side != "planted" and same_losses(side)],
     ids=name_of,
 )
-def test_a_fix_of_the_sixth_cases_trains_the_same(case: Case, side: str) -> None:
+def test_a_fix_of_the_later_cases_trains_the_same(case: Case, side: str) -> None:
     assert losses_of(case.id, side) == pytest.approx(losses_of(case.id, "planted"), rel=0.01)
 
 
@@ -145,7 +162,7 @@ def test_every_case_with_two_ranks_trains_with_every_fix(case: Case, lane: Lane,
         sides.stop()
     assert sides.errors == {}
     assert sides.forked_errors == {}
-    if case.id in SIXTH:
+    if case.id in {*SIXTH, *SEVENTH}:
         losses = {side: found[0]["loss"] for side, found in sides.answers.items() if same_losses(side)}
         expected = dict.fromkeys(losses, pytest.approx(losses["planted"], rel=0.02))
         assert losses == expected or case.bounds[0] == "imbalance"  # ranks that share the work otherwise see other data
