@@ -19,7 +19,7 @@ SCRIPTS = (
     "llama", "vision", "tables", "recurrent", "experts", "adversarial", "seq2seq",
     "diffusion", "distill", "encdec", "graph", "masked", "physics", "points", "policy", "retrieval", "routed", "scan",
     "sliced", "speech", "split", "towers", "window",
-    "attended", "codebook", "contrast", "folding", "forecast", "latent", "listen", "pairs", "rays", "replay", "ring",
+    "attended", "codebook", "contrast", "folding", "forecast", "games", "latent", "listen", "pairs", "rays", "ring",
     "unpadded", "volumes",
 )  # fmt: skip
 

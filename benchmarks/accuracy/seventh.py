@@ -62,7 +62,7 @@ _RANKS = (
     case("healthy-latent-ranks", "latent", "--seq 512 --batch 32 --vocab 8192 --widened --compile-blocks --bucket-view",
          "compute", "compiled bf16 decoder with narrow latents on two ranks, reduction behind the backward",
          step_ms=80),
-    case("replay-buckets", "replay", f"--layers 12 --batch 64 --bucket-mb 0.5 {_SLOW}", "communication host",
+    case("replay-buckets", "games", f"--layers 12 --batch 64 --bucket-mb 0.5 {_SLOW}", "communication host",
          "DDP buckets of 0.5 MB for 600 MB of gradients, without peer access", "small-ddp-buckets slow-interconnect "
          "exposed-collectives", "ddp-bucket-size enable-p2p compress-gradients",
          {"ddp-bucket-size": "--bucket-mb {bucket_cap_mb:25}", "enable-p2p": _FAST, "compress-gradients": "--compress"},
@@ -123,7 +123,7 @@ _ALONE = (
     case("unpadded-mask", "unpadded", "--seq 4096 --batch 4 --mask given", "compute memory", "a mask that leaves "
          "nothing out given to attention over 4096 words", "slow-attention-backend", "fused-attention-backend",
          {"fused-attention-backend": "--mask none", "torch-compile": "--compile-blocks"}, step_ms=65),
-    case("replay-sums", "replay", "--batch 320 --sums made --workers 1", "data", "what is still to be won summed "
+    case("replay-sums", "games", "--batch 320 --sums made --workers 1", "data", "what is still to be won summed "
          "move by move in Python for every sample, by one worker", "input-starvation",
          "dataloader-workers offline-preprocessing packed-dataset",
          {"dataloader-workers": "--workers {num_workers:5}", "dataloader-prefetch": "--prefetch 8",
@@ -139,7 +139,7 @@ _ALONE = (
          "foreach AdamW over 770 million parameters of two tables, of which a step needs few",
          "unfused-optimizer bandwidth-bound", "fused-optimizer larger-batch accumulate-gradients 8bit-optimizer",
          {"fused-optimizer": "--optimizer fused"}, step_ms=26),
-    case("healthy-replay", "replay", "--batch 512 --workers 4 --compile-blocks", "compute", "compiled bf16 decoder on "
+    case("healthy-replay", "games", "--batch 512 --workers 4 --compile-blocks", "compute", "compiled bf16 decoder on "
          "pieces of games", step_ms=48),
     case("unpadded-pieces", "unpadded", "--layers 3 --width 512 --heads 8 --hidden 1408 --batch 48 --pieces made "
          "--workers 1", "data", "words taken apart into pieces and packed into rows in Python, by one worker",
@@ -167,7 +167,7 @@ _ALONE = (
          "convolutions over time: the moments of raw sound turned over and back in seven layers",
          "layout-copies unfused-elementwise low-bandwidth-kernels unfused-norm", "torch-compile keep-layout",
          {"torch-compile": "--compile-blocks"}, step_ms=55),
-    case("replay-epochs", "replay", "--batch 320 --workers 4 --epoch 10", "data compute", "epochs of 10 steps, 4 "
+    case("replay-epochs", "games", "--batch 320 --workers 4 --epoch 10", "data compute", "epochs of 10 steps, 4 "
          "workers started anew for each", "epoch-boundary-stall", "persistent-workers",
          {"persistent-workers": "--persistent"}, steps=120, step_ms=42, period=10),
     case("forecast-variables", "forecast", "--batch 64 --precision tf32 --workers 3", "host", "40 variables each "

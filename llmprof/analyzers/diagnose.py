@@ -74,7 +74,11 @@ def diagnosis_of(facts: Facts, source: Source, timeline: Timeline | None = None)
         source=source,
         environment=environment_of(facts),
         capture=replace(
-            _capture(facts, (*slow, *replays.warnings(fixes))), replay_error=replays.error, sharing=replays.sharing
+            _capture(facts, (*slow, *replays.warnings(fixes))),
+            replay_error=replays.error,
+            identity_error=replays.fidelity.get("identity_error"),
+            unprofiled_error=replays.fidelity.get("unprofiled_error"),
+            sharing=replays.sharing,
         ),
         step=_step(facts),
         partition=_in_ms(partition.parts) if partition is not None else {},

@@ -240,6 +240,11 @@ class Capture:
     basis: Literal["unprofiled", "profiled"] = "profiled"
     traced_step_ms: float | None = None
     replay_error: float | None = None
+    """The larger of the next two."""
+    identity_error: float | None = None
+    """The replay of the traced steps as they are against these, a share of them."""
+    unprofiled_error: float | None = None
+    """The replay without the profiler against the measured step, a share of it; None where that is not known."""
     sharing: Sharing | None = None
     """None without a replay, and where neither is known."""
     overhead_pct: float | None = None
@@ -300,6 +305,8 @@ class Diagnosis:
     """Milliseconds per step by name: `kernels` (the longest) and `collectives`; what was not recorded is not there."""
     joint: tuple[Combined, ...] = ()
     """Other choices of the first fixes, each replayed as one; what is not here was not replayed."""
+    tried: tuple[Tried, ...] = ()
+    """Trials of fixes of which none is recommended: the latest of each choice."""
     details: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The figures of the report's sections, by section (`analyzers.details`); one without figures is not there."""
 
@@ -379,6 +386,7 @@ _CHILDREN: dict[type, dict[str, tuple[type, bool]]] = {
         "recommendations": (Recommendation, True),
         "combined": (Combined, False),
         "joint": (Combined, True),
+        "tried": (Tried, True),
     },
     Capture: {"recording": (Recording, False), "sharing": (Sharing, False)},
     Verdict: {"runner_up": (RunnerUp, False)},

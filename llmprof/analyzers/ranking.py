@@ -103,8 +103,8 @@ def _quiet(one: Recommendation, facts: Facts, limit_ms: float) -> Recommendation
 
 
 def _worth(gain: Gain) -> float:
-    """The middle between what is sure and what is expected, ms."""
-    return (gain.low_ms + gain.expected_ms) / 2
+    """The middle between what is sure and what is expected, ms; one that may cost something is taken back again."""
+    return (max(gain.low_ms, 0.0) + gain.expected_ms) / 2
 
 
 def _effort(one: Recommendation) -> float:

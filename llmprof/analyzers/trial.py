@@ -139,10 +139,12 @@ class LossComparison:
 def promise_of(diagnosis: Diagnosis, fixes: Sequence[str]) -> Promise | None:
     """What these fixes together were promised to save; None when one of them was not recommended.
 
-    Gains are never added up: where the analysis does not know the joint one, it lies between the largest of the lower
-    ends and the sum of the upper ends.
+    What another of them needs is in the promise of that one. Gains are never added up: where the analysis does not know
+    the joint one, it lies between the largest of the lower ends and the sum of the upper ends.
     """
     known = {item.id: item for item in diagnosis.recommendations}
+    needed = {other for fix in fixes if fix in known for other in known[fix].requires}
+    fixes = [fix for fix in fixes if fix not in needed]
     wanted = [known[fix] for fix in dict.fromkeys(fixes) if fix in known]
     if not wanted or len(wanted) < len(set(fixes)):
         return None
@@ -151,7 +153,7 @@ def promise_of(diagnosis: Diagnosis, fixes: Sequence[str]) -> Promise | None:
         gain = wanted[0].gain
         return Promise(expected_ms=gain.expected_ms, low_ms=gain.low_ms, high_ms=gain.high_ms, step_ms=mean)
     combined = diagnosis.combined
-    if combined is not None and set(combined.of) == set(fixes) and combined.step_ms_after is not None and mean:
+    if combined is not None and set(combined.of) - needed == set(fixes) and combined.step_ms_after is not None and mean:
         after = combined.step_ms_after
         ends = (after if end is None else end for end in (combined.low_ms, combined.high_ms))
         low, high = sorted(mean - end for end in ends)
@@ -236,18 +238,22 @@ def compare_losses(plain: Sequence[Sequence[float]], fixed: Sequence[Sequence[fl
 def with_trials(diagnosis: Diagnosis, trials: Mapping[int, Mapping[str, Any]]) -> Diagnosis:
     """The diagnosis with the latest trial on each recommendation that was tried; `trials` are the documents by number.
 
-    A trial of several fixes stands on each of them that has none of its own.
+    A trial of several fixes stands on each of them that has none of its own, one of fixes that are not recommended
+    beside the recommendations.
     """
-    tried = [one for one in (_tried(number, document) for number, document in trials.items()) if one is not None]
+    read = (_tried(number, document) for number, document in sorted(trials.items()))
+    tried = [one for one in read if one is not None]
     told: dict[str, Tried] = {}
     for one in sorted(tried, key=lambda one: (len(one.fixes) == 1, one.trial)):
         told.update(dict.fromkeys(one.fixes, one))
+    known = {item.id for item in diagnosis.recommendations}
+    others = {frozenset(one.fixes): one for one in tried if one.fixes and known.isdisjoint(one.fixes)}
     if not told:
         return diagnosis
     items: tuple[Recommendation, ...] = tuple(
         replace(item, tried=told[item.id]) if item.id in told else item for item in diagnosis.recommendations
     )
-    return replace(diagnosis, recommendations=items)
+    return replace(diagnosis, recommendations=items, tried=tuple(others.values()))
 
 
 def _tried(number: int, document: Mapping[str, Any]) -> Tried | None:

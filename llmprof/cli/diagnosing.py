@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from llmprof.analyzers.diagnosis import Diagnosis
     from llmprof.timeline.timeline import Timeline
 
-__all__ = ["EngineChoice", "diagnose_paths", "is_analysis", "write_results"]
+__all__ = ["EngineChoice", "check_step_ms", "diagnose_paths", "is_analysis", "write_results"]
 
 _ANALYSIS = re.compile(rb'\A\s*\{\s*"schema"\s*:\s*"llmprof\.analysis/')
 _HEAD_BYTES = 4096
@@ -46,8 +46,7 @@ def diagnose_paths(
     is read, by default the latest; `keep` is given what was recorded, of many ranks that of the critical one, where it
     is at hand. Raises LlmprofError.
     """
-    if step_ms is not None and not 0 < step_ms < float("inf"):
-        raise InputError(f"--step-ms {step_ms:g} is no step time; give the mean step of the run in milliseconds.")
+    check_step_ms(step_ms)
     if scheduler is not None and engine is not EngineChoice.DASK:
         raise InputError("--scheduler is the address of a Dask scheduler; give it with --engine dask.")
     finished = [path for path in paths if is_analysis(path)]
@@ -79,6 +78,12 @@ def diagnose_paths(
     except UnicodeDecodeError:
         raise UnreadableError(f"{finished[0]} is not valid UTF-8; write it again with `llmprof analyze`.") from None
     return Diagnosis.from_json(text, where=finished[0])
+
+
+def check_step_ms(step_ms: float | None) -> None:
+    """Raise InputError for what no step can take."""
+    if step_ms is not None and not 0 < step_ms < float("inf"):
+        raise InputError(f"--step-ms {step_ms:g} is no step time; give the mean step of the run in milliseconds.")
 
 
 def _diagnose_table(

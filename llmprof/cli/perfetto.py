@@ -32,9 +32,10 @@ def export_perfetto(
     from llmprof.analyzers.diagnose import diagnosis_of, without_facts
     from llmprof.analyzers.diagnosis import Source
     from llmprof.analyzers.facts.measure import measure
-    from llmprof.cli.diagnosing import is_analysis
+    from llmprof.cli.diagnosing import check_step_ms, is_analysis
     from llmprof.reports.perfetto import write_perfetto
 
+    check_step_ms(step_ms)
     finished = next((path for path in paths if is_analysis(path)), None)
     if finished is not None:
         raise InputError(f"{finished} is a finished analysis and holds no events; give the run or its traces.")

@@ -1,12 +1,14 @@
 """How is one run of a trial started, ended when it has steps enough, and read?
 
 A side is `llmprof run` without a burst in a session of its own. It is ended as a scheduler would end it, with SIGTERM,
-and what does not go within GRACE_S is killed: only processes that the side has started.
+and what does not go within GRACE_S is killed: only processes that the side has started. When this process is killed
+itself, the kernel sends the side its SIGTERM.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -31,6 +33,8 @@ __all__ = ["Recorded", "SideRun", "last_lines", "log_of", "read_recorded", "read
 GRACE_S = 40.0
 """torchrun waits 30 s for its ranks."""
 LOOK_S = 0.2
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 _BASELINE = b'"phase":"baseline"'
 _TRIAL = "trial.json"
 _FAREWELL = "llmprof: recorded in "
@@ -62,6 +66,8 @@ class SideRun:
     stopped: bool
     """Whether it was ended here, and not by itself."""
     steps: RunSteps | None
+    epochs: int = 0
+    """Of these steps, those in which an epoch began."""
     losses: list[float] = field(default_factory=list)
     fixes: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What the first rank says of each fix, with `status` failed when one of any rank failed."""
@@ -117,6 +123,7 @@ def run_side(
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_end_with_its_parent,
         )
         try:
             while process.poll() is None:
@@ -126,28 +133,43 @@ def run_side(
                 time.sleep(LOOK_S)
         finally:
             _end(process)
+    lines = _steady_lines(directory)
     return SideRun(
         side=side,
         pair=pair,
         directory=directory,
         exit_code=128 - process.returncode if process.returncode < 0 else process.returncode,
         stopped=stopped,
-        steps=read_steps(directory),
+        steps=_steps_of(lines),
+        epochs=sum("epoch_start" in line for line in lines),
         **_told(directory),
     )
 
 
+def _end_with_its_parent() -> None:
+    """In the side, before it begins: have it told to end when `llmprof try` is killed, and can end nothing."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+
+
 def read_steps(run: Path) -> RunSteps | None:
     """The steady unprofiled steps of a run's first rank; None when there are none."""
-    from llmprof.analyzers.trial import RunSteps
+    return _steps_of(_steady_lines(run))
 
+
+def _steady_lines(run: Path) -> list[dict[str, Any]]:
+    """The lines of the steady steps of the first rank that has any."""
     for _, _, folder in rundir.rank_dirs(run):
         with contextlib.suppress(LlmprofError):
             lines = rundir.read_json_lines(folder / rundir.STEPS)
-            steady = [(line["n"], line["wall"]) for line in lines if line.get("phase") == "baseline"]
-            if steady:
-                return RunSteps.of(steady)
-    return None
+            if steady := [line for line in lines if line.get("phase") == "baseline"]:
+                return steady
+    return []
+
+
+def _steps_of(lines: Sequence[Mapping[str, Any]]) -> RunSteps | None:
+    from llmprof.analyzers.trial import RunSteps
+
+    return RunSteps.of([(line["n"], line["wall"]) for line in lines]) if lines else None
 
 
 def last_lines(run: SideRun, count: int = 12) -> str:

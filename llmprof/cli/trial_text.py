@@ -27,7 +27,8 @@ def _lines(document: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
     for fix in document["fixes"]:
         name = fix["id"] if fix["value"] is None else f"{fix['id']}={fix['value']}"
         what = "; ".join(fix["what"])
-        yield "fix", f"{name}: {fix['status'] or 'not known'}{f', {what}' if what else ''}"
+        mark = " (changes the numbers)" if fix["numerics"] else ""
+        yield "fix", f"{name}{mark}: {fix['status'] or 'not known'}{f', {what}' if what else ''}"
         for reason in fix["reasons"]:
             yield "", f"left alone: {reason}" if fix["status"] == "applied" else reason
     result = document["comparison"]
@@ -69,7 +70,7 @@ def _measured(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _losses(losses: Mapping[str, Any]) -> str:
     means = [f"{value:.4g}" if value is not None else "not a number" for value in (losses["plain"], losses["fixed"])]
-    told = f"plain {means[0]}, fixed {means[1]} at the end of {losses['count']} steps"
+    told = f"plain {means[0]}, fixed {means[1]} at the end of {losses['count']} backwards"
     apart, among = losses["difference"], losses["plain_difference"]
     if apart is None:
         return f"{told}: the fix breaks the numbers" if losses["plain"] is not None else told

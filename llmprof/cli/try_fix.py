@@ -68,6 +68,7 @@ def try_fix(
     diagnosis = _diagnosis_of(run)
     recommendations = {item.id: item for item in diagnosis.recommendations} if diagnosis is not None else {}
     wanted = [_wanted(text, recommendations) for text in dict.fromkeys(fix)]
+    _refuse_what_does_not_go_together(wanted)
     if against is None:
         _refuse_what_cannot_be_applied(run, wanted, recommendations)
         numeric = [one.id for one in wanted if one.numerics]
@@ -76,14 +77,15 @@ def try_fix(
                 f"{', '.join(numeric)} changes the numbers that the training computes; add --allow-numerics to try it, "
                 "and look at the losses."
             )
-    for one in wanted:
-        missing = set(recommendations[one.id].requires if one.id in recommendations else ()) - {w.id for w in wanted}
-        if missing:
-            note(f"the promise of {one.id} counts on {', '.join(sorted(missing))}, which is not applied here.")
     if against is not None:
         document = _compared(run, against, wanted, diagnosis)
     else:
         document = _tried(run, wanted, diagnosis, pairs=pairs, steps=steps, duration=duration)
+    for one in wanted:
+        missing = set(recommendations[one.id].requires if one.id in recommendations else ()) - {w.id for w in wanted}
+        if missing:
+            names = ", ".join(sorted(missing))
+            document["warnings"].append(f"the promise of {one.id} counts on {names}, which is not applied here.")
     _finish(run, document, as_json=as_json)
 
 
@@ -106,9 +108,12 @@ def _diagnosis_of(run: Path) -> Diagnosis | None:
     """What the run's analysis.json says; None where there is none."""
     from llmprof.analyzers.diagnosis import Diagnosis
     from llmprof.errors import NotFoundError
+    from llmprof.timeline import rundir
 
     if not run.is_dir():
         raise NotFoundError(f"{run} is no folder; give the run directory that `llmprof run` printed.")
+    if not (run / rundir.RUN).is_file():
+        raise NotFoundError(f"{run} is no run directory; give the folder that `llmprof run` printed.")
     path = run / "analysis.json"
     if not path.is_file():
         note(f"{run} has no analysis.json and so no promise; `llmprof analyze {run} -o {run}` makes one.")
@@ -128,11 +133,27 @@ def _wanted(text: str, recommendations: dict[str, Recommendation]) -> _Wanted:
         raise InputError(f"--fix {text}: the value may have letters, digits and . + : - only.")
     if known is None:
         return _Wanted(id=name, value=value or None, numerics=False)
+    if value and not known.value:
+        raise InputError(f"--fix {text}: {name} takes no value; give --fix {name}.")
+    if value and not (value.isdecimal() and int(value) > 0):
+        raise InputError(f"--fix {text}: {name} takes a whole number above 0.")
     if not value and known.value and name in recommendations:
         how = recommendations[name].how
         found = re.search(known.value, how.rpartition("->")[2]) or re.search(known.value, how)
         value = found[1] if found else ""
     return _Wanted(id=name, value=value or None, numerics=known.numerics)
+
+
+def _refuse_what_does_not_go_together(wanted: list[_Wanted]) -> None:
+    """InputError for a fix with two values, and for two of which only one can be done."""
+    from llmprof.analyzers.replay.gains import excluding
+
+    names = [one.id for one in wanted]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"--fix {twice} is given twice; try one value after the other.")
+    if pair := excluding(names):
+        raise InputError(f"of {pair[0]} and {pair[1]} only one can be done; try each alone.")
 
 
 def _refuse_what_cannot_be_applied(run: Path, wanted: list[_Wanted], known: dict[str, Recommendation]) -> None:
@@ -245,6 +266,11 @@ def _measure(document: dict[str, Any], runs: list[SideRun], wanted: list[_Wanted
         document["warnings"].append(
             "the runs became steady at different steps, so that not the same ones are compared."
         )
+    if any(one.id == "persistent-workers" for one in wanted) and not any(one.epochs for one in runs):
+        document["warnings"].append(
+            "no epoch began in the measured steps, and persistent-workers saves where one does; give --steps more than "
+            "an epoch has."
+        )
     _warn_of_drift(document, known)
 
 
@@ -275,7 +301,12 @@ def _compared(run: Path, other: Path, wanted: list[_Wanted], known: Diagnosis | 
     from llmprof.analyzers.trial import MIN_STEPS, compare, promise_of
     from llmprof.cli.trial_runs import read_steps
     from llmprof.cli.trials import begin_trial
+    from llmprof.errors import NotFoundError
 
+    if not other.is_dir():
+        raise NotFoundError(f"{other} is no folder; give the run directory of the changed run.")
+    if other.samefile(run):
+        raise InputError(f"{other} is the run itself; give --against a run that was recorded with the fix.")
     walls = []
     for path in (run, other):
         steps = read_steps(path)

@@ -15,6 +15,7 @@ from llmprof.errors import InputError, NotEnoughDataError
 from llmprof.units import NS_PER_MS, format_ms, format_ms_range, format_percent, ms, round_ms
 
 if TYPE_CHECKING:
+    from llmprof.analyzers.facts.measured import Facts
     from llmprof.analyzers.replay.what_if import WhatIf
 
 __all__ = ["what_if"]
@@ -39,16 +40,39 @@ def what_if(
     as_json: Annotated[bool, typer.Option("--json", help="Print the prediction as JSON and nothing else.")] = False,
 ) -> None:
     """Replay the recorded steps with fixes applied, and tell the step before and after, class by class."""
-    from llmprof.analyzers.replay.transforms.registry import transforms_by_fix
+    from llmprof.cli.diagnosing import check_step_ms
 
     wanted = list(dict.fromkeys(fixes or ()))
-    unknown = [fix for fix in wanted if fix not in transforms_by_fix()]
-    if unknown or not wanted:
-        known = ", ".join(sorted(transforms_by_fix()))
-        what = f"{unknown[0]} cannot be replayed" if unknown else "no fix was given"
-        raise InputError(f"{what}; give --fix with one of: {known}.")
+    _refuse_what_cannot_be_replayed(wanted)
+    check_step_ms(step_ms)
     document = _predicted(_model(paths, step_ms), wanted)
     answer(json.dumps(document, indent=1, ensure_ascii=False) if as_json else _text(document))
+
+
+def _refuse_what_cannot_be_replayed(wanted: list[str]) -> None:
+    """InputError when no fix is given, one has no transform, or one takes the place of another."""
+    from llmprof.analyzers.replay.gains import excluding
+    from llmprof.analyzers.replay.transforms.registry import transforms_by_fix
+    from llmprof.analyzers.rules.fixes import FIXES
+
+    known = transforms_by_fix()
+    for fix in wanted:
+        name, _, value = fix.partition("=")
+        if value and name in known:
+            raise InputError(
+                f"--fix {fix}: a replay takes no value; give --fix {name}, or measure it with `llmprof try`."
+            )
+        if name in FIXES and name not in known:
+            raise InputError(
+                f"{name} is not replayed; its bound is in `llmprof analyze`, and `llmprof try --fix {name} RUN` is "
+                "how to measure it."
+            )
+    unknown = [fix for fix in wanted if fix not in known]
+    if unknown or not wanted:
+        what = f"there is no fix {unknown[0]!r}" if unknown else "no fix was given"
+        raise InputError(f"{what}; give --fix with one of: {', '.join(sorted(known))}.")
+    if pair := excluding(wanted):
+        raise InputError(f"of {pair[0]} and {pair[1]} only one can be done; ask for each alone.")
 
 
 def _model(paths: list[str], step_ms: float | None) -> WhatIf:
@@ -70,6 +94,7 @@ def _model(paths: list[str], step_ms: float | None) -> WhatIf:
 
 
 def _predicted(found: WhatIf, fixes: list[str]) -> dict[str, Any]:
+    from llmprof.analyzers.replay.gains import fidelity_of
     from llmprof.analyzers.replay.model import sharing_of
 
     model = found.model
@@ -80,8 +105,9 @@ def _predicted(found: WhatIf, fixes: list[str]) -> dict[str, Any]:
         "schema": "llmprof.what-if/1",
         "fixes": list(prediction.fixes),
         "left_out": dict(prediction.left_out),
-        "replay_error": round(model.error, 4),
+        **{name: None if error is None else round(error, 4) for name, error in fidelity_of(model).items()},
         "faithful": model.faithful,
+        "bounds": {} if model.faithful else _bounds(found.subject.facts, fixes),
         "sharing": None if sharing is None else asdict(sharing),
         "basis": found.subject.facts.step.basis,
         "rank": found.subject.facts.critical.rank,
@@ -95,6 +121,16 @@ def _predicted(found: WhatIf, fixes: list[str]) -> dict[str, Any]:
     }
 
 
+def _bounds(facts: Facts, fixes: list[str]) -> dict[str, str]:
+    """What the rules say that each fix saves, without a replay; only those that are recommended."""
+    from llmprof.analyzers.diagnose import diagnosis_of
+    from llmprof.analyzers.diagnosis import Source
+    from llmprof.reports.fixes import fixes_of
+
+    source = Source(kind="trace", paths=(), ranks=tuple(facts.ranks), world_size=None)
+    return {one.id: one.gain for one in fixes_of(diagnosis_of(facts, source)) if one.id in fixes}
+
+
 def _ms(ns: float) -> float | None:
     return round_ms(ms(ns))
 
@@ -106,7 +142,8 @@ def _table(parts: Mapping[str, float] | None) -> dict[str, float]:
 def _text(document: Mapping[str, Any]) -> str:
     """The document for a reader."""
     from llmprof.analyzers.diagnosis import Sharing
-    from llmprof.reports.trust import sharing_texts
+    from llmprof.analyzers.replay.model import FAITHFUL
+    from llmprof.reports.trust import fidelity_text, sharing_texts
 
     before, after = document["step_ms"], document["step_ms_after"]
     some = " + ".join(document["fixes"]) or "nothing that can be replayed"
@@ -116,9 +153,12 @@ def _text(document: Mapping[str, Any]) -> str:
     ]
     lines += [f"{fix} changes nothing here: {reason}." for fix, reason in document["left_out"].items()]
     if not document["faithful"]:
-        lines.append(
+        bounds = [f"{fix} {document['bounds'].get(fix, 'is not recommended')}" for fix in document["fixes"]]
+        lines.insert(
+            0,
             f"Doubtful: the replay of the step as it is misses the measured one by "
-            f"{format_percent(document['replay_error'])}."
+            f"{format_percent(document['replay_error'])} (more than {format_percent(FAITHFUL)}). "
+            f"Bounds from measured parts of the step count instead: {'; '.join(bounds) or 'none'}.",
         )
     elif document["basis"] == "profiled":
         lines.append("This is about the profiled run; give its mean step without the profiler with --step-ms.")
@@ -129,7 +169,7 @@ def _text(document: Mapping[str, Any]) -> str:
         lines += [f"  {one['fix']:24} {format_ms(one['step_ms_after'])}" for one in document["one_after_another"]]
     lines += [
         "",
-        f"The replay of the step as it is misses the measured one by {format_percent(document['replay_error'])}.",
+        f"As it is: {fidelity_text(*(document[f'{name}_error'] for name in ('replay', 'identity', 'unprofiled')))}.",
     ]
     if document["sharing"] is not None:
         lines.append(f"In it, {'; '.join(sharing_texts(Sharing(**document['sharing'])))}.")

@@ -9,7 +9,7 @@ from llmprof.reports.labels import confidence_word, effort_word, parts_of_fix
 from llmprof.reports.text import visible
 from llmprof.units import format_bytes, format_ms, format_ms_range, format_percent
 
-__all__ = ["Fix", "Together", "fixes_of", "together_of", "tried_text"]
+__all__ = ["Fix", "Together", "fixes_of", "others_tried", "together_of", "tried_text"]
 
 TOP = 3
 """Fixes on the first screen and in the terminal."""
@@ -162,6 +162,14 @@ def tried_text(tried: Tried | None) -> str:
         predicted = "" if None in ends else f", predicted {format_ms_range(*ends)}"
     doubt = ", within the noise" if tried.outcome == "undecided" else ""
     return f"tried{others}: {format_ms(tried.plain_ms)} -> {format_ms(tried.step_ms)}{predicted}{doubt}"
+
+
+def others_tried(diagnosis: Diagnosis) -> tuple[str, ...]:
+    """What was tried without being recommended: `gc-policy: 105 ms -> 81.9 ms`."""
+    return tuple(
+        f"{visible(' + '.join(one.fixes))}: {format_ms(one.plain_ms)} -> {format_ms(one.step_ms)}"
+        for one in diagnosis.tried
+    )
 
 
 def _gain_share(gain: Gain, mean_ms: float | None) -> str:

@@ -87,11 +87,13 @@ def _stragglers(diagnosis: Diagnosis) -> str:
 
 
 def _fixes(view: View) -> str:
-    if not view.fixes:
+    if not view.fixes and not view.tried:
         return ""
     blocks = ["## What to do", *(_fix(fix) for fix in view.fixes)]
     if view.together is not None:
         blocks.append(f"**{view.together.who.capitalize()}: {escaped(view.together.text)}**")
+    if view.tried:
+        blocks.append(f"Tried as well: {escaped('; '.join(view.tried))}")
     return "\n\n".join(blocks)
 
 

@@ -62,13 +62,17 @@ def _compose(painter: _Painter, view: View, report_path: str | None, ranks: str)
     _add_parts(painter, view)
     _add_fixes(painter, view.top_fixes)
     _add_together(painter, view)
+    if view.tried:
+        painter.add(_labelled("tried", "; ".join(view.tried[-3:])), 2)
     if ranks:
         painter.add(_labelled("ranks", ranks), 2)
     if view.why:
         painter.add(_labelled("why", ", ".join(proof.text for proof in view.why[:4])), 2)
-    weak = [item.text for item in view.trust if item.weak]
-    if weak:
-        painter.add(_labelled("note", "; ".join(text.rstrip(".") for text in weak[:3]), "yellow"), 2)
+    weak = [item.text for item in view.trust if item.weak and not item.always]
+    told = [*weak[:3], *(item.text for item in view.trust if item.always)]
+    if told:
+        text = "; ".join(text.rstrip(".") for text in told)
+        painter.add(_labelled("note", text, "yellow" if view.weak else "dim"), 2)
     _add_closing(painter, view, report_path)
 
 

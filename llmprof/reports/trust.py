@@ -9,7 +9,7 @@ from llmprof.reports.labels import confidence_word
 from llmprof.reports.text import visible
 from llmprof.units import format_count, format_ms, format_ns, format_percent
 
-__all__ = ["Trust", "sharing_texts", "trust_of"]
+__all__ = ["Trust", "fidelity_text", "sharing_texts", "trust_of"]
 
 FEWEST_STEPS = 20
 """Below this number of steps a spread says little; the capture asks for as many before its burst."""
@@ -30,6 +30,8 @@ class Trust:
 
     text: str
     weak: bool = False
+    always: bool = False
+    """Whether it is told where only what is weak is."""
 
 
 def trust_of(diagnosis: Diagnosis) -> tuple[Trust, ...]:
@@ -43,6 +45,14 @@ def trust_of(diagnosis: Diagnosis) -> tuple[Trust, ...]:
         *_confidence(diagnosis),
         *_warnings(diagnosis),
     )
+
+
+def fidelity_text(error: float, identity: float | None, unprofiled: float | None) -> str:
+    """How far the replay is from the traced step, and from the unprofiled one where that is known."""
+    if identity is None:
+        return f"replay within {format_percent(abs(error))}"
+    told = f"replay within {format_percent(identity)} of the traced step"
+    return told if unprofiled is None else f"{told}, {format_percent(unprofiled)} of the unprofiled one"
 
 
 def sharing_texts(found: Sharing) -> list[str]:
@@ -93,8 +103,8 @@ def _quality(diagnosis: Diagnosis) -> list[Trust]:
         text = f"recording overhead {format_percent(capture.overhead_pct / 100)}"
         items.append(Trust(text, capture.overhead_pct > LARGEST_OVERHEAD_PCT))
     if capture.replay_error is not None:
-        text = f"replay within {format_percent(abs(capture.replay_error))}"
-        items.append(Trust(text, abs(capture.replay_error) > LARGEST_REPLAY_ERROR))
+        text = fidelity_text(capture.replay_error, capture.identity_error, capture.unprofiled_error)
+        items.append(Trust(text, abs(capture.replay_error) > LARGEST_REPLAY_ERROR, True))
     if capture.sharing is not None:
         items += [Trust(text) for text in sharing_texts(capture.sharing)]
     if capture.unlinked_kernel_share:

@@ -8,7 +8,7 @@ from typing import Any
 
 from llmprof.analyzers.diagnosis import Diagnosis
 from llmprof.reports.checks import Check, Proof, checks_of, why_of
-from llmprof.reports.fixes import TOP, Fix, Together, fixes_of, together_of
+from llmprof.reports.fixes import TOP, Fix, Together, fixes_of, others_tried, together_of
 from llmprof.reports.labels import BOUND_NAMES, confidence_word, headline_label
 from llmprof.reports.parts import Part, bar_segments, part_rows, parts_sum
 from llmprof.reports.text import visible
@@ -54,6 +54,8 @@ class View:
     partition_note: str
     fixes: tuple[Fix, ...]
     together: Together | None
+    tried: tuple[str, ...]
+    """What was tried without being recommended."""
     trust: tuple[Trust, ...]
     checks: tuple[Check, ...]
     why: tuple[Proof, ...]
@@ -95,6 +97,7 @@ def build_view(diagnosis: Diagnosis) -> View:
         partition_note=_partition_note(diagnosis, rows),
         fixes=fixes_of(diagnosis),
         together=together_of(diagnosis),
+        tried=others_tried(diagnosis),
         trust=trust_of(diagnosis),
         checks=checks_of(diagnosis),
         why=why_of(diagnosis),

@@ -1,4 +1,4 @@
-"""How long did the loader's workers take for each batch?"""
+"""How long did the loader's workers, or the training process that has none, take for each batch?"""
 
 from __future__ import annotations
 

@@ -193,6 +193,15 @@ def test_gains_of_several_fixes_are_not_added_up() -> None:
     assert promise_of(recommending(*TWO), ["a", "b"]) == Promise(expected_ms=None, low_ms=20, high_ms=55, step_ms=100)
 
 
+@pytest.mark.parametrize("listed", [TWO, TWO[:1]])
+def test_what_a_fix_needs_is_part_of_its_promise(listed: Any) -> None:
+    """Its gain is the joint one, whether what it needs is recommended beside it or not."""
+    known = recommending(*listed)
+    first = replace(known.recommendations[0], requires=("b",))
+    known = replace(known, recommendations=(first, *known.recommendations[1:]))
+    assert promise_of(known, ["b", "a"]) == Promise(expected_ms=30, low_ms=20, high_ms=40, step_ms=100)
+
+
 def test_the_joint_gain_is_taken_where_it_is_known() -> None:
     combined = Combined(of=("b", "a"), step_ms_after=65.0, low_ms=60.0, high_ms=75.0)
     found = promise_of(recommending(*TWO, combined=combined), ["a", "b"])
@@ -224,6 +233,12 @@ def test_a_trial_without_a_measurement_is_not_told(broken: dict[str, Any]) -> No
     assert with_trials(recommending(*TWO), {1: broken}).recommendations[0].tried is None
 
 
+def test_what_was_not_recommended_and_tried_stands_beside_the_recommendations() -> None:
+    trials = {1: document("c"), 2: document("a"), 10: document("c", step=58.0), 3: document("c", "d")}
+    found = with_trials(recommending(*TWO), trials).tried
+    assert {one.fixes: one.step_ms for one in found} == {("c",): 58.0, ("c", "d"): 60.0}
+
+
 def test_what_was_tried_survives_the_document() -> None:
-    diagnosis = with_trials(recommending(*TWO), {1: document("a")})
+    diagnosis = with_trials(recommending(*TWO), {1: document("a"), 2: document("c")})
     assert Diagnosis.from_json(diagnosis.to_json()) == diagnosis

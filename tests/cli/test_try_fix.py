@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from llmprof.analyzers.diagnosis import Diagnosis
 from llmprof.analyzers.trial import RunSteps
 from llmprof.cli import trial_runs
 from llmprof.cli.app import main
 from llmprof.cli.trial_runs import SideRun, read_recorded
 from llmprof.errors import InputError, NotFoundError
 from llmprof.timeline import rundir
-from tests.cli.conftest import ROOT, Llmprof, assert_one_sentence, make_diagnosis
+from tests.cli.conftest import ROOT, InProcess, Llmprof, assert_one_sentence, make_diagnosis
 
 LOOP = """
 import time, torch
@@ -269,6 +270,51 @@ def test_what_changes_the_numbers_has_to_be_allowed(llmprof: Llmprof, tmp_path: 
     assert "--allow-numerics" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("fixes", "said"),
+    [
+        (["dataloader-workers=many"], "takes a whole number above 0"),
+        (["gc-policy=0"], "takes a whole number above 0"),
+        (["fused-optimizer=2"], "takes no value"),
+        (["dataloader-workers=2", "dataloader-workers=4"], "is given twice"),
+        (["fused-optimizer", "foreach-optimizer"], "only one can be done"),
+    ],
+)
+def test_what_cannot_take_effect_as_it_was_said_is_refused(
+    in_process: InProcess, tmp_path: Path, fixes: list[str], said: str
+) -> None:
+    arguments = [part for fix in fixes for part in ("--fix", fix)]
+    done = in_process("try", *arguments, recorded(tmp_path, "train"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert_one_sentence(done.stderr)
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_workers_that_stay_are_not_judged_where_none_would_have_gone(sides: Sides, tmp_path: Path, epochs: int) -> None:
+    run = recorded(tmp_path, "train", fix="persistent-workers")
+    sides({"mean_ms": 100, "epochs": epochs}, {"mean_ms": 100, "fixes": {"persistent-workers": APPLIED}})
+    assert call("try", "--fix", "persistent-workers", run) == 0
+    told = " ".join(rundir.read_json(run / "trials" / "1.json")["warnings"])
+    assert ("no epoch began in the measured steps" in told) is (epochs == 0)
+
+
+def test_a_promise_that_counts_on_another_fix_is_told_of(
+    sides: Sides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = recorded(tmp_path, "train", fix="cuda-graphs")
+    known = Diagnosis.from_json((run / "analysis.json").read_text())
+    item = replace(known.recommendations[0], requires=("remove-sync",))
+    (run / "analysis.json").write_text(replace(known, recommendations=(item,)).to_json())
+    sides({"mean_ms": 100}, {"mean_ms": 55, "fixes": {"cuda-graphs": APPLIED}})
+    assert call("try", "--fix", "cuda-graphs", "--allow-numerics", run) == 0
+    warning = "the promise of cuda-graphs counts on remove-sync, which is not applied here."
+    assert warning in rundir.read_json(run / "trials" / "1.json")["warnings"]
+    told = capsys.readouterr().out
+    assert warning in told
+    assert "cuda-graphs (changes the numbers): applied" in told
+
+
 def test_what_cannot_be_applied_is_printed_as_a_patch(llmprof: Llmprof, tmp_path: Path) -> None:
     run = recorded(tmp_path, "train", fix="remove-sync", how="loss.item() -> loss.detach()")
     done = llmprof("try", "--fix", "remove-sync", run)
@@ -298,6 +344,16 @@ def test_two_recorded_runs_are_compared(llmprof: Llmprof, tmp_path: Path) -> Non
     assert document["comparison"]["saved_ms"] == pytest.approx(50)
     assert document["comparison"]["outcome"] == "kept"
     assert "the promise came true" in done.stdout
+
+
+@pytest.mark.parametrize(("other", "said"), [("run", "is the run itself"), ("gone", "is no folder")])
+def test_a_run_is_compared_with_another_one(in_process: InProcess, tmp_path: Path, other: str, said: str) -> None:
+    run = recorded(tmp_path, "train")
+    done = in_process("try", "--fix", "remove-sync", run, "--against", tmp_path / other)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert_one_sentence(done.stderr)
+    assert said in done.stderr
+    assert not (run / "trials").exists()
 
 
 def test_a_run_without_steps_cannot_be_compared(llmprof: Llmprof, tmp_path: Path) -> None:
@@ -424,12 +480,30 @@ def test_a_trial_that_is_ended_ends_its_runs(llmprof: Llmprof, tmp_path: Path) -
     command = [sys.executable, "-m", "llmprof", "try", "--fix", "gc-policy", str(run)]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     log = run / "trials" / "1" / "plain-1.log"
-    deadline = time.monotonic() + 60
-    while not (log.is_file() and "up" in log.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for(lambda: log.is_file() and "up" in log.read_text())
     process.terminate()
     assert process.wait(60) == 128 + signal.SIGTERM
     assert processes_in(run) == []
+
+
+def test_a_trial_that_is_killed_leaves_no_training_behind(tmp_path: Path) -> None:
+    (tmp_path / "hang.py").write_text("import time\nprint('up', flush=True)\ntime.sleep(600)\n")
+    run = recorded(tmp_path, sys.executable, "hang.py")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "llmprof", "try", "--fix", "gc-policy", str(run)]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    log = run / "trials" / "1" / "plain-1.log"
+    wait_for(lambda: log.is_file() and "up" in log.read_text())
+    process.kill()
+    process.wait(60)
+    wait_for(lambda: processes_in(run) == [])
+    assert processes_in(run) == []
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 DDP = """

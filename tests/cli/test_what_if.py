@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from llmprof.units import format_ms_range
 from tests.analyzers.replay.programs import Call, simulate
 from tests.analyzers.replay.sharing import Program, built
 from tests.cli.conftest import InProcess, Llmprof, assert_one_sentence
@@ -44,6 +45,50 @@ def test_an_unknown_fix_is_refused_with_the_list(in_process: InProcess, trace: P
     assert (done.returncode, done.stdout) == (2, "")
     assert_one_sentence(done.stderr)
     assert "cuda-graphs" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("fixes", "said"),
+    [
+        (["dataloader-workers=4"], "a replay takes no value; give --fix dataloader-workers"),
+        (["persistent-workers"], "`llmprof try --fix persistent-workers RUN` is how to measure it"),
+        (["cuda-graphs", "torch-compile"], "of cuda-graphs and torch-compile only one can be done"),
+    ],
+)
+def test_what_cannot_be_replayed_is_told_from_what_does_not_exist(
+    in_process: InProcess, trace: Path, fixes: list[str], said: str
+) -> None:
+    done = in_process("what-if", str(trace), *(part for fix in fixes for part in ("--fix", fix)))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert_one_sentence(done.stderr)
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize("step_ms", ["0", "-5", "nan", "inf"])
+@pytest.mark.parametrize("command", [("what-if", "--fix", "tf32"), ("report", "-o", "out.perfetto.json")])
+def test_a_step_that_takes_no_time_is_refused(
+    in_process: InProcess, trace: Path, command: tuple[str, ...], step_ms: str
+) -> None:
+    done = in_process(*command, str(trace), "--step-ms", step_ms)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert_one_sentence(done.stderr)
+    assert "is no step time" in done.stderr
+
+
+def test_a_replay_that_misses_the_step_gives_way_to_bounds(in_process: InProcess, trace: Path) -> None:
+    """The launches of this host take 2 ms a step; a step of 4 ms has something that was not recorded."""
+    asked = ("what-if", str(trace), "--fix", "cuda-graphs", "--step-ms", "4")
+    done = in_process(*asked)
+    assert done.returncode == 0
+    first = done.stdout.splitlines()[0]
+    assert first.startswith("Doubtful: the replay of the step as it is misses the measured one by ")
+    document = json.loads(in_process(*asked, "--json").stdout)
+    assert not document["faithful"]
+    analysis = json.loads(in_process("analyze", str(trace), "--step-ms", "4", "--json").stdout)
+    (gain,) = [one["gain"] for one in analysis["recommendations"] if one["id"] == "cuda-graphs"]
+    assert gain["basis"] != "replay"
+    assert f"cuda-graphs {document['bounds']['cuda-graphs']}" in first
+    assert document["bounds"]["cuda-graphs"] == f"saves {format_ms_range(gain['low_ms'], gain['high_ms'])}"
 
 
 def test_a_recording_without_device_work_is_not_enough(in_process: InProcess, tmp_path: Path) -> None:

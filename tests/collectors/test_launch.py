@@ -385,7 +385,7 @@ def test_the_wrapper_samples_the_host_and_the_training_starts_no_process(tmp_pat
 
 
 DDP = """
-import os, sys, torch
+import os, sys, time, torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -396,6 +396,7 @@ def train(rank, steps):
     for _ in range(steps):
         net(torch.randn(2, 8)).sum().backward()
         optimizer.step()
+    time.sleep(0.2)  # gloo's threads let go of the last gradients; an interpreter that ends before them may abort
     dist.destroy_process_group()
 """
 

@@ -71,6 +71,7 @@ def test_the_verdict_of_a_starved_run_reads_like_this() -> None:
         "    all three together: 85.5 ms -> 42.0-46.2 ms\n"
         "why: input wait 45 % (threshold 5.0 %), num_workers 0, time to make one batch 39.2 ms, usable CPU\n"
         "  cores 16\n"
+        "note: replay within 1.2 %\n"
         "report  runs/a/report.html      next  llmprof explain dataloader-workers\n"
     )
 

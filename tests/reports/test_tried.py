@@ -43,6 +43,15 @@ def test_it_is_in_every_report(render: object) -> None:
     assert "predicted" not in render(make_diagnosis(bound="data"))
 
 
+@pytest.mark.parametrize("recommended", [True, False])
+@pytest.mark.parametrize("render", [render_plain, render_markdown, render_html])
+def test_what_was_tried_without_a_recommendation_is_in_every_report(render: object, recommended: bool) -> None:
+    assert callable(render)
+    other = replace(tried(), tried=(replace(TRIED, fixes=("gc-policy", "tf32")),))
+    text = render(other if recommended else replace(other, recommendations=()))
+    assert "gc-policy + tf32: 101 ms" in text
+
+
 def test_what_was_not_promised_alone_or_not_decided_says_so() -> None:
     joint = replace(TRIED, fixes=("a", "b"), predicted_ms=None, predicted_low_ms=40.0, predicted_high_ms=50.0)
     assert tried_text(joint) == "tried with 1 more: 101 ms -> 47.0 ms, predicted 40.0-50.0 ms"

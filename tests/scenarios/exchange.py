@@ -13,7 +13,19 @@ from dataclasses import dataclass
 from llmprof.timeline.events import CollectiveCall
 from tests.scenarios.builder import TraceBuilder
 
-__all__ = ["GEMM", "MIB", "MS", "Link", "Run", "ddp_run", "fsdp_run", "pipeline_run", "tensor_run"]
+__all__ = [
+    "GEMM",
+    "MIB",
+    "MS",
+    "Link",
+    "Run",
+    "ddp_run",
+    "fsdp_run",
+    "hand_run",
+    "pipeline_run",
+    "split_run",
+    "tensor_run",
+]
 
 MS = 1_000_000
 MIB = 1 << 20
@@ -25,6 +37,7 @@ _KERNELS = {
     "_allgather_base": "ncclDevKernel_AllGather_RING_LL(ncclDevKernelArgsStorage<4096ul>)",
     "_reduce_scatter_base": "ncclDevKernel_ReduceScatter_Sum_f32_RING_LL(ncclDevKernelArgsStorage<4096ul>)",
     "send": "ncclDevKernel_SendRecv(ncclDevKernelArgsStorage<4096ul>)",
+    "recv": "ncclDevKernel_SendRecv(ncclDevKernelArgsStorage<4096ul>)",
 }
 
 
@@ -61,11 +74,17 @@ class _Device:
         self.compute = begin + ns
         return self.compute
 
+    def computed(self, ns: int, *, backward: bool) -> None:
+        """A pass, launched by the thread of the autograd engine if it goes backward."""
+        self.kernel(ns, tid=AUTOGRAD if backward else MAIN)
+        if backward:
+            self.b.op("autograd::engine::evaluate_function: AddmmBackward0", self.host - 100, 5_000, AUTOGRAD)
+
     def collective(self, name: str, size: int, *, ready: int, tid: int = MAIN, waited_ns: int = 0) -> int:
         """Exchange a message of `size` bytes of fp32 or bf16, not before `ready`; returns its end."""
         begin = max(self.exchange, ready)
         elements = size // (2 if self.dtype == "BFloat16" else 4)
-        small = elements if name in ("allreduce", "send") else elements // self.world
+        small = elements if name in ("allreduce", "send", "recv") else elements // self.world
         call = CollectiveCall(
             name=name,
             in_elements=elements if name == "_reduce_scatter_base" else small,
@@ -118,6 +137,19 @@ def ddp_run(
                 if micro >= microbatches - (microbatches if synchronised is None else synchronised):
                     ends.append(device.collective("allreduce", size, ready=done, tid=AUTOGRAD))
         end = device.kernel(2 * MS, after=max(ends))
+        device.b.step(step, now, end)
+        now = end
+    return Run(device.b, now // steps)
+
+
+def hand_run(size: int, *, link: Link = Link(), compute_ns: int = 20 * MS, steps: int = 3) -> Run:
+    """Kernels, then one all-reduce of `size` bytes by the training thread, which the optimizer waits for."""
+    device, now = _Device(link), 0
+    for step in range(steps):
+        device.begin(now)
+        device.b.op("autograd::engine::evaluate_function: AddmmBackward0", device.host + 500, 5_000, AUTOGRAD)
+        done = device.kernel(compute_ns, after=now, tid=AUTOGRAD)
+        end = device.kernel(2 * MS, after=device.collective("allreduce", size, ready=done))
         device.b.step(step, now, end)
         now = end
     return Run(device.b, now // steps)
@@ -199,6 +231,33 @@ def pipeline_run(stage: int, microbatches: int, *, forward_ns: Sequence[int] = (
         device.kernel(MS, after=now + length - MS)
         now += length
     return Run(device.b, length)
+
+
+def split_run(microbatches: int, *, forward_ns: Sequence[int] = (4 * MS, 4 * MS), steps: int = 3) -> tuple[Run, Run]:
+    """Two stages written by hand: all forward passes, then all backward passes, twice as long.
+
+    A message goes when one stage sends and the other receives; neither does anything else until it has gone. A stage
+    that is done goes on with its next step.
+    """
+    link = Link(latency_ns=10_000)
+    devices, begins = (_Device(link), _Device(link)), [0, 0]
+    for step in range(steps):
+        for device, begin in zip(devices, begins, strict=True):
+            device.begin(begin)
+        for sender, factor in ((0, 1), (1, 2)):
+            for _ in range(microbatches):
+                devices[sender].computed(factor * forward_ns[sender], backward=sender == 1)
+                ready = [device.compute for device in devices]
+                for rank, device in enumerate(devices):
+                    name, waited = "send" if rank == sender else "recv", max(ready) - ready[rank]
+                    device.compute = device.collective(name, MIB, ready=ready[rank], waited_ns=waited)
+                devices[1 - sender].computed(factor * forward_ns[1 - sender], backward=sender == 1)
+        for rank, device in enumerate(devices):
+            end = device.kernel(MS)
+            device.b.step(step, begins[rank], end)
+            begins[rank] = end
+    first, second = (Run(device.b, begins[0] // steps) for device in devices)
+    return first, second
 
 
 def _turns(microbatches: int, forward_ns: Sequence[int]) -> dict[int, list[tuple[int, int]]]:

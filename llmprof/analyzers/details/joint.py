@@ -13,7 +13,7 @@ from llmprof.units import NS_PER_MS
 __all__ = ["joint_of"]
 
 MOST_FIXES = 4
-"""Of so many fixes every choice is replayed: 11 of them."""
+"""Of so many fixes every choice is replayed: 11 of them. Of fixes that exclude each other the first one counts."""
 MOST_NODES = 300_000
 """Nodes of a graph, times the choices: some seconds. Larger graphs get pairs only, or none."""
 
@@ -26,15 +26,17 @@ def joint_of(replays: Replays, fixes: Sequence[Recommendation], combined: Combin
     if replays.what_if is None:
         return ()
     known = transforms_by_fix()
-    able = [one for one in fixes if one.id in known and one.gain.basis == "replay" and one.gain.expected_ms > 0]
+    able: list[Recommendation] = []
+    for one in fixes:
+        helps = one.id in known and one.gain.basis == "replay" and one.gain.expected_ms > 0
+        if helps and not any(other.id in alternatives(one.id) for other in able):
+            able.append(one)
     found: list[Combined] = []
     left = MOST_NODES
     for count in range(2, MOST_FIXES + 1):
         for chosen in combinations(able[:MOST_FIXES], count):
             ids = tuple(one.id for one in chosen)
             if combined is not None and set(ids) == set(combined.of):
-                continue
-            if any(other in alternatives(one) for one, other in combinations(ids, 2)):
                 continue
             left -= len(replays.what_if.model.traced)
             if left < 0:

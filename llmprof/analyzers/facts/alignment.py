@@ -35,7 +35,8 @@ def match_collectives(ranks: Sequence[RankCalls], *, also: Collection[str] = ())
     Only operations that no rank can leave early are matched, and those named in `also`. They are told apart by process
     group and operation and paired by their order. Where every rank has step marks, only what was launched inside steps
     that all ranks traced is looked at, so all ranks hold the same calls; otherwise recordings may begin at different
-    calls, and the last ones are paired. Calls whose message sizes contradict each other are not matched.
+    calls, and the last ones are paired. Calls whose message sizes contradict each other are not matched, but for an
+    all-to-all, in which each rank sends and receives as much as it has: experts get different numbers of tokens.
     """
     numbers = _common_steps(ranks)
     found: dict[_Key, dict[int, tuple[npt.NDArray[np.intp], Int64]]] = {}
@@ -43,14 +44,15 @@ def match_collectives(ranks: Sequence[RankCalls], *, also: Collection[str] = ())
         for key, calls, sizes in _by_key(rank, numbers, also):
             found.setdefault(key, {})[rank.rank] = (calls, sizes)
     result = []
-    for (_, _, members), per_rank in found.items():
+    for (op, _, members), per_rank in found.items():
         inside = None if members is None else frozenset(members)
         chosen = {r: v for r, v in per_rank.items() if inside is None or r in inside}
         count = min((calls.size for calls, _ in chosen.values()), default=0)
         if len(chosen) < 2 or count == 0:
             continue
         sizes = np.stack([sizes[sizes.size - count :] for _, sizes in chosen.values()])
-        if (sizes == sizes[0]).all():
+        uneven = op == "all_to_all" and all(calls.size == count for calls, _ in chosen.values())
+        if uneven or (sizes == sizes[0]).all():
             rows = np.stack([calls[calls.size - count :] for calls, _ in chosen.values()])
             result.append(Matched(tuple(chosen), rows))
     return tuple(result)

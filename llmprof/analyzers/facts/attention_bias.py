@@ -3,7 +3,8 @@
 `scaled_dot_product_attention` takes such a bias as its mask. Flash attention takes no mask and cuDNN's none that needs
 a gradient, so that the memory-efficient kernel is left, which writes a gradient as large as all scores
 (`check_for_attn_mask` and `check_attn_mask_shape` in PyTorch's aten/src/ATen/native/transformers/sdp_utils_cpp.h).
-A mask whose last dimension is not contiguous is padded for it, which is a copy (`preprocess_mask` in attention.cpp).
+On a GPU no fused kernel takes a mask whose last dimension is not contiguous (`check_last_dim_stride_equals_1_dense`
+there): handed over as a look-up leaves it, with the heads innermost, attention is written out by PyTorch, in fp32.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ __all__ = ["AttentionBias", "learned_bias"]
 
 _ADDED = ("aten::add", "aten::add_")
 _DIMENSIONS = 4
+SECTOR = 32
+"""Bytes that the cache hands over at least: what is read with a stride is read with its sector."""
 
 Dims = tuple[int, ...]
 
@@ -31,17 +34,12 @@ class AttentionBias:
     """Time of the additions."""
     bytes: float
     """What bias and gradient move beside a fused kernel's own operands."""
-    slow_ns: float
-    """What the additions take beyond their traffic: reading a bias whose last dimension is not contiguous."""
+    scattered: bool
+    """Whether its last dimension is not contiguous: the additions take as long as reading a sector for every score."""
     scores: Dims
     """[batch, heads, queries, keys] of the largest such scores."""
     dims: Dims
     """Of the bias that is added to these, as many dimensions."""
-
-    @property
-    def scattered(self) -> bool:
-        """Whether its last dimension is not contiguous: most of the additions' time is beyond their traffic."""
-        return self.slow_ns > self.ns / 2
 
 
 def learned_bias(touching: Sequence[OperatorWork], scores: Dims) -> AttentionBias | None:
@@ -60,7 +58,7 @@ def learned_bias(touching: Sequence[OperatorWork], scores: Dims) -> AttentionBia
     return AttentionBias(
         ns=sum(one.ns for one, _ in found),
         bytes=sum(_moved(scores[2], *given) * one.calls for one, given in found),
-        slow_ns=sum(max(0.0, one.ns - one.best_ns) for one, _ in found if one.best_ns is not None),
+        scattered=any(_strided(one, scores[2]) for one, _ in found),
         scores=_four(whole),
         dims=_four(bias) if len(bias) <= _DIMENSIONS else _four(whole),
     )
@@ -86,11 +84,18 @@ def _moved(elements: int, whole: Dims, bias: Dims, sizes: tuple[int, int]) -> fl
 
     A bias of its own for each sample is also read twice, and changes its format forward and backward.
     """
-    size, own = sizes
+    own, size = sizes[1], min(sizes)  # PyTorch's own products are in fp32, whatever they were given
     moved = 2 * size
     if math.prod(bias) == math.prod(whole):
         moved += 2 * size + (2 * (size + own) if own != size else 0)
     return float(elements * moved)
+
+
+def _strided(one: OperatorWork, elements: int) -> bool:
+    """Whether an addition takes longer than a sector for every score, at the bandwidth of good kernels."""
+    if not one.bytes or not one.best_ns:
+        return False
+    return one.ns > elements * one.calls * SECTOR * one.best_ns / one.bytes
 
 
 def _first(one: OperatorWork) -> Sequence[int]:

@@ -185,13 +185,24 @@ def _paces(durations: npt.NDArray[np.float64], workers: npt.NDArray[np.int64]) -
     return paces if paces.max() > SLOW else None
 
 
-def in_process_times(times: StepTimes | None, rows: npt.NDArray[np.intp], fetches: float | None) -> BatchTimes | None:
-    """Of batches that the training process makes itself: what it waits for them is what they take."""
+def in_process_times(
+    times: StepTimes | None, rows: npt.NDArray[np.intp], fetches: float | None, loads: BatchLoads | None = None
+) -> BatchTimes | None:
+    """Of batches that the training process makes itself: what it waits for them is what they take.
+
+    What of that it does not compute is known where it noted its CPU time: reading samples and collating them.
+    """
     waits = times.parts.get("data_wait") if times is not None else None
     if waits is None:
         return None
     known = waits[rows][waits[rows] >= 0]
-    return None if known.size < LEAST else _summary(known / (fetches or 1.0), cpu_ns=None, by_worker_ns=())
+    if known.size < LEAST:
+        return None
+    found = _summary(known / (fetches or 1.0), cpu_ns=None, by_worker_ns=())
+    made = batch_times(loads, times, rows)
+    if made is None or made.cpu_ns is None:
+        return found
+    return replace(found, cpu_ns=max(0.0, found.mean_ns - max(0.0, made.mean_ns - made.cpu_ns)))
 
 
 def _summary(

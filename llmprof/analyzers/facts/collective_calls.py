@@ -11,10 +11,12 @@ import numpy.typing as npt
 
 from llmprof.timeline.events import CollectiveCall, EventTable
 
-__all__ = ["SYMMETRIC", "CollectiveKind", "bus_factor", "describe"]
+__all__ = ["ONE_SIDED", "SYMMETRIC", "CollectiveKind", "bus_factor", "describe"]
 
 SYMMETRIC = frozenset({"all_reduce", "all_gather", "reduce_scatter", "all_to_all", "barrier"})
 """Operations that no rank can leave before every rank has arrived; a broadcast's root, say, can."""
+ONE_SIDED = ("broadcast",)
+"""Operations in which all wait for the rank that sends, and it for nobody."""
 
 _OPERATIONS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (name, re.compile(pattern, re.IGNORECASE))

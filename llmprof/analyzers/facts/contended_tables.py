@@ -92,15 +92,19 @@ def _hottest(rows: int, indices: Dims) -> float:
 
 def _lookup(one: OperatorWork) -> tuple[int, Dims, int] | None:
     """(rows, indices, width) of a look-up that has a gradient."""
+    if one.operator != _LOOKUP or one.compiled:
+        return None
     dims = operands_of(one.shapes or "").dims[:2]
-    if one.operator != _LOOKUP or one.compiled or len(dims) < 2 or len(dims[0]) != 2:
+    if len(dims) < 2 or len(dims[0]) != 2:
         return None
     return dims[0][0], dims[1], dims[0][1]
 
 
 def _gradient(one: OperatorWork) -> tuple[Dims, int] | None:
     """(indices, width) of a table's gradient."""
+    if one.operator != _GRADIENT or one.compiled:
+        return None
     dims = operands_of(one.shapes or "").dims[:2]
-    if one.operator != _GRADIENT or one.compiled or len(dims) < 2 or len(dims[0]) != len(dims[1]) + 1:
+    if len(dims) < 2 or len(dims[0]) != len(dims[1]) + 1:
         return None
     return dims[1], dims[0][-1]

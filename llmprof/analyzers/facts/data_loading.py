@@ -111,7 +111,8 @@ def loader_facts(
     if in_process is None and traced is not None:
         in_process = traced.in_process
     rows = counted_steps(rank.times)
-    times = in_process_times(rank.times, rows, fetches) if in_process else batch_times(rank.loads, rank.times, rows)
+    alone = in_process_times(rank.times, rows, fetches, rank.loads) if in_process else None
+    times = alone if in_process else batch_times(rank.loads, rank.times, rows)
     batch = None if times is None else times.mean_ns
     if in_process and wait is not None:
         batch = wait / fetches if fetches else wait

@@ -12,7 +12,7 @@ from llmprof.analyzers.facts.devices import DevicePeaks, find_device
 from llmprof.analyzers.facts.operator_facts import OperatorFacts
 from llmprof.analyzers.facts.operators import OperatorWork
 from llmprof.analyzers.facts.saving import Saving, saving_of
-from llmprof.analyzers.facts.written_attention import WrittenAttention
+from llmprof.analyzers.facts.written_attention import WrittenAttention, head_widths
 from llmprof.timeline.environment import Device
 
 __all__ = [
@@ -58,9 +58,12 @@ on the same devices)."""
 WHOLE_SHARE = 0.6
 """The share of the peak that attention without a mask reaches on some thousand tokens (FlashAttention-3, figure 5)."""
 
-PADDED = 3.0
-"""What padding a bias moves, of the two passes over its gradient otherwise: the padded bias is filled, so is its
-gradient, which is copied there, and what was padded is cut off again."""
+WIDEST_HEAD = 256
+"""Flash attention and cuDNN's take no wider heads; the memory-efficient kernel does (native/transformers/cuda/
+sdp_utils.cpp)."""
+CHECKED_BYTES = 15
+"""What PyTorch moves for every score beside written-out attention where it writes it out itself: fp32 scores are
+compared with -inf, the results joined for each row, and such rows replaced (`_safe_softmax` in native/transformers)."""
 
 _FLASH2 = re.compile(r"flash_(fwd|bwd)_", re.IGNORECASE)
 _EFFICIENT = re.compile(r"fmha_cutlass", re.IGNORECASE)
@@ -93,6 +96,8 @@ def _fused(found: WrittenAttention, device: Device, peaks: DevicePeaks) -> Fused
     hopper = (device.capability or (0, 0)) >= HOPPER
     if found.bias is not None:
         return _biased(found, found.bias, peaks, hopper=hopper)
+    if max(head_widths(found), default=0) > WIDEST_HEAD:
+        return _efficient(found, peaks, hopper=hopper)
     one = fused_attention(
         peaks,
         forward_flops=found.flops - found.backward_flops,
@@ -107,13 +112,9 @@ def _fused(found: WrittenAttention, device: Device, peaks: DevicePeaks) -> Fused
     return replace(one, expected_ns=min(max(one.fast_ns, _hopper_ns(found, peaks)), one.slow_ns))
 
 
-def _biased(found: WrittenAttention, bias: AttentionBias, peaks: DevicePeaks, *, hopper: bool) -> FusedAttention | None:
-    """With a bias that needs a gradient, whose bytes come on top.
-
-    A bias whose last dimension is not contiguous is padded, at best once, at worst for every sample (if it was expanded
-    before). That takes what adding it took beyond its traffic, and passes over its gradient; the middle is expected.
-    """
-    one = efficient_attention(
+def _efficient(found: WrittenAttention, peaks: DevicePeaks, *, hopper: bool) -> FusedAttention | None:
+    """In the memory-efficient kernel, where no other takes the operands."""
+    return efficient_attention(
         peaks,
         forward_flops=found.flops - found.backward_flops,
         backward_flops=found.backward_flops,
@@ -122,15 +123,32 @@ def _biased(found: WrittenAttention, bias: AttentionBias, peaks: DevicePeaks, *,
         number_format=found.number_format,
         hopper=hopper,
     )
+
+
+def _biased(found: WrittenAttention, bias: AttentionBias, peaks: DevicePeaks, *, hopper: bool) -> FusedAttention | None:
+    """With a bias that needs a gradient, whose bytes come on top.
+
+    Unless a bias whose last dimension is not contiguous is made so before, no fused kernel takes it: at worst PyTorch
+    writes attention out itself, and the middle is expected.
+    """
+    one = _efficient(found, peaks, hopper=hopper)
     if one is None:
         return None
     moved = bias.bytes / peaks.achievable_bytes_per_s * 1e9
-    padded = bias.slow_ns + PADDED * moved if bias.scattered else 0.0
-    return FusedAttention(
-        fast_ns=one.fast_ns + moved,
-        expected_ns=one.expected_ns + moved + padded / 2,
-        slow_ns=one.slow_ns + moved + padded,
-    )
+    fast, expected, slow = (ns + moved for ns in (one.fast_ns, one.expected_ns, one.slow_ns))
+    if bias.scattered:
+        slow = max(slow, _written_by_pytorch(found, peaks))
+        expected = (expected + slow) / 2
+    return FusedAttention(fast_ns=fast, expected_ns=expected, slow_ns=slow)
+
+
+def _written_by_pytorch(found: WrittenAttention, peaks: DevicePeaks) -> float:
+    """Time where no fused kernel takes the operands, ns: as written out now, with products and softmax in fp32."""
+    products = sum(one.ns for one in found.work if one.flops)
+    rate = peaks.achievable("fp32")
+    wide = found.flops / rate * 1e9 if rate is not None else products
+    scores = found.heads * found.queries * found.keys * found.calls
+    return found.ns + max(0.0, wide - products) + CHECKED_BYTES * scores / peaks.achievable_bytes_per_s * 1e9
 
 
 def _hopper_ns(found: WrittenAttention, peaks: DevicePeaks) -> float:

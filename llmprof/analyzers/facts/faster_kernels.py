@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from llmprof.analyzers.facts.convolutions import BACKWARD_CONVOLUTION, FORWARD_CONVOLUTION, is_depthwise
 from llmprof.analyzers.facts.faster_attention import HOPPER, fused_saving, newer_saving, unmasked_saving
-from llmprof.analyzers.facts.group_norms import group_norm_copies
-from llmprof.analyzers.facts.loss_layer import LossLayer
+from llmprof.analyzers.facts.fused_loss import before_saving, loss_saving
+from llmprof.analyzers.facts.group_norms import instance_norms, norm_copies
 from llmprof.analyzers.facts.matmul_shapes import odd_dimensions
 from llmprof.analyzers.facts.misaligned_products import aligned_savings, is_vocabulary, odd_products, odd_size
 from llmprof.analyzers.facts.op_bytes import operands_of
@@ -36,9 +36,6 @@ __all__ = [
     "FP8_SPEEDUP",
     "LAYOUT_NORM",
     "LAYOUT_NORM_LOW",
-    "LOSS_LOW",
-    "LOSS_PASSES",
-    "LOSS_PASSES_LEAST",
     "NORM_LOW",
     "copy_savings",
     "faster_kernels",
@@ -46,21 +43,11 @@ __all__ = [
     "in_channels_last",
     "is_cast",
     "layout_savings",
-    "loss_saving",
     "nchw_norms",
     "norm_savings",
     "padded_with_loss",
 ]
 
-LOSS_PASSES = 5.5
-"""Over the logits in 16 bits, as long as a compiled loss takes: recorded on H200s, 5.3 and 5.6 (forward as long as
-three, since it also computes an exponential a logit)."""
-LOSS_PASSES_LEAST = 3.0
-"""Read twice (online softmax), their gradient written in place (Liger-Kernel, arXiv 2410.10989)."""
-LOSS_LOW = 0.5
-"""An assumption: a chunked loss works on pieces too small for full bandwidth."""
-LOSS_LAUNCHES = 2
-"""Kernels of a fused loss: one computes loss and gradient, one scales the gradient in backward (Liger-Kernel)."""
 NORM_LOW = 0.75
 """TraceLens closes 75 % of a kernel's gap at the least."""
 NORM_PASSES = (2.0, 6.0)
@@ -144,32 +131,13 @@ def _backend(operators: OperatorFacts, device: Device) -> Savings | str:
     return tuple(found) or "attention runs in no kernel for which a faster one is known"
 
 
-def loss_saving(loss: LossLayer, line: Roofline) -> Saving:
-    """What a fused loss saves: a few passes over the logits stay."""
-
-    def passes_ns(passes: float) -> float:
-        return passes * loss.elements * loss.element_bytes / line.bytes_per_s * 1e9
-
-    expected = max(0.0, loss.ns - passes_ns(LOSS_PASSES))
-    kernels = sum(one.kernels for one in loss.work)
-    calls = loss.elements * loss.element_bytes / loss.logits_bytes if loss.logits_bytes else 0.0
-    return saving_of(
-        loss.ns,
-        low_ns=LOSS_LOW * expected,
-        expected_ns=expected,
-        high_ns=loss.ns - passes_ns(LOSS_PASSES_LEAST),
-        work=loss.work,
-        launches=LOSS_LAUNCHES * calls / kernels if kernels > 0 else 1.0,
-    )
-
-
 def _loss(operators: OperatorFacts, device: Device) -> Savings | str:
     line = roofline_of(device)
     if operators.loss is None:
         return "no cross-entropy over a vocabulary is known"
     if line is None:
         return _UNKNOWN_DEVICE
-    return loss_saving(operators.loss, line), *padded_with_loss(operators, device)
+    return loss_saving(operators.loss, line), *before_saving(operators.loss, line), *padded_with_loss(operators, device)
 
 
 def padded_with_loss(operators: OperatorFacts, device: Device) -> Savings:
@@ -227,7 +195,9 @@ def nchw_norms(operators: OperatorFacts) -> list[OperatorWork]:
     """
     if operators.conversion_ns <= 0:
         return []
-    return [one for one in operators.work if one.number_format in ("bf16", "fp16") and _NORM.search(one.kernel)]
+    kept = {one.key for one in instance_norms(operators.work)}  # in NCHW whatever the layout
+    some = [one for one in operators.work if one.number_format in ("bf16", "fp16") and _NORM.search(one.kernel)]
+    return [one for one in some if one.key not in kept]
 
 
 def in_channels_last(operators: OperatorFacts) -> bool:
@@ -243,7 +213,7 @@ def in_channels_last(operators: OperatorFacts) -> bool:
 def layout_savings(operators: OperatorFacts) -> Savings:
     """What channels_last saves: the conversions, and what norms and convolutions take beyond what they do there.
 
-    Group norms copy their images there, which is a saving below 0.
+    Group and instance norms copy their images there, which is a saving below 0.
     """
     converted = 0.0 if in_channels_last(operators) else operators.conversion_ns
     if converted <= 0:
@@ -258,7 +228,7 @@ def layout_savings(operators: OperatorFacts) -> Savings:
     # Conversions are kernels of convolutions: those of the latter are part of their saving, which counts, being later.
     rest = converted * (1 - sum(one.ns for one in convolutions) / total) if convolutions else converted
     conversions = saving_of(rest, low_ns=0.0, expected_ns=rest, high_ns=rest, named=CONVERSION.pattern)
-    added = group_norm_copies(operators.work, operators.conversion_ns) if operators.copies_group_norms else ()
+    added = norm_copies(operators.work, operators.conversion_ns, group_norms=operators.copies_group_norms)
     return (conversions, *norms, *convolutions, *added)
 
 

@@ -20,7 +20,7 @@ from llmprof.analyzers.facts.rank_calls import collective_rows
 from llmprof.analyzers.facts.shared_calls import AROUND, Calls, kernel_calls, transfer_calls
 from llmprof.timeline.timeline import RankTimeline
 
-__all__ = ["UNSEEN", "Interference", "Slowdown", "assumed", "interference_of"]
+__all__ = ["UNSEEN", "UNSEEN_SLOW", "Interference", "Slowdown", "assumed", "interference_of"]
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
@@ -49,6 +49,9 @@ UNSEEN = (1.0, 1.22, 2.0)
 """What a kernel takes beside a collective where the recording shows none beside another: least, usual and most. NCCL
 launches 24 blocks on an H100, which leaves 108 of its 132 multiprocessors; of a product with just 132 blocks some wait
 for a second round, which doubles it (NVIDIA developer forums, topic 337991)."""
+UNSEEN_SLOW = (1.0, 1.2, 1.6)
+"""The same over a slow link: own recordings of two H200 that exchange through host memory, of nine runs whose kernels
+could be compared: 1.05 to 1.62, median 1.21. NCCL launches its blocks whatever the link gives."""
 _NORMAL_IQR, _MEDIAN_ERROR = 1.349, 1.253
 
 
@@ -72,7 +75,8 @@ class Interference:
     """What sharing the device costs; a slowdown that is None has its reason, and is not applied.
 
     kernels       kernels beside collectives; collectives: the transfers of collectives beside kernels
-    unseen        whether kernels and collectives were recorded, and never beside each other
+    unseen        whether kernels and collectives were recorded, and hardly a kernel both beside one and alone: where
+                  every micro-batch reduces its gradients, all of the backward pass runs beside their reductions
     rows          by rank the factor of every row of its event table, 1 where it is not known; shape (events,)
     """
 
@@ -89,17 +93,18 @@ def interference_of(ranks: Sequence[RankTimeline]) -> Interference:
     ranks = [rank for rank in ranks if rank.events is not None]
     rows = {rank.rank: np.ones(len(rank.events)) for rank in ranks if rank.events is not None}
     calls = kernel_calls(ranks)
-    kernels, why = _learned(calls, rows, "kernels beside collectives", within_rank=True)
+    kernels, why, compared = _learned(calls, rows, "kernels beside collectives", within_rank=True)
     for around in AROUND[1:]:
         if kernels is None and calls is not None:
-            kernels, _ = _learned(kernel_calls(ranks, around), rows, "kernels beside collectives", within_rank=True)
-    collectives, why_not = _learned(transfer_calls(ranks), rows, "collectives beside kernels", within_rank=False)
+            again = _learned(kernel_calls(ranks, around), rows, "kernels beside collectives", within_rank=True)
+            kernels, compared = again[0], compared or again[2]
+    collectives, why_not, _ = _learned(transfer_calls(ranks), rows, "collectives beside kernels", within_rank=False)
     return Interference(
         kernels=kernels,
         kernels_reason=why if kernels is None else None,
         collectives=collectives,
         collectives_reason=why_not,
-        unseen=calls is not None and not (calls.share > ALONE).any() and any(map(_exchanges, ranks)),
+        unseen=calls is not None and not compared and any(map(_exchanges, ranks)),
         rows=rows,
     )
 
@@ -116,10 +121,13 @@ def assumed(learned: Interference, ranks: Sequence[RankTimeline], factor: float)
 
 def _learned(
     calls: Calls | None, rows: Mapping[int, Float64], what: str, *, within_rank: bool
-) -> tuple[Slowdown | None, str | None]:
-    """The slowdown, written down for every call in `rows`; or the reason why there is none."""
+) -> tuple[Slowdown | None, str | None, bool]:
+    """The slowdown, written down for every call in `rows`; or the reason why there is none.
+
+    And whether calls could be compared.
+    """
     if calls is None or not (calls.share >= BESIDE).any():
-        return None, f"no {what} were recorded"
+        return None, f"no {what} were recorded", False
     # Ranks may be unequal, so calls are compared with those of their own rank.
     _, kind = np.unique(calls.labels[0], return_inverse=True)
     group = kind * (int(calls.rank.max()) + 1) + calls.rank if within_rank else kind
@@ -134,20 +142,21 @@ def _learned(
     weight = np.where(known, beside.count * alone.middle, 0.0)
     unlike = known & ~((factor >= 1 - SAME_WORK) & (factor <= MOST_FACTOR))
     if weight[unlike].sum() > MOST_UNLIKE * weight.sum():
-        return None, f"{what}: calls of the same kernel are not the same work"
+        return None, f"{what}: calls of the same kernel are not the same work", False
     known &= ~unlike
     pairs = int(np.minimum(beside.count, alone.count)[known].sum())
     if pairs < LEAST_PAIRS:
-        return None, f"{what}: {pairs} calls can be compared with such that ran alone, fewer than {LEAST_PAIRS}"
+        few = f"{what}: {pairs} calls can be compared with such that ran alone, fewer than {LEAST_PAIRS}"
+        return None, few, False
     factor, weight = np.where(known, factor, 0.0), np.where(known, weight, 0.0)
     mean = float((factor * weight).sum() / weight.sum())
     own = (factor * beside.error) ** 2 + (factor * alone.error) ** 2
     doubt = float(np.sqrt((weight**2 * np.where(known, own + (factor - mean) ** 2, 0.0)).sum()) / weight.sum())
     if mean < LEAST_FACTOR or mean - ERRORS * doubt < 1:
-        return None, f"{what} take x {mean:.2f} as long ({pairs} pairs), which is no certain difference"
+        return None, f"{what} take x {mean:.2f} as long ({pairs} pairs), which is no certain difference", True
     _write_down(calls, rows, factor[index], weight[index] / np.maximum(np.bincount(index), 1)[index])
     low, high = _weighted(factor[known], weight[known], 0.25), _weighted(factor[known], weight[known], 0.75)
-    return Slowdown(factor=mean, low=low, high=high, pairs=pairs), None
+    return Slowdown(factor=mean, low=low, high=high, pairs=pairs), None, True
 
 
 def _write_down(calls: Calls, rows: Mapping[int, Float64], factor: Float64, weight: Float64) -> None:

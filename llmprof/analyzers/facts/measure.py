@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from llmprof.analyzers.facts.alignment import Waits, match_collectives, transfers_of, waits_of
 from llmprof.analyzers.facts.clocks import clocks_of
+from llmprof.analyzers.facts.collective_calls import ONE_SIDED
 from llmprof.analyzers.facts.collectives import CollectiveFacts, with_peers
 from llmprof.analyzers.facts.cores import own_cores
 from llmprof.analyzers.facts.correction import correct, elastic_of, waited_longer
@@ -16,6 +17,7 @@ from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.partition import Partition, with_skew
 from llmprof.analyzers.facts.reduction import RankReduction, reduce_rank
 from llmprof.analyzers.facts.steps import StepFacts
+from llmprof.analyzers.facts.written_pipeline import agreed
 from llmprof.errors import NotEnoughDataError
 from llmprof.timeline.intervals import EMPTY, Int64, Intervals
 from llmprof.timeline.timeline import Timeline
@@ -71,6 +73,7 @@ def join(
     critical = _critical_rank(found)
     if closer is not None:
         found[critical] = _joined(closer(critical), peers)
+    found = agreed(found)
     known = [rank.unlinked_share for rank in ranks if rank.unlinked_share is not None]
     step = found[critical].step
     return Facts(
@@ -97,8 +100,8 @@ class _Peers:
 
 def _peers(ranks: Sequence[RankReduction]) -> _Peers:
     calls = [rank.calls for rank in ranks if rank.calls is not None]
-    matches = match_collectives(calls)
-    clocks = clocks_of(calls, matches)
+    clocks = clocks_of(calls, match_collectives(calls))
+    matches = match_collectives(calls, also=ONE_SIDED)
     return _Peers(
         waits=waits_of(calls, matches, clocks),
         transfers=transfers_of(calls, matches),

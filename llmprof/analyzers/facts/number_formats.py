@@ -8,6 +8,7 @@ datasheet tells were recorded on H200s, the same model once in each format.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -34,7 +35,7 @@ from llmprof.analyzers.facts.roofline import Roofline, roofline_of
 from llmprof.analyzers.facts.timed_kernels import Timed, timed_of
 from llmprof.timeline.environment import Device
 
-__all__ = ["CONVERTED", "MEMORY_CLASSES", "WIDENING", "Converted", "converted", "slower_formats"]
+__all__ = ["CONVERTED", "MEMORY_CLASSES", "WIDENING", "Converted", "converted", "slower_formats", "widened_attention"]
 
 Times = tuple[float, float, float]
 """At worst, as expected, at best."""
@@ -71,6 +72,10 @@ HALVED = {
     "copy": (1.0, 0.85, 0.5),
 }  # fmt: skip
 """Time of kernels on tensors of half the length. Plain ones halve, GELU takes 0.7, strided copies 0.86, sums 0.65."""
+PLAIN: Times = (0.9, 0.5, 0.45)
+GELU: Times = (0.9, 0.7, 0.5)
+"""The same of sums and products of numbers, which nothing but their traffic limits (at best the cache holds more), and
+of activations that compute an exponential or an error function for each."""
 NORM: Times = (1.3, 1.0, 0.8)
 NORM_PASSES, NORM_BACKWARD_PASSES = 8.5, 7.5
 """Batch norms in bf16 and channels_last, for which PyTorch takes its own kernels instead of cuDNN's: as long as so many
@@ -83,6 +88,8 @@ FIXES = {"bf16": "bf16-autocast", "tf32": "tf32"}
 """The fix that brings products into a format."""
 MEMORY_CLASSES = ("elementwise", "normalization", "softmax", "cross_entropy", "reduction", "dropout", "copy")
 _PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm")
+_PLAIN = re.compile(r"^aten::(add|sub|mul|neg|square|tanh_backward|sigmoid_backward|threshold_backward|relu)_?$")
+_GELU = re.compile(r"gelu|silu|mish|softplus")
 _WEIGHT = {"aten::mm": 1, "aten::addmm": 2, FORWARD_CONVOLUTION: 1, BACKWARD_CONVOLUTION: 2}
 """Which operand is the weight (of backward products only convolutions have it)."""
 _NORMS = ("layer_norm", "group_norm", "rms_norm")
@@ -123,6 +130,8 @@ class _Model:
     weights: Collection[tuple[int, ...]]
     tokens: Collection[int]
     timed: Mapping[OperatorKey, Timed]
+    widened: Collection[OperatorKey]
+    """Operators of attention that PyTorch computes in fp32 from 16-bit operands: autocast does not reach them."""
 
     def passes_ns(self, moved: float) -> float:
         return moved / self.line.bytes_per_s * 1e9
@@ -166,11 +175,20 @@ def converted(operators: OperatorFacts, device: Device, fast: str) -> tuple[Conv
         weights={size for dims in sizes for size in (dims, dims[::-1])},
         tokens={one.m for one in products},
         timed={work.key: one for one in timed for work in one.work},
+        widened={one.key for one in widened_attention(operators)},
     )
     return tuple(then for one in work if (then := _converted(one, model)) is not None)
 
 
+def widened_attention(operators: OperatorFacts | None) -> tuple[OperatorWork, ...]:
+    """What PyTorch computes in fp32 although its operands are in 16 bits already, as they are under autocast."""
+    attention = None if operators is None else operators.attention
+    return attention.work if attention is not None and attention.widened else ()
+
+
 def _converted(one: OperatorWork, model: _Model) -> Converted | None:
+    if model.fast == "bf16" and one.key in model.widened:
+        return Converted(work=one, ns=(one.ns, one.ns, one.ns), kernels=one.kernels)
     if one.operator in CONVOLUTION_KERNELS and one.number_format in slower_formats(model.fast):
         return _convolution(one, model)
     if one.flops and one.number_format in slower_formats(model.fast):
@@ -270,7 +288,8 @@ def _traffic(one: OperatorWork, model: _Model) -> Converted | None:
     if one.operator in ("aten::add", "aten::add_") and model.wide_residual:
         mixed = 1.0 if one.backward or not _alike(one) else MIXED
         return same(ns=(mixed * one.ns, mixed * one.ns, HALVED["elementwise"][1] * one.ns))
-    slow, expected, fast = HALVED[one.kind]
+    spread = GELU if _GELU.search(one.operator) else HALVED[one.kind]
+    slow, expected, fast = PLAIN if _PLAIN.search(one.operator) else spread
     return same(ns=(slow * one.ns, expected * one.ns, fast * one.ns))
 
 

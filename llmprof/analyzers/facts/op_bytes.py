@@ -7,7 +7,16 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Operands", "bytes_of", "countable", "largest_elements", "operands_of", "result_bytes", "result_elements"]
+__all__ = [
+    "Operands",
+    "broadcast",
+    "bytes_of",
+    "countable",
+    "largest_elements",
+    "operands_of",
+    "result_bytes",
+    "result_elements",
+]
 
 SIZES = {
     "double": 8, "long int": 8, "long": 8, "float": 4, "int": 4, "c10::BFloat16": 2, "c10::Half": 2, "short": 2,
@@ -113,10 +122,10 @@ def _joined(text: str) -> float | None:
     return 2.0 * 2 * elements if elements else None
 
 
-def _broadcast(operands: Operands) -> int:
+def broadcast(operands: Operands) -> int:
     """Elements of the result of a pointwise operator."""
     shapes = [operands.dims[i] for i in operands.tensors]
-    longest = max(map(len, shapes))
+    longest = max(map(len, shapes), default=0)
     padded = [(1,) * (longest - len(one)) + one for one in shapes]
     return math.prod(max(column) for column in zip(*padded, strict=True))
 
@@ -127,7 +136,7 @@ def _pointwise(operands: Operands) -> float:
     if not tensors:
         raise ValueError
     widest = max(tensors, key=lambda i: (operands.numel(i), operands.size(i)))
-    return sum(operands.bytes(i) for i in tensors) + _broadcast(operands) * operands.size(widest)
+    return sum(operands.bytes(i) for i in tensors) + broadcast(operands) * operands.size(widest)
 
 
 def _binary(operands: Operands) -> float:

@@ -16,7 +16,7 @@ from llmprof.analyzers.facts.operator_tree import names_matching
 from llmprof.analyzers.facts.operators import KernelCalls, OperatorWork, kernel_calls, operator_work
 from llmprof.analyzers.facts.roofline import roofline_of
 from llmprof.analyzers.facts.steps import Windows
-from llmprof.analyzers.facts.written_attention import WrittenAttention, written_attention
+from llmprof.analyzers.facts.written_attention import WrittenAttention, as_given, written_attention
 from llmprof.analyzers.facts.written_norm import WrittenNorm, written_norm
 from llmprof.timeline.events import EventTable
 from llmprof.timeline.kernel_times import KernelTimes
@@ -96,6 +96,10 @@ def operator_facts(rank: RankTimeline, windows: Windows | None) -> OperatorFacts
     if total <= 0:
         return None
     line = roofline_of(rank.environment.device)
+    math_ns = float(rank.events.dur[calls.rows[calls.math]].sum()) / calls.steps
+    attention = _attention(rank, windows, work)
+    if attention is not None and math_ns > 0:
+        attention = as_given(attention, rank.environment.autocast_dtype)
     return OperatorFacts(
         work=work[:MOST],
         ns=total,
@@ -105,11 +109,11 @@ def operator_facts(rank: RankTimeline, windows: Windows | None) -> OperatorFacts
         memory_limited_ns=sum(one.ns for one in work if one.memory_limited is True),
         arithmetic_limited_ns=sum(one.ns for one in work if one.memory_limited is False),
         fusion=fusion_facts(rank.events, calls, None if line is None else line.bytes_per_s),
-        attention=_attention(rank, windows, work),
+        attention=attention,
         loss=loss_layer(work),
         norm=written_norm(work),
         recompute=_recompute(work),
-        math_attention_ns=float(rank.events.dur[calls.rows[calls.math]].sum()) / calls.steps,
+        math_attention_ns=math_ns,
         modules=module_times(rank, windows, calls),
         conversion_ns=_named_ns(rank.events, calls, CONVERSION.search),
         step_ns=windows.total_ns / len(windows),

@@ -8,25 +8,20 @@ kernels with the gaps between them, the last wave of each is as empty, and the h
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from llmprof.analyzers.facts.devices import find_device
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.pipeline_schedule import StagePasses, schedule_of, step_ns
-from llmprof.analyzers.facts.stage_work import PassWork
-from llmprof.timeline.environment import Environment
-from llmprof.units import NS_PER_S
+from llmprof.analyzers.facts.stage_costs import StageCost, mean_stage, scaled, stage_cost
 
 __all__ = [
     "FAITHFUL",
     "HIGH",
     "LOW",
     "Doubt",
-    "PassCost",
     "PipelineModel",
-    "StageCost",
+    "fitted",
     "most_microbatches",
     "pipeline_model",
 ]
@@ -45,13 +40,12 @@ WORTH = 0.03
 """Of the step: a doubling that saves less is not worth a change (XProf's lower mark for collectives)."""
 MOST_ROW_COST = 2.0
 """The profiler's cost for a row is looked for up to so many times the usual one."""
-LEAST_HOST = 1 / 3
-"""Of the traced host at least this is left without the profiler."""
 ROW_FITS = 0.01
 """A step that is played within this needs no other cost; no single mean is measured better."""
+MOST_SLOWER = 1.25
+"""A device that the recording's late host lets idle is quicker than one that never rests: memory has written what the
+kernel before left behind, and clocks stay higher. The replay believes as much."""
 _HALVINGS = 8
-_LAUNCH_ROWS = 3
-_LOW_FORMATS = ("bfloat16", "float16", "bf16", "fp16")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,53 +63,6 @@ HIGH = Doubt(least=0.0, row=1.4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PassCost:
-    """One pass of one micro-batch as recorded, ns on the device.
-
-    `gap_ns`, `least_ns` and `casts_ns` stay for a smaller one, and `added_ns` for all but the first, whose gradients
-    meet no others; the rest of `busy_ns` shrinks with it.
-    """
-
-    busy_ns: float
-    gap_ns: float
-    least_ns: float
-    casts_ns: float = 0.0
-    added_ns: float = 0.0
-    kernels: float = 0.0
-
-    def ns(self, before: int, now: int, least: float) -> float:
-        """The mean pass with the data in `now` instead of `before` micro-batches."""
-        added = (before - 1) / before * self.added_ns
-        fixed = min(self.busy_ns, least * self.least_ns + self.casts_ns + added)
-        more = (now - 1) / now * self.added_ns - added
-        return fixed + before / now * (self.busy_ns - fixed) + more + self.gap_ns
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageCost:
-    """One stage, mean of the ranks that have it."""
-
-    forward: PassCost
-    backward: PassCost
-    once_ns: float
-    message_ns: float
-    host_ns: float = 0.0
-    """Host time per step as traced, without waiting, and without the optimizer's."""
-    host_rows: float = 0.0
-    """Rows that the profiler wrote meanwhile, as it pays for them."""
-    host_once_ns: float = 0.0
-
-    @property
-    def work_ns(self) -> float:
-        """Kernels of one micro-batch, ns."""
-        return self.forward.busy_ns + self.backward.busy_ns
-
-    def host_untraced_ns(self, row_ns: float) -> float:
-        """The host's time without the profiler, if that needs so long for a row; at least a third of it stays."""
-        return max(self.host_ns - row_ns * self.host_rows, LEAST_HOST * self.host_ns)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineModel:
     """The recorded pipeline."""
 
@@ -127,6 +74,15 @@ class PipelineModel:
     """The step that is explained."""
     row_ns: float
     """What the profiler costs the host for a row."""
+    host_early: bool = False
+    """Whether every host was ahead of its device in the unprofiled steps, so that none of them sets the pace."""
+    unexplained: float = 0.0
+    """Share of the step that only slower kernels explain, which nobody saw."""
+
+    @property
+    def off(self) -> float:
+        """How far the model may be wrong: its error, and what is explained by an assumption."""
+        return abs(self.error) + self.unexplained
 
     @property
     def error(self) -> float:
@@ -136,7 +92,7 @@ class PipelineModel:
     @property
     def faithful(self) -> bool:
         """Whether gains can be taken from it."""
-        return abs(self.error) <= FAITHFUL
+        return self.off <= FAITHFUL
 
     def step_ns(self, microbatches: int, doubt: Doubt | None = None) -> float:
         """The step with as much data in so many micro-batches."""
@@ -182,8 +138,8 @@ class PipelineModel:
         stages = tuple(
             replace(
                 stage,
-                forward=_scaled(stage.forward, factor),
-                backward=_scaled(stage.backward, factor),
+                forward=scaled(stage.forward, factor),
+                backward=scaled(stage.backward, factor),
                 once_ns=factor * stage.once_ns,
                 host_ns=max(0.0, stage.host_ns + part * host),
                 host_rows=max(0.0, stage.host_rows + part * rows),
@@ -223,19 +179,22 @@ def pipeline_model(facts: Facts) -> PipelineModel | str:
             held.setdefault(own.local_stages[0], []).append(rank)
     if set(held) != set(range(settings.stages)):
         return "not every stage was traced, or ranks have several"
-    stages = tuple(_mean([_stage(rank, settings.microbatches) for rank in held[n]]) for n in range(settings.stages))
+    stages = tuple(
+        mean_stage([stage_cost(rank, settings.microbatches) for rank in held[n]]) for n in range(settings.stages)
+    )
     model = PipelineModel(
         stages=stages,
         schedule=schedule,
         microbatches=settings.microbatches,
         measured_ns=facts.step.mean_ns,
         row_ns=0.0 if facts.step.basis == "profiled" else ROW_COST_NS,
+        host_early=all(rank.stage.host_early for rank in facts.ranks.values() if rank.stage is not None),
     )
     if not model.faithful:
         # Perhaps somebody waited in every exchange that was recorded, and none tells how long a message takes.
         instant = replace(model, stages=tuple(replace(stage, message_ns=0.0) for stage in stages))
         model = min(model, instant, key=lambda one: abs(one.error))
-    return model if facts.step.basis == "profiled" else _fitted(model)
+    return model if facts.step.basis == "profiled" else fitted(model)
 
 
 def most_microbatches(facts: Facts) -> int:
@@ -244,88 +203,47 @@ def most_microbatches(facts: Facts) -> int:
     return min([MOST_MICROBATCHES, *sizes])
 
 
-def _fitted(model: PipelineModel) -> PipelineModel:
+def fitted(model: PipelineModel) -> PipelineModel:
     """The model with the profiler's cost that fits the measured step best; where the host does not matter, as it was.
 
-    One figure, fitted on the total step alone: the longer a row took, the less time the host needs without it.
+    One figure, fitted on the total step alone: the longer a row took, the less time the host needs without it. A host
+    that was seen ahead of its device makes no step longer.
     """
     if abs(model.error) <= ROW_FITS:
         return model
+    if model.error < 0 and model.host_early:
+        return _unrested(model)
     low, high = 0.0, MOST_ROW_COST * ROW_COST_NS
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         low, high = (middle, high) if replace(model, row_ns=middle).error > 0 else (low, middle)
-    fitted = replace(model, row_ns=(low + high) / 2)
-    return fitted if abs(fitted.error) < abs(model.error) - ROW_FITS / 2 else model
+    found = replace(model, row_ns=(low + high) / 2)
+    return found if abs(found.error) < abs(model.error) - ROW_FITS / 2 else model
 
 
-def _stage(rank: RankFacts, microbatches: int) -> StageCost:
-    work = rank.stage
-    assert work is not None
-    casts, added = _weight_bytes(rank.environment)
-    device = rank.environment.device
-    peaks = find_device(device.name, device.sm_count)
-    per_byte = NS_PER_S / peaks.achievable_bytes_per_s if peaks is not None else 0.0
-    host, rows, once = _host(rank, work.queued_ns)
-    return StageCost(
-        forward=_pass(work.forward, microbatches, casts * per_byte, 0.0),
-        backward=_pass(work.backward, microbatches, casts * per_byte, added * per_byte),
-        once_ns=work.once_ns,
-        message_ns=work.message_ns,
-        host_ns=host,
-        host_rows=rows,
-        host_once_ns=once,
-    )
+def _unrested(model: PipelineModel) -> PipelineModel:
+    """The model whose kernels take longer, by one factor, where the traced device had rested before them.
 
-
-def _pass(work: PassWork, microbatches: int, casts_ns: float, added_ns: float) -> PassCost:
-    return PassCost(
-        busy_ns=work.busy_ns / microbatches,
-        gap_ns=work.gap_ns / microbatches,
-        least_ns=work.least_ns / microbatches,
-        casts_ns=casts_ns,
-        added_ns=added_ns,
-        kernels=work.kernels / microbatches,
-    )
-
-
-def _weight_bytes(environment: Environment) -> tuple[float, float]:
-    """Bytes moved for the weights of one micro-batch: casts in each direction, and gradients added to those before.
-
-    Autocast casts fp32 weights to two bytes in the forward pass and their gradients back. Of a sum both parts are read
-    and it is written.
+    A host that was ahead does not explain a step that is longer than its passes. As it was where slower kernels do not
+    explain it either.
     """
-    model = environment.models[0] if environment.models else None
-    sizes: Mapping[str, int] = model.trainable_bytes if model is not None else environment.parameter_bytes
-    formats = [environment.autocast_dtype or "", *environment.precision.autocast]
-    lower = any(name in one for one in formats for name in _LOW_FORMATS)
-    casts = sum(1.5 * size for dtype, size in sizes.items() if dtype == "float32") if lower else 0.0
-    return casts, 3.0 * sum(sizes.values())
+
+    def at(factor: float) -> PipelineModel:
+        return replace(
+            model, stages=tuple(_slower(stage, 1 + (factor - 1) * stage.late_share) for stage in model.stages)
+        )
+
+    low, high = 1.0, MOST_SLOWER
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if at(middle).error > 0 else (middle, high)
+    found = at((low + high) / 2)
+    if abs(found.error) > ROW_FITS:
+        return model
+    return replace(found, unexplained=abs(model.error))
 
 
-def _host(rank: RankFacts, queued_ns: float) -> tuple[float, float, float]:
-    """Host time per step as traced, the optimizer's left out; rows that the profiler wrote; the optimizer's time."""
-    host = rank.host
-    if host is None or host.busy_ns is None or host.recorded_events is None:
-        return 0.0, 0.0, 0.0
-    busy = max(0.0, host.busy_ns - queued_ns)
-    once = min((rank.kernels.optimizer_host_ns or 0.0) if rank.kernels is not None else 0.0, busy)
-    return busy - once, host.recorded_events + _LAUNCH_ROWS * (host.launches or 0.0), once
-
-
-def _mean(stages: Sequence[StageCost]) -> StageCost:
-    """The mean of ranks that have the same stage."""
-
-    def both(one: str) -> PassCost:
-        passes = [getattr(stage, one) for stage in stages]
-        names = PassCost.__dataclass_fields__
-        return PassCost(**{name: statistics.fmean(getattr(each, name) for each in passes) for name in names})
-
-    rest = [name for name in StageCost.__dataclass_fields__ if name not in ("forward", "backward")]
-    values = {name: statistics.fmean(getattr(stage, name) for stage in stages) for name in rest}
-    return StageCost(forward=both("forward"), backward=both("backward"), **values)
-
-
-def _scaled(one: PassCost, factor: float) -> PassCost:
-    """A pass through so many times the layers."""
-    return PassCost(**{name: factor * getattr(one, name) for name in PassCost.__dataclass_fields__})
+def _slower(stage: StageCost, factor: float) -> StageCost:
+    """A stage whose kernels take so many times as long."""
+    forward, backward = (replace(one, busy_ns=factor * one.busy_ns) for one in (stage.forward, stage.backward))
+    return replace(stage, forward=forward, backward=backward, slower=factor)

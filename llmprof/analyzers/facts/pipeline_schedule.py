@@ -4,6 +4,9 @@ GPipe (Huang et al. 2019) and one forward, one backward (PipeDream-Flush, Naraya
 torch.distributed.pipelining launches them: passes in a fixed order on one stream, sends and receives in order on
 another. A message begins when sender and receiver are ready for it; a stage computes on when what it has asked for has
 come. The host launches in the same order, and no pass ends before it is launched.
+
+A loop written by hand with `dist.send` and `dist.recv` is taken for GPipe too; there a stage computes on only when what
+it sends has been taken.
 """
 
 from __future__ import annotations
@@ -13,9 +16,10 @@ from dataclasses import dataclass, field
 
 from llmprof.errors import InputError
 
-__all__ = ["SCHEDULES", "StagePasses", "schedule_of", "step_ns"]
+__all__ = ["BY_HAND", "SCHEDULES", "StagePasses", "exchanges", "schedule_of", "step_ns"]
 
-SCHEDULES = ("gpipe", "1f1b")
+BY_HAND = "gpipe by hand"
+SCHEDULES = ("gpipe", "1f1b", BY_HAND)
 _STEPS = 4
 """Steps that are played: the first fills the pipeline, the last follows one that is like it."""
 
@@ -38,9 +42,17 @@ class StagePasses:
 
 
 def schedule_of(name: str | None) -> str | None:
-    """The one of SCHEDULES that a class of torch.distributed.pipelining stands for; None for those not played."""
-    known = {"ScheduleGPipe": "gpipe", "Schedule1F1B": "1f1b"}
+    """The one of SCHEDULES that a recorded name stands for; None for those not played."""
+    known = {"ScheduleGPipe": "gpipe", "Schedule1F1B": "1f1b", BY_HAND: BY_HAND}
     return known.get(name or "")
+
+
+def exchanges(schedule: str, stages: int, stage: int, microbatches: int) -> list[str]:
+    """What a stage does in a step with its neighbours, in order: `send` or `receive`."""
+    away = {"F": stage, "B": stage - 1}
+    program = _program(schedule, stages, stage, microbatches)
+    posted = (messages for what, messages in program if what == "post")
+    return ["send" if lower == away[kind] else "receive" for messages in posted for kind, _, lower in messages]
 
 
 def step_ns(stages: Sequence[StagePasses], microbatches: int, *, schedule: str, message_ns: float = 0.0) -> float:
@@ -124,8 +136,11 @@ class _Player:
 
 def _program(schedule: str, stages: int, stage: int, microbatches: int) -> Iterator[Item]:
     """What a stage does in a step, in order."""
-    if schedule == "gpipe":
-        yield from _gpipe(stages, stage, microbatches)
+    if schedule in ("gpipe", BY_HAND):
+        for item in _gpipe(stages, stage, microbatches):
+            yield item
+            if schedule == BY_HAND and item[0] == "post":
+                yield "wait", ()
     else:
         yield from _one_forward_one_backward(stages, stage, microbatches)
     yield "wait", ()

@@ -6,12 +6,12 @@ A rank's own work is its step without waiting for peers.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from llmprof.analyzers.facts.measured import RankFacts
 
-__all__ = ["RankDifference", "rank_difference"]
+__all__ = ["RankDifference", "more_work", "rank_difference"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,8 @@ class RankDifference:
     """Beyond the second-longest: what the step loses at least by this rank."""
     over_median_ns: float
     """Beyond the median of the others."""
+    over_mean_ns: float = 0.0
+    """Beyond the mean of all, itself included: what is left where all do as much together as now."""
     causes: Mapping[str, float] = field(default_factory=dict)
     """Of that, by detailed class of the partition (compute as a whole), the largest first; only what is longer."""
     jitter_ns: float = 0.0
@@ -54,9 +56,22 @@ def rank_difference(ranks: Mapping[int, RankFacts]) -> RankDifference | None:
         own_ns=own,
         over_next_ns=own[late] - max(own[number] for number in others),
         over_median_ns=own[late] - statistics.median(own[number] for number in others),
+        over_mean_ns=own[late] - statistics.fmean(own.values()),
         causes={name: over[name] for name in sorted(over, key=lambda name: -over[name]) if over[name] > 0},
         jitter_ns=min(part.parts.get("skew", 0.0) for part in parts.values()),
     )
+
+
+def more_work(rank: RankFacts, others: Iterable[RankFacts]) -> float | None:
+    """How much more arithmetic a rank does per step than the median of the others, a share; None where not counted."""
+
+    def done(one: RankFacts) -> float | None:
+        used = one.utilization
+        return None if used is None or used.hfu is None else used.hfu * one.step.mean_ns
+
+    mine, theirs = done(rank), [value for one in others if (value := done(one)) is not None]
+    usual = statistics.median(theirs) if theirs else 0.0
+    return None if mine is None or usual <= 0 else mine / usual - 1
 
 
 def _classes(rank: RankFacts) -> dict[str, float]:

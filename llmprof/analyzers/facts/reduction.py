@@ -39,6 +39,7 @@ from llmprof.analyzers.facts.step_times import counted_steps, exposed_wait_ns, s
 from llmprof.analyzers.facts.steps import StepFacts, Windows
 from llmprof.analyzers.facts.utilization import utilization
 from llmprof.analyzers.facts.windows import windows_of
+from llmprof.analyzers.facts.written_pipeline import with_pipeline
 from llmprof.timeline.events import DEVICE_KINDS, NONE
 from llmprof.timeline.intervals import EMPTY, Intervals
 from llmprof.timeline.timeline import RankTimeline
@@ -89,7 +90,7 @@ def reduce_rank(rank: RankTimeline, *, step_ms: float | None = None, compact: bo
     )
     if head.gap is not None:
         return head
-    rank = steady(rank)
+    rank = with_pipeline(steady(rank))
     windows = windows_of(rank)
     head = replace(head, unlinked_share=_unlinked_share(rank, windows))
     step = step_facts(rank, windows, step_ms)

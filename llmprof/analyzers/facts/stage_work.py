@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from llmprof.analyzers.facts.between import idle_share
 from llmprof.analyzers.facts.collective_calls import describe
 from llmprof.analyzers.facts.host import BLOCKED_NS, LAUNCH, named
 from llmprof.analyzers.facts.inside import host_steps, step_of
@@ -29,6 +30,8 @@ QUEUED_NS = 20_000
 """A launch takes some us of the host; one that takes longer than this waits for a place in the launch queue."""
 IN_TIME_NS = 10_000
 """A kernel launched so long before the one before it ends waits for nothing but that (a launch takes 5 to 10 us)."""
+BUSY_SHARE = 0.1
+"""Of the time in which a batch is fetched: a device that is idle for less had work queued."""
 USUAL_GAP_NS = 1_000
 """Between kernels that stand in a queue, where none of the recording does."""
 _ENGINE = "autograd::engine::evaluate_function"
@@ -63,6 +66,10 @@ class StageWork:
     queued_ns: float
     """Host time per step in launches that wait for a place in the queue, those that HostFacts leaves out not counted
     again."""
+    late_share: float = 0.0
+    """Of the passes' busy time, in kernels that the traced host launched late: the device had rested before."""
+    host_early: bool = False
+    """Whether the device still had work when the host of an unprofiled step came to fetch the next batch."""
 
 
 def stage_work(rank: RankTimeline, windows: Windows | None) -> StageWork | None:
@@ -85,24 +92,35 @@ def stage_work(rank: RankTimeline, windows: Windows | None) -> StageWork | None:
     begin = np.maximum(events.ts[own], before)
     busy = np.maximum(events.end[own] - begin, 0)
     gap = begin - before - lengths_inside(waits, before, begin)
-    gap = np.minimum(gap, _gap_of_device(events, own, before, gap))
+    in_time = _in_time(events, own, before)
+    gap = np.minimum(gap, _gap_of_device(events, own, in_time, gap))
     first = np.concatenate([[False], step[1:] != step[:-1]]) & (gap > 0)
     least = np.minimum(busy, np.where(np.isin(classes[own], _TENSOR), TENSOR_LEAST_NS, KERNEL_LEAST_NS))
     parts = [_pass(phase == one, busy, np.where(first, 0, gap), least, len(windows)) for one in range(3)]
     forward, backward = parts[:2] if told else _divided(parts[_FORWARD])
+    passes = phase != _ONCE
+    late = passes & ~in_time & (events.launch[own] != NONE)
+    idle = idle_share(rank.times)
     return StageWork(
         forward=forward,
         backward=backward,
         once_ns=parts[_ONCE].busy_ns + parts[_ONCE].gap_ns + float(gap[first].sum()) / len(windows),
         message_ns=float(events.dur[moved].min()),
         queued_ns=_queued_ns(events, start, end),
+        late_share=float(busy[late].sum()) / max(1.0, float(busy[passes].sum())),
+        host_early=idle is not None and idle < BUSY_SHARE,
     )
 
 
-def _gap_of_device(events: EventTable, rows: npt.NDArray[np.intp], before: Int64, gap: Int64) -> Int64:
+def _in_time(events: EventTable, rows: npt.NDArray[np.intp], before: Int64) -> npt.NDArray[np.bool_]:
+    launch = events.launch[rows]
+    found: npt.NDArray[np.bool_] = (launch != NONE) & (events.ts[np.maximum(launch, 0)] + IN_TIME_NS <= before)
+    return found
+
+
+def _gap_of_device(events: EventTable, rows: npt.NDArray[np.intp], in_time: npt.NDArray[np.bool_], gap: Int64) -> Int64:
     """The gap before each kernel that is the device's own: of those launched late, what the others have."""
     launch = events.launch[rows]
-    in_time = (launch != NONE) & (events.ts[np.maximum(launch, 0)] + IN_TIME_NS <= before)
     usual = int(np.median(gap[in_time])) if in_time.any() else USUAL_GAP_NS
     result: Int64 = np.where(in_time | (launch == NONE), gap, usual)
     return result

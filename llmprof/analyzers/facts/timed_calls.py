@@ -15,7 +15,7 @@ from llmprof.analyzers.facts.matmul_shapes import product_of
 from llmprof.analyzers.facts.op_bytes import operands_of, result_elements
 from llmprof.analyzers.facts.operator_facts import OperatorFacts
 from llmprof.analyzers.facts.operators import OperatorWork
-from llmprof.analyzers.facts.written_attention import WrittenAttention
+from llmprof.analyzers.facts.written_attention import WrittenAttention, head_widths
 from llmprof.timeline.kernel_times import FORMATS, KernelCall
 
 __all__ = ["Layouts", "calls_of", "layouts_of", "written_call"]
@@ -72,20 +72,16 @@ def calls_of(one: OperatorWork, layouts: Layouts) -> tuple[KernelCall, ...]:
     return _attention(one) if one.kind == "attention" else ()
 
 
-def written_call(found: WrittenAttention, work: tuple[OperatorWork, ...]) -> KernelCall | None:
+def written_call(found: WrittenAttention) -> KernelCall | None:
     """Attention that is written out as one call; None where the width of its heads cannot be told.
 
-    A bias whose last dimension is not contiguous is what a look-up leaves, with the heads innermost.
+    A bias whose last dimension is not contiguous is what a look-up leaves, with the heads innermost. Where PyTorch
+    widened the operands itself, no call that is written out does the same.
     """
-    widths = {
-        product.k
-        for one in work
-        if not one.backward and (product := product_of(one)) is not None
-        if (product.m, product.n) == (found.queries, found.keys)
-    }
-    if len(widths) != 1 or found.number_format not in FORMATS:
+    widths, bias = head_widths(found), found.bias
+    if len(widths) != 1 or found.number_format not in FORMATS or found.widened:
         return None
-    width, bias = widths.pop(), found.bias
+    (width,) = widths
     front = (1, found.heads) if bias is None else bias.scores[:2]
     query, key = (*front, found.queries, width), (*front, found.keys, width)
     return KernelCall(

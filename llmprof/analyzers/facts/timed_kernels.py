@@ -49,8 +49,8 @@ class _Question:
     calls: float
     pairs: tuple[tuple[KernelCall, KernelCall], ...]
     """The call as it is and as it would be; several where the shapes leave open which it is."""
-    more_ns: float = 0.0
-    """What may come on top, per step, and what was not timed; half of it is expected."""
+    worst: KernelCall | None = None
+    """What the fix may come to instead; the middle between the two is expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class Timed:
     ns: float
     left: float
     more: float = 0.0
-    """What may come on top at worst, a share of the time."""
+    """What comes on top at worst, a share of the time."""
 
     def left_at(self, doubt: float) -> float:
         """The share that is left when the timing missed so much, -1 to 1."""
@@ -79,7 +79,9 @@ def questions(fixes: Iterable[str], operators: OperatorFacts, *, channels_last: 
                 found.append(one)
             covered += one.ns
     order = sorted(found, key=lambda one: -one.ns)
-    calls = dict.fromkeys(call for one in order for pair in one.pairs for call in pair)
+    calls = dict.fromkeys(
+        call for one in order for pair in one.pairs for call in (*pair, one.worst) if call is not None
+    )
     return tuple(calls)[:MOST_CALLS]
 
 
@@ -90,7 +92,9 @@ def timed_of(fix: str, operators: OperatorFacts | None, *, channels_last: bool) 
         return ()
     some = [(one, _left(one, times)) for one in _questions(fix, operators, channels_last)]
     return tuple(
-        Timed(work=one.work, ns=one.ns, left=left, more=one.more_ns / one.ns) for one, left in some if left is not None
+        Timed(work=one.work, ns=one.ns, left=left, more=_more(one, left, times))
+        for one, left in some
+        if left is not None
     )
 
 
@@ -169,16 +173,16 @@ def _questions(fix: str, operators: OperatorFacts, channels_last: bool) -> tuple
 
 def _of_written(written: WrittenAttention) -> _Question | None:
     """Attention with scores of one size as one call; of one that has no softmax forward nothing is asked."""
-    call = written_call(written, written.work)
+    call = written_call(written)
     if call is None or written.calls <= 0:
         return None
-    bias = written.bias
+    now = replace(call, way="fused")
     return _Question(
         work=written.work,
         ns=written.ns,
         calls=written.calls,
-        pairs=((call, replace(call, way="fused")),),
-        more_ns=bias.slow_ns if bias is not None and bias.scattered else 0.0,  # timed is a bias that was not expanded
+        pairs=((call, replace(now, stride=())),),
+        worst=now if now.stride else None,  # PyTorch writes attention out itself with a bias that is not contiguous
     )
 
 
@@ -222,7 +226,16 @@ def _left(one: _Question, times: KernelTimes) -> float | None:
     if not known:
         return None
     off, left = min(known)
+    if one.worst is not None and one.worst not in times.ns:
+        return None
     return left if off <= math.log(BELIEVED) else None
+
+
+def _more(one: _Question, left: float, times: KernelTimes) -> float:
+    """The share of its time that comes on top at worst."""
+    worst = None if one.worst is None else times.ns.get(one.worst)
+    before = times.ns.get(one.pairs[0][0])
+    return max(0.0, worst / before - left) if worst and before else 0.0
 
 
 def _now(one: _Question, times: KernelTimes) -> list[tuple[float, float]]:

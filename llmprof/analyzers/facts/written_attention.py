@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from llmprof.analyzers.facts.attention_bias import AttentionBias, learned_bias
+from llmprof.analyzers.facts.flops import FORMATS
+from llmprof.analyzers.facts.matmul_shapes import product_of
 from llmprof.analyzers.facts.op_bytes import Operands, countable, operands_of, result_elements
 from llmprof.analyzers.facts.operators import OperatorWork
 
-__all__ = ["WrittenAttention", "written_attention"]
+__all__ = ["WrittenAttention", "as_given", "head_widths", "written_attention"]
 
 _SOFTMAX = ("aten::_softmax", "aten::_safe_softmax", "aten::_softmax_backward_data")
+_SHORT = {"bf16": "bfloat16", "fp16": "float16"}
 _MASKING = ("aten::masked_fill", "aten::masked_fill_", "aten::where", "aten::tril", "aten::triu")
 
 
@@ -40,7 +43,7 @@ class WrittenAttention:
     heads: int
     """Batch times heads."""
     number_format: str | None
-    """Of the longest product."""
+    """Of the longest product; of its operands where these are widened."""
     masked: bool
     """Whether scores are masked by an operator."""
     causal: bool = False
@@ -48,6 +51,8 @@ class WrittenAttention:
     kernel."""
     calls: float
     """Softmax calls forward."""
+    widened: bool = False
+    """Whether PyTorch wrote it out itself, in fp32, of 16-bit operands (`as_given`)."""
     work: tuple[OperatorWork, ...] = ()
     """The operators whose kernels take that time; copies: what the driver copied for them within the device."""
     copies: tuple[OperatorWork, ...] = ()
@@ -73,6 +78,29 @@ def written_attention(work: Sequence[OperatorWork], copies: Sequence[OperatorWor
     parts = [_attention(work, some, copies, {one}) for one in scores]
     known = sorted((one for one in parts if one is not None), key=lambda one: -one.ns)
     return replace(found, parts=_apart(known))
+
+
+def as_given(found: WrittenAttention, autocast: str | None) -> WrittenAttention:
+    """Attention that PyTorch wrote out itself, in the number format of its operands.
+
+    autocast    the format in which autocast hands them over (`bfloat16`), where that is known
+
+    Of 16-bit operands it makes fp32 ones (`_scaled_dot_product_attention_math` in native/transformers/attention.cpp);
+    a mask keeps its format, which has to be theirs.
+    """
+    types = {FORMATS.get(name) for one in found.work for name in operands_of(one.shapes or "").types}
+    given = next((short for short, name in _SHORT.items() if short in types or name == autocast), None)
+    if given is None or found.number_format not in ("fp32", "tf32"):
+        return found
+    parts = tuple(replace(one, number_format=given, widened=True) for one in found.parts)
+    return replace(found, number_format=given, widened=True, parts=parts)
+
+
+def head_widths(found: WrittenAttention) -> set[int]:
+    """Of queries and keys, by the products of its scores forward."""
+    products = [product_of(one) for one in found.work if not one.backward]
+    scores = (found.queries, found.keys)
+    return {product.k for product in products if product is not None and (product.m, product.n) == scores}
 
 
 def _apart(parts: Sequence[WrittenAttention]) -> tuple[WrittenAttention, ...]:

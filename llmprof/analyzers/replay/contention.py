@@ -39,6 +39,8 @@ A rank that waits only loses its lead by it, and with the lead the wait, but nev
 what all waits of a step cost together."""
 SETTLED_SHARE = 0.001
 """Of the step: durations whose changes sum up to less than this, on every rank, move nothing."""
+UNMOVED = 10
+"""Nor do changes of up to so many times as much, where those of the pass before moved the step by less than that."""
 _COMMUNICATION = CLASSES.index("communication")
 
 Mask = npt.NDArray[np.bool_]
@@ -104,7 +106,7 @@ def settled(contention: Contention, replayed: Replayed) -> Replayed:
     """
     work = replayed.graph.dur * contention.alone
     lag = replayed.graph.before_lag * contention.gap_alone
-    waits, last = True, np.inf
+    waits, last, step_ns = True, np.inf, np.inf
     for number in range(min(MOST_PASSES, max(2, NODES_REPLAYED // len(work)))):
         graph = replayed.graph
         dur = graph.dur.copy()
@@ -114,7 +116,9 @@ def settled(contention: Contention, replayed: Replayed) -> Replayed:
         gap = lag * _gaps_now(contention, replayed)
         changes = np.abs(dur - graph.dur) + np.abs(gap - graph.before_lag)
         change = np.bincount(graph.rank, changes, len(graph.ranks)).max() / graph.steps
-        if change <= max(SETTLED_SHARE * replayed.step_ns, 1.0):
+        before_ns, step_ns = step_ns, replayed.step_ns
+        small = max(SETTLED_SHARE * step_ns, 1.0)
+        if change <= small or (abs(step_ns - before_ns) <= small and change <= UNMOVED * small):
             break
         waits, last = waits and (number <= FREE_PASSES or change < TURNS * last), change
         if number >= FREE_PASSES:

@@ -57,7 +57,8 @@ class Distortion:
     error     what remains between the replay and the unprofiled step, as a share of the latter; None without one
     range_ns  where the step does not tell the cost, or only that it is high enough for the device to set the pace:
               from, to
-    device    how much longer the device's work takes than recorded: collectives, and without any of them all work
+    device    how much longer the device's work takes than recorded: collectives, and without any of them, or with
+              `whole`, all work
     """
 
     cost_ns: float = 0.0
@@ -67,6 +68,7 @@ class Distortion:
     error: float | None = None
     range_ns: tuple[float, float] | None = None
     device: float = 1.0
+    whole: bool = False
 
 
 def relieved(graph: Graph, distortion: Distortion) -> Graph:
@@ -79,7 +81,7 @@ def relieved(graph: Graph, distortion: Distortion) -> Graph:
     lag = np.maximum(lag + np.minimum(dur, 0.0), 0.0) / distortion.stretch
     dur = np.maximum(dur, 0.0) / distortion.stretch
     meetings = graph.kind == NodeKind.MEETING
-    slower = meetings if meetings.any() else graph.on_device
+    slower = meetings if meetings.any() and not distortion.whole else graph.on_device
     device = np.where(slower, graph.dur * distortion.device, graph.dur)
     return replace(graph, before_lag=np.where(host, lag, graph.before_lag), dur=np.where(host, dur, device))
 
@@ -113,6 +115,7 @@ def slower_device(
     *,
     cost_ns: float,
     most: float = MOST_SLOWER,
+    whole: bool = False,
 ) -> Distortion | None:
     """The other explanation of a step that fits a late host: a slower device, and a host that is early.
 
@@ -120,20 +123,21 @@ def slower_device(
 
     cost_ns    what the profiler costs the host an event at least
     most       how many times as long the device's work may take
+    whole      all of that work, not the collectives alone
     """
     if seen.host_late:
         return None
     cost, ends = _untold(seen, max(cost_ns, seen.least_cost_ns))
 
     def at(swiftness: float) -> float:
-        return predict(relieved(graph, Distortion(cost_ns=cost, device=1 / swiftness)))
+        return predict(relieved(graph, Distortion(cost_ns=cost, device=1 / swiftness, whole=whole)))
 
     low, high = (1 / most, at(1 / most)), (1.0, at(1.0))
     if not high[1] < step_ns < low[1]:
         return None
     swiftness = _solve(at, step_ns, low, high, _TOLERANCE * step_ns)
     error = at(swiftness) / step_ns - 1
-    return Distortion(cost_ns=cost, device=1 / swiftness, fitted=True, error=error, range_ns=ends)
+    return Distortion(cost_ns=cost, device=1 / swiftness, whole=whole, fitted=True, error=error, range_ns=ends)
 
 
 def _slowed(graph: Graph, step_ns: float, predict: Callable[[Graph], float], found: Distortion) -> Distortion | None:

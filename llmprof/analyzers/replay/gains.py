@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from llmprof.analyzers.diagnosis import Combined, Gain, Recommendation, Sharing
 from llmprof.analyzers.facts.faster_kernels import in_channels_last
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.facts.timed_kernels import timed_note
 from llmprof.analyzers.replay.beside import STALL_DOUBT
-from llmprof.analyzers.replay.model import FAITHFUL, model_of, sharing_of
+from llmprof.analyzers.replay.model import FAITHFUL, Model, model_of, sharing_of
+from llmprof.analyzers.replay.transforms.buckets import split
 from llmprof.analyzers.replay.transforms.loader import FIXES as LOADER_FIXES
 from llmprof.analyzers.replay.transforms.registry import transforms_by_fix
 from llmprof.analyzers.replay.transforms.transfers import FIXES as TRANSFER_FIXES
@@ -25,7 +26,7 @@ from llmprof.analyzers.replay.what_if import Prediction, WhatIf
 from llmprof.timeline.timeline import Timeline
 from llmprof.units import NS_PER_MS, format_ms, format_percent
 
-__all__ = ["Replays", "alternatives", "replays_of"]
+__all__ = ["Replays", "alternatives", "excluding", "fidelity_of", "replays_of"]
 
 NOTHING_SHARE = 0.005
 """A step that gets shorter by less than this has not got shorter."""
@@ -66,15 +67,20 @@ _WAITS_FOR = {
 class Replays:
     """What a replay of the run can say.
 
-    error    how far the replay is from the traced and the unprofiled step, a share; None when there is no replay
+    fidelity    how far the replay is from the traced and the unprofiled step; empty when there is no replay
     note     why gains are not replayed, a sentence without its full stop; None when they are. `doubtful`: because the
              replay failed or misses the step, not because there is nothing to replay
     """
 
     what_if: WhatIf | None = None
-    error: float | None = None
+    fidelity: Mapping[str, float | None] = field(default_factory=dict)
     note: str | None = None
     doubtful: bool = False
+
+    @property
+    def error(self) -> float | None:
+        """The larger of the two errors; None when there is no replay."""
+        return self.fidelity.get("replay_error")
 
     @property
     def sharing(self) -> Sharing | None:
@@ -177,12 +183,13 @@ class Replays:
         known = transforms_by_fix()
         if self.what_if is not None and one.id in _OF_STALLS:
             one = self._capped(one)
-        if self.what_if is None or one.id not in known or one.id in _RULE_KNOWS or one.gain.expected_ms < 0:
+        if self.what_if is None or one.id not in known or self._known_to_rule(one) or one.gain.expected_ms < 0:
             return one
         found = self.what_if.predict(_all_of(one))
         if one.id in found.left_out:
             return one
-        step, told = self.what_if.model.step_ns, self._told(one)
+        step = self.what_if.model.step_ns
+        told = f"{self._told(one)} {_longer(found, step)}".strip()
         if step - found.step_ns > NOTHING_SHARE * step:
             gain = _gain(one.gain, found, step, self._chance_ns(one.id))
             return self._agreed(one, replace(one, gain=gain, why=told))
@@ -194,13 +201,19 @@ class Replays:
         nothing = replace(
             one.gain,
             expected_ms=0.0,
-            low_ms=0.0,
+            low_ms=-found.longer_ns / NS_PER_MS if _longer(found, step) else 0.0,
             high_ms=high,
             step_ms_after=step / NS_PER_MS,
             speedup=1.0,
             basis="prior" if untold else "replay",
         )
         return self._agreed(one, replace(one, gain=nothing, why=one.why if untold else why))
+
+    def _known_to_rule(self, one: Recommendation) -> bool:
+        """Whether the rule knows the gain better than a replay. It does not know that of buckets which are cut up."""
+        assert self.what_if is not None
+        smaller = one.id == "ddp-bucket-size" and one.rule == "exposed-collectives" and split(self.what_if.subject)
+        return one.id in _RULE_KNOWS and not smaller
 
     def _told(self, one: Recommendation) -> str:
         """What the rule says of the fix, without what a replay knows better, and whether its kernels were timed."""
@@ -259,12 +272,22 @@ def replays_of(timeline: Timeline, facts: Facts) -> Replays:
         return Replays(note=f"gains are bounds, not replayed: {model}")
     if not model.faithful:
         return Replays(
-            error=model.error,
+            fidelity=fidelity_of(model),
             doubtful=True,
             note=f"gains are bounds, not replayed: the replay misses the step by {format_percent(model.error)} "
             f"(more than {format_percent(FAITHFUL)})",
         )
-    return Replays(what_if=WhatIf.of(model, facts), error=model.error)
+    return Replays(what_if=WhatIf.of(model, facts), fidelity=fidelity_of(model))
+
+
+def fidelity_of(model: Model) -> dict[str, float | None]:
+    """How far its replay is from the steps, shares without sign; as Capture names them."""
+    against = model.distortion.error
+    return {
+        "replay_error": model.error,
+        "identity_error": abs(model.identity_error),
+        "unprofiled_error": None if against is None else abs(against),
+    }
 
 
 def alternatives(fix: str) -> set[str]:
@@ -272,16 +295,29 @@ def alternatives(fix: str) -> set[str]:
     return next((some for some in _ALTERNATIVES if fix in some), {fix})
 
 
+def excluding(fixes: Sequence[str]) -> tuple[str, str] | None:
+    """The first two of these fixes of which only one can be done; None when all go together."""
+    pairs = ((one, other) for place, one in enumerate(fixes) for other in fixes[place + 1 :])
+    return next(((one, other) for one, other in pairs if one != other and other in alternatives(one)), None)
+
+
 def _all_of(one: Recommendation) -> list[str]:
     """The fix with those that it needs, as far as they can be replayed."""
     return [*(fix for fix in one.requires if fix in transforms_by_fix()), one.id]
 
 
+def _longer(found: Prediction, step_ns: float) -> str:
+    """That the step may get longer; empty where no replay says so: below nothing, doubt alone does not reach."""
+    share = found.longer_ns / step_ns
+    return f"At worst it makes the step longer, by {format_percent(share)}." if share > NOTHING_SHARE else ""
+
+
 def _gain(gain: Gain, found: Prediction, step_ns: float, chance_ns: float) -> Gain:
+    least = -found.longer_ns if _longer(found, step_ns) else 0.0
     return replace(
         gain,
         expected_ms=(step_ns - found.step_ns) / NS_PER_MS,
-        low_ms=max(step_ns - found.most_ns - chance_ns, 0.0) / NS_PER_MS,
+        low_ms=max(step_ns - found.most_ns - chance_ns, least) / NS_PER_MS,
         high_ms=min(step_ns, step_ns - found.least_ns + chance_ns) / NS_PER_MS,
         step_ms_after=found.step_ns / NS_PER_MS,
         speedup=step_ns / found.step_ns if found.step_ns > 0 else None,

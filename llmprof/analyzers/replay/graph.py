@@ -18,7 +18,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NO_REF", "Float64", "Graph", "Int64", "NodeKind", "Region"]
+__all__ = ["NO_REF", "Float64", "Graph", "Int64", "NodeKind", "Order", "Region"]
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
@@ -44,6 +44,22 @@ class Region(IntEnum):
     FETCH = 1  # inside a loader's next()
     OPTIMIZER = 2  # inside Optimizer.step
     ZERO_GRAD = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Order:
+    """In which the nodes of a graph are replayed, in stretches (`replay.chains`); shape (nodes,) but `begins`.
+
+    before    the column of the graph that it was found for
+    level     how often one changes from one thread or stream to another to come to a node
+    nodes     in their order; place: where each node stands in it; begins: the place where each stretch begins
+    """
+
+    before: Int64
+    level: Int64
+    nodes: Int64
+    place: Int64
+    begins: Int64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -96,6 +112,8 @@ class Graph:
     """Nodes that waited for work of steps before the recording, and when that was done, from the rank's begin on."""
     unexplained_ns: float = 0.0
     """Waiting of device work, summed, whose reason the recording does not tell; it is replayed as recorded."""
+    orders: list[Order] = field(default_factory=list)
+    """In which this graph and those made from it were replayed: found once for all of them."""
     confirmed_waits: bool = True
     """Whether the recording tells which stream waits (CUDA sync events); otherwise that is inferred."""
 

@@ -15,17 +15,13 @@ import numpy.typing as npt
 
 from llmprof.analyzers.facts.alignment import match_collectives, transfers_of
 from llmprof.analyzers.facts.clocks import clocks_of
+from llmprof.analyzers.facts.collective_calls import ONE_SIDED
 from llmprof.analyzers.facts.rank_calls import collective_rows, rank_calls
 from llmprof.analyzers.replay.graph import NO_REF, Float64, Graph, Int64, NodeKind
 from llmprof.timeline.events import NONE
 from llmprof.timeline.timeline import RankTimeline
 
 __all__ = ["Meetings", "join", "meetings_of"]
-
-
-ONE_SIDED = ("broadcast",)
-"""All wait for the rank that sends. It may leave before they come, but no further than to the next collective of all,
-so that the step is the same if it is taken to meet them. As work of its own their wait for it would never end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,6 +42,8 @@ def meetings_of(ranks: Sequence[RankTimeline], graphs: Sequence[Graph]) -> Meeti
     calls = [found for rank in ranks if (found := rank_calls(rank)) is not None]
     if len(calls) < max(2, len(ranks)):
         return None
+    # A sender may leave before the others come, but no further than to the next collective of all, so that the step is
+    # the same if it is taken to meet them. As work of its own their wait for it would never end.
     matches = [match for match in match_collectives(calls, also=ONE_SIDED) if len(match.ranks) == len(ranks)]
     transfers = transfers_of(calls, matches)
     columns, lengths = [], []

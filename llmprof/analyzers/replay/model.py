@@ -10,7 +10,7 @@ import numpy as np
 
 from llmprof.analyzers.diagnosis import Sharing
 from llmprof.analyzers.facts.correction import MAX_COST_NS
-from llmprof.analyzers.facts.interference import UNSEEN, Interference, assumed, interference_of
+from llmprof.analyzers.facts.interference import UNSEEN, UNSEEN_SLOW, Interference, assumed, interference_of
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.steady import steady
 from llmprof.analyzers.facts.steps import Windows
@@ -29,6 +29,7 @@ from llmprof.analyzers.replay.first_step import without_first_pauses
 from llmprof.analyzers.replay.garbage import without_collections
 from llmprof.analyzers.replay.graph import Graph, NodeKind
 from llmprof.analyzers.replay.join import join, meetings_of
+from llmprof.analyzers.replay.rare_syncs import without_rare_syncs
 from llmprof.analyzers.replay.replay import Replayed, replay
 from llmprof.analyzers.replay.scenario import Feed, Outcome, Scenario, contended, feed_of, run, without_waits
 from llmprof.analyzers.replay.seen import evened, seen_of, with_longer, with_optimizer
@@ -156,7 +157,7 @@ def model_of(
     even, stalls_ns = _apart(traced, ranks, facts)
     step_ns = facts.step.mean_ns - stalls_ns
     feeds = _feeds(traced, facts, step_ns)
-    fed = without_waits(without_first_pauses(even), feeds)
+    fed = without_waits(without_rare_syncs(without_first_pauses(even), ranks, facts), feeds)
     given_back = given_back_ns(fed, feeds, step_ns, stalls_ns - epochs_ns)
     stalls_ns, step_ns = stalls_ns - given_back, step_ns + given_back
     distortion, rival = Distortion(error=run(Scenario(graph=fed, feeds=feeds)).step_ns / step_ns - 1), None
@@ -197,10 +198,10 @@ def _interference(ranks: Sequence[RankTimeline], critical: RankFacts) -> list[In
     learned = interference_of(ranks)
     collectives = critical.collectives
     rates = [] if collectives is None else [one.best_bus_bytes_per_s or 0.0 for one in collectives.groups]
-    # Over a slow link few blocks suffice, and hold hardly anything of the device.
-    if not learned.unseen or max(rates, default=0.0) < FAST_BYTES_PER_S:
+    if not learned.unseen:
         return [learned]
-    least, usual, most = (assumed(learned, ranks, factor) for factor in UNSEEN)
+    factors = UNSEEN if max(rates, default=0.0) >= FAST_BYTES_PER_S else UNSEEN_SLOW
+    least, usual, most = (assumed(learned, ranks, factor) for factor in factors)
     return [usual, least, most]
 
 
@@ -253,6 +254,9 @@ def _explained(
         # A device that was seen to be busy may have been slower by as much as a host is believed to have been.
         most = MOST_SLOWER_HOST if seen.device_busy else MOST_SLOWER
         other = slower_device(fed, step_ns, predict, seen, cost_ns=usual, most=most)
+        if other is None and early and seen.device_busy:
+            # Collectives are too short to explain it; clocks are lower where the device never rests.
+            other = slower_device(fed, step_ns, predict, seen, cost_ns=usual, whole=True)
         return (fed, other, None) if other is not None and early else (fed, found, other)
     return fed, found, None
 

@@ -22,10 +22,10 @@ from llmprof.timeline.timeline import RankTimeline
 __all__ = ["Seen", "evened", "seen_of", "with_longer", "with_optimizer"]
 
 _BUSY_SHARE = 0.1
-_SAME_LAUNCHES = 0.02
+_SAME_PROGRAM = 0.02
 _SAME_PHASES = 0.05
-"""Ranks that launch as much work, and whose host took as long without the profiler, run the same program: closer than
-means of some tens of steps are to each other."""
+"""Ranks that launch as much work or make as many calls, and whose host took as long without the profiler, run the same
+program: closer than means of some tens of steps are to each other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +107,11 @@ def evened(ranks: Sequence[RankTimeline], graph: Graph, relieve: Callable[[float
         return graph
     work = np.bincount(graph.rank[host], (graph.before_lag + graph.dur)[host], len(ranks))
     events = np.bincount(graph.rank[host], (graph.lead_events + graph.own_events + 3 * graph.launched)[host])
-    # Not by the recorded events: a profiler may lose the operators of a thread on one of the ranks.
-    launched = np.bincount(graph.rank[host], graph.launched[host], len(ranks))
-    alike = np.ptp(launched) <= _SAME_LAUNCHES * launched.max() and np.ptp(phases) <= _SAME_PHASES * phases.max()
-    if not alike or events.min() <= 0:
+    # A profiler may lose the operators of a thread on one rank, and a call may make more kernels of one rank's batches.
+    recorded = (graph.lead_events + graph.own_events, graph.launched)
+    counts = [np.bincount(graph.rank[host], column[host], len(ranks)) for column in recorded]
+    alike = any(np.ptp(count) <= _SAME_PROGRAM * count.max() for count in counts)
+    if not alike or np.ptp(phases) > _SAME_PHASES * phases.max() or events.min() <= 0:
         return graph
     lag, dur = graph.before_lag.copy(), graph.dur.copy()
     for place in np.flatnonzero(work > work.min()).tolist():

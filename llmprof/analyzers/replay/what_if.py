@@ -35,6 +35,8 @@ class Prediction:
     step_ns: float
     least_ns: float
     most_ns: float
+    longer_ns: float = 0.0
+    """What the step gets longer at worst, in a replay and not by what replays miss."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +45,8 @@ class WhatIf:
 
     model: Model
     subject: Subject
-    _variants: list[Scenario] = field(default_factory=list)
+    _beside: dict[str, list[tuple[Scenario, Outcome]]] = field(default_factory=dict)
+    """What else the unprofiled step may be, and its replay: the variants, the usual step and the rival."""
     _held: list[tuple[Int64, Int64]] = field(default_factory=list)
     _late: list[bool] = field(default_factory=list)
 
@@ -90,18 +93,13 @@ class WhatIf:
             return Prediction(fixes=(), left_out=reasons, step_ns=step, least_ns=step, most_ns=step)
         ends = [self.outcome(fixes, level) for level in (Level.LOW, Level.HIGH)]
         steps = [expected, *(self._scaled(end, self.model.outcome) for end in ends)]
-        for variant in self.variants():
-            after, _ = self.applied(fixes, scenario=variant)
-            steps.append(self._scaled(run(after), run(variant)))
-        if (usual := self.model.usual) is not None:
-            after, _ = self.applied(fixes, scenario=usual)
-            expected = self._scaled(run(after), run(usual))
+        steps += self._steps(fixes, "variants")
+        for expected in self._steps(fixes, "usual"):
             steps.append(expected)
-        if self.model.rival is not None:
+        for other in self._steps(fixes, "rival"):
             # Nothing decides between the two explanations of the step, so that each counts one half.
-            after, _ = self.applied(fixes, scenario=self.model.rival)
-            steps.append(self._scaled(run(after), run(self.model.rival)))
-            expected = (expected + steps[-1]) / 2
+            steps.append(other)
+            expected = (expected + other) / 2
         # Edges between streams that are inferred from the order of launches alone are worth less.
         doubt = DOUBT_SHARE * self.model.step_ns * (1 if self.model.traced.confirmed_waits else 2)
         return Prediction(
@@ -110,6 +108,7 @@ class WhatIf:
             step_ns=expected,
             least_ns=max(min(steps) - doubt - self._hidden_ns(outcome), 0.0),
             most_ns=max(steps) + doubt,
+            longer_ns=max(max(steps) - self.model.step_ns, 0.0),
         )
 
     def _hidden_ns(self, after: Outcome) -> float:
@@ -163,15 +162,20 @@ class WhatIf:
         stalls, epochs = model.stalls_ns - model.epochs_ns - self._spared(outcome), model.epochs_ns
         return {**parts, "stalls": parts["stalls"] + stalls, "data": parts["data"] + epochs}
 
+    def _steps(self, fixes: Sequence[str], which: str) -> list[float]:
+        """The step with these fixes, were it the one that these other scenarios tell."""
+        if not self._beside:
+            model = self.model
+            for name, some in (("variants", self.variants()), ("usual", [model.usual]), ("rival", [model.rival])):
+                self._beside[name] = [(one, run(one)) for one in some if one is not None]
+        return [self._scaled(run(self.applied(fixes, scenario=one)[0]), before) for one, before in self._beside[which]]
+
     def variants(self) -> list[Scenario]:
         """The unprofiled step with other beliefs about what the profiler and sharing the device cost."""
-        model = self.model
-        cost = model.distortion
-        if not self._variants:
-            varied = (cost.cost_ns or cost.fitted) and len(model.traced) <= MOST_NODES_VARIED
-            self._variants.extend(model.believing(other) for other in (self._beliefs() if varied else ()))
-            self._variants.extend(model.sharing_otherwise())
-        return self._variants
+        model, cost = self.model, self.model.distortion
+        varied = (cost.cost_ns or cost.fitted) and len(model.traced) <= MOST_NODES_VARIED
+        believed = [model.believing(other) for other in (self._beliefs() if varied else ())]
+        return [*believed, *model.sharing_otherwise()]
 
     def _beliefs(self) -> list[Distortion]:
         model = self.model

@@ -8,17 +8,19 @@ Why it costs time:
     them. PyTorch's own batch norm in that layout has one thread block for each channel (aten/src/ATen/native/cuda/
     Normalization.cuh), which leaves most of a large GPU idle; that for channels_last uses all of it. Its group norm on
     CUDA has no kernel for channels_last up to PyTorch 2.14 (native/group_norm.cpp): images are copied to NCHW before
-    it, in backward again, and back for the next convolution, which can take longer than the conversions did.
+    it, in backward again, and back for the next convolution, which can take longer than the conversions did. So do
+    instance norms, which are batch norms of one image in NCHW (native/Normalization.cpp).
 
 How it is measured:
     Time of the conversion kernels by their names (nchwToNhwc, nhwcToNchw). Of 16-bit batch norms whose kernels are not
     those of channels_last, the time above their traffic at the achievable bandwidth: three quarters of that are
     expected back (TraceLens), all of it at most. Of convolutions what they take beyond 1.4 times their arithmetic or
-    traffic at achievable rates. Taken off is what the copies around group norms take, their images from the recorded
-    shapes: between the bandwidth of the conversions in the trace and a sector of 32 bytes read for each number.
+    traffic at achievable rates. Taken off is what the copies around group and instance norms take, their images from
+    the recorded shapes: between the bandwidth of the conversions in the trace and a sector of 32 bytes read for each
+    number.
 
 Does not apply when:
-    The step has no convolutions, or none whose images are converted, or group norms would copy as much.
+    The step has no convolutions, or none whose images are converted, or group or instance norms would copy as much.
 
 Fix:
     `model = model.to(memory_format=torch.channels_last)` and the same for the batch.
@@ -74,8 +76,8 @@ def evaluate(facts: Facts) -> Judgement:
     ]
     copies = ""
     if copied_ns > 0:
-        copies = f"Group norms here have no kernel for channels_last and would copy images for {format_ns(copied_ns)}."
-        label = "copies around group norms in channels_last"
+        copies = f"Group and instance norms here read NCHW alone and would copy images for {format_ns(copied_ns)}."
+        label = "copies around such norms in channels_last"
         figures.append(evidence.time(label, copied_ns, source="input shapes", rank=facts.critical.rank))
     if in_channels_last(operators):
         return RULE.passed("The images lie in channels_last already.", evidence=figures[:1])

@@ -20,6 +20,7 @@ __all__ = [
     "exposed_share",
     "gradient_bytes",
     "gradient_elements",
+    "joined_by_hand",
     "parallelism",
     "question",
     "reductions_of_backward",
@@ -28,6 +29,8 @@ __all__ = [
 
 _SIZES = {"fp32": 4, "bf16": 2, "fp16": 2}
 """Bytes of an element."""
+NEARLY_ALL = 0.9
+"""Of the gradients: messages that carry so much of them carry all, but for parameters that got none."""
 
 
 def question(rule: Rule, facts: Facts) -> Judgement | CollectiveFacts:
@@ -102,6 +105,22 @@ def reductions_of_backward(facts: Facts) -> list[CollectiveGroup]:
         for group in (collectives.groups if collectives is not None else ())
         if group.op == op and group.backward_share != 0 and not group.of_both_passes
     ]
+
+
+def joined_by_hand(facts: Facts) -> bool:
+    """Whether the loop itself reduces the gradients after the backward pass: nothing wraps the model that would."""
+    environment, collectives = facts.critical.environment, facts.critical.collectives
+    wrapped = any(one is not None for one in (environment.ddp, environment.fsdp, environment.deepspeed))
+    elements = gradient_elements(facts)
+    if collectives is None or not environment.models or wrapped or not elements:
+        return False
+    after = [
+        group
+        for group in collectives.groups
+        if group.op == "all_reduce" and group.backward_share == 0 and not group.of_both_passes
+    ]
+    moved = sum((group.bytes or 0.0) / _SIZES.get(group.dtype or "", 4) for group in after)
+    return moved >= NEARLY_ALL * elements
 
 
 def times_reduced(facts: Facts) -> float | None:

@@ -15,7 +15,8 @@ Does not apply when:
     The run has one rank, or its steps hold no collectives.
 
 Fix:
-    Reduce gradients only once per several micro-steps (`no_sync`), or try another `bucket_cap_mb`.
+    Reduce gradients only once per several micro-steps (`no_sync`), or try another `bucket_cap_mb`; the default where a
+    multiple of it was set.
 
 Verify:
     Record again: the communication part of the step is shorter.
@@ -25,10 +26,11 @@ from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Evidence, Recommendation
 from llmprof.analyzers.facts.collectives import CollectiveFacts, CollectiveGroup
+from llmprof.analyzers.facts.gradients import BUCKET_BYTES, oversized
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
-from llmprof.analyzers.rules.exchange import exposed_of, parallelism, question, times_reduced
+from llmprof.analyzers.rules.exchange import exposed_of, joined_by_hand, parallelism, question, times_reduced
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import data_late_weight, gain, part_ns
 from llmprof.analyzers.rules.host_waits import reduced_by_hand
@@ -98,14 +100,15 @@ def _figures(facts: Facts, collectives: CollectiveFacts) -> list[Evidence]:
 
 def _fixes(facts: Facts, collectives: CollectiveFacts, exposed: float) -> list[Recommendation]:
     parallel = parallelism(facts)
-    by_hand = reduced_by_hand(facts)
+    by_hand = reduced_by_hand(facts) or joined_by_hand(facts)
     result = []
     sharded = parallel.fsdp or (parallel.tp or 1) > 1 or (parallel.pp or 1) > 1
-    # Where the reductions can be replayed, small-ddp-buckets knows what other buckets bring.
-    if not (by_hand or sharded) and collectives.buckets is None and _reduces(collectives):
+    large = oversized(facts.critical.environment.ddp)
+    # Where the reductions can be replayed, small-ddp-buckets knows what larger buckets bring.
+    if not (by_hand or sharded) and (large or collectives.buckets is None) and _reduces(collectives):
         movable = _movable(facts, collectives, exposed)
         if movable >= thresholds.COMMUNICATION_COST.value * facts.step.mean_ns:
-            result.append(_buckets(facts, movable))
+            result.append(_buckets(facts, movable, large=large))
     # What is reduced for every micro-batch need not be: sync-every-microbatch knows that, and changes no batch for it.
     often = (collectives.microbatches or 1.0) >= thresholds.REDUCED_OFTEN.value
     often = often and (times_reduced(facts) or 0.0) >= thresholds.REDUCED_OFTEN.value
@@ -132,15 +135,24 @@ def _movable(facts: Facts, collectives: CollectiveFacts, exposed: float) -> floa
     return max(0.0, exposed - longer)
 
 
-def _buckets(facts: Facts, movable: float) -> Recommendation:
-    """Nothing is promised: what other buckets bring is not known without a replay of them."""
+def _buckets(facts: Facts, movable: float, *, large: bool) -> Recommendation:
+    """Nothing is promised: what other buckets bring is not known without a replay of them.
+
+    large    the size was set to a multiple of the default
+    """
     return recommend(
         "ddp-bucket-size",
         rule=RULE.id,
         facts=facts,
-        action="Try other bucket sizes for DistributedDataParallel",
-        why="Smaller buckets start earlier and leave a shorter tail; larger ones use a slow link better.",
-        how="DistributedDataParallel(model, bucket_cap_mb=25) -> bucket_cap_mb=10, then 50 and 100",
+        action="Leave the buckets of DistributedDataParallel at their default size"
+        if large
+        else "Try other bucket sizes for DistributedDataParallel",
+        why="A bucket leaves when its last gradient is there: smaller ones start earlier and leave a shorter tail."
+        if large
+        else "Smaller buckets start earlier and leave a shorter tail; larger ones use a slow link better.",
+        how=f"DistributedDataParallel(model, bucket_cap_mb={BUCKET_BYTES >> 20})"
+        if large
+        else "DistributedDataParallel(model, bucket_cap_mb=25) -> bucket_cap_mb=10, then 50 and 100",
         gain=gain(
             facts,
             expected_ns=0.0,

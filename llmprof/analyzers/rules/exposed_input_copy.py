@@ -18,7 +18,7 @@ Does not apply when:
 
 Fix:
     Copy the next batch on a stream of its own while the device computes; `non_blocking=True` takes away the host's
-    wait.
+    wait. Large batches in fp32 take half of the time in bf16, and a quarter as the bytes that images are stored in.
 
 Verify:
     Record again: the copies run beside kernels, and the data part of the step falls.
@@ -27,9 +27,11 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Recommendation
+from llmprof.analyzers.facts.copies import CopyFacts
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
+from llmprof.analyzers.rules.compact_batches import SHARES, compact_batches, wide_share
 from llmprof.analyzers.rules.copies import copies_of
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import gain
@@ -44,7 +46,7 @@ RULE = Rule(
     category="data",
     title="Batches are copied while the device computes",
     failed_title="The device is idle while its batch is copied",
-    fixes=("prefetch-to-device", "pin-memory"),
+    fixes=("prefetch-to-device", "pin-memory", "compact-batches"),
     thresholds=(thresholds.EXPOSED_COPY,),
 )
 
@@ -76,6 +78,7 @@ def evaluate(facts: Facts) -> Judgement:
     fixes = [_prefetch(facts, exposed)] if exposed > 0 else []
     if lost is not None and lost.cost_ns > thresholds.NOISE_SHARE.value * facts.step.mean_ns:
         fixes.append(_unblock(facts, lost))
+    fixes += _compact(facts, copies, cost)
     return RULE.fired(
         facts,
         f"{format_bytes(pinned.bytes)} per step are copied to the device while it has nothing else to do; the step "
@@ -116,3 +119,12 @@ def _unblock(facts: Facts, lost: Loss) -> Recommendation:
         gain=estimate,
         watch="the data part",
     )
+
+
+def _compact(facts: Facts, copies: CopyFacts, cost_ns: float) -> list[Recommendation]:
+    """What is copied and waited for goes with its bytes, where these are mostly fp32."""
+    wide = wide_share(copies.pinned_to_device, copies.pinned_float_bytes)
+    low, expected, high = (wide * gone * cost_ns for gone in SHARES)
+    saved = gain(facts, expected_ns=expected, low_ns=low, high_ns=high, at_most_ns=cost_ns)
+    why = "Copies take as long as there are bytes, and these are fp32."
+    return [compact_batches(facts, RULE.id, why, saved)] if wide else []

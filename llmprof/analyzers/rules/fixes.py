@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from llmprof.analyzers.diagnosis import Effort, Gain, Recommendation
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.collectors.live.fixes.applying.catalogue import applicable
+from llmprof.collectors.live.fixes.applying.catalogue import about, applicable
 
 __all__ = ["FIXES", "Fix", "recommend"]
 
@@ -61,7 +61,7 @@ _TABLE = (
     _fix("preprocess-in-workers", "few_lines", "host data",
          "Do the work on each batch in the DataLoader's workers.",
          "What is done there must not use CUDA; results are sent between processes."),
-    _fix("balance-batches", "refactor", "data skew compute",
+    _fix("balance-batches", "few_lines", "data skew compute",
          "Give every rank the same amount of work.",
          "Changes the order of the samples."),
     _fix("bucket-lengths", "few_lines", "compute memory_management",
@@ -280,20 +280,24 @@ def recommend(
         why=why,
         how=how,
         gain=gain,
-        verify=_verify(facts, fix, watch),
+        verify=_verify(facts, fix, requires, watch),
         requires=requires,
         effort=known.effort if effort is None else effort,
         risk=known.risk if risk is None else risk,
     )
 
 
-def _verify(facts: Facts, fix: str, watch: str) -> str:
+def _verify(facts: Facts, fix: str, requires: tuple[str, ...], watch: str) -> str:
     """The command that measures the promise; a recording that does not know its command can only be compared.
 
-    Most fixes are changes of code or of the machine that nobody can make from outside: two runs are then compared.
+    Most fixes are changes of code or of the machine that nobody can make from outside: two runs are then compared. What
+    a fix needs is part of its promise.
     """
     if facts.critical.environment.command:
-        if fix in applicable():
-            return f"llmprof try --fix {fix} RUN"
-        return f"Record the changed run as RUN2, then `llmprof try --fix {fix} RUN --against RUN2`."
+        together = [*(one for one in requires if one in FIXES), fix]
+        fixes = " ".join(f"--fix {one}" for one in together)
+        if all(one in applicable() for one in together):
+            numeric = any(known.numerics for one in together if (known := about(one)) is not None)
+            return f"llmprof try {fixes}{' --allow-numerics' if numeric else ''} RUN"
+        return f"Record the changed run as RUN2, then `llmprof try {fixes} RUN --against RUN2`."
     return f"Apply it, run `llmprof run -- COMMAND` and look at {watch}."

@@ -34,6 +34,7 @@ from llmprof.analyzers.rules.exchange import (
     explained,
     exposed_of,
     exposed_share,
+    joined_by_hand,
     parallelism,
     question,
 )
@@ -133,7 +134,7 @@ def _fix(facts: Facts, groups: list[CollectiveGroup], saved: float, *, replayed:
     )
     sharded = bool(parallelism(facts).fsdp)
     version = facts.critical.environment.fsdp.version if facts.critical.environment.fsdp else None
-    if reduced_by_hand(facts):
+    if reduced_by_hand(facts) or joined_by_hand(facts):
         how = "half = gradient.bfloat16(); dist.all_reduce(half); gradient.copy_(half)"
     elif not sharded:
         how = (

@@ -26,13 +26,15 @@ Verify:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llmprof.analyzers.diagnosis import Evidence, Recommendation
 from llmprof.analyzers.facts.devices import find_device
 from llmprof.analyzers.facts.kernels import KernelFacts
 from llmprof.analyzers.facts.measured import Facts, RankFacts
-from llmprof.analyzers.facts.operator_facts import CONVERSION
+from llmprof.analyzers.facts.number_formats import widened_attention
+from llmprof.analyzers.facts.operator_facts import CONVERSION, OperatorFacts
 from llmprof.analyzers.facts.partition import Partition
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
@@ -74,6 +76,8 @@ class _Work:
     fp32_convolution_ns: float
     """Of the former what convolutions take, which have a setting of their own."""
     unknown_ns: float
+    widened_ns: Mapping[str, float]
+    """By format: of the former what PyTorch computes from 16-bit operands, in attention that it writes out itself."""
     attention_ns: float
     """Attention on fp32 inputs."""
     traffic_ns: float
@@ -103,7 +107,7 @@ def evaluate(facts: Facts) -> Judgement:
         return RULE.not_applicable("Training runs on the CPU: there are no tensor cores.")
     if partition is None or kernels is None:
         return RULE.no_data("The recording holds no kernels of traced steps; record a burst with device activities.")
-    work = _work(partition, kernels)
+    work = _work(partition, kernels, critical.operators)
     if work.fp32_ns + work.tf32_ns + work.unknown_ns <= 0:
         return RULE.not_applicable("The step has no matrix products in fp32 or TF32.")
     if not _has_fast_formats(facts):
@@ -115,12 +119,14 @@ def evaluate(facts: Facts) -> Judgement:
         evidence.time("attention on fp32 inputs", work.attention_ns, source="kernel names", rank=critical.rank),
         *_settings(critical),
     ]
-    if work.fp32_ns < thresholds.FP32_GEMM.value * step and work.tf32_ns < thresholds.TF32_GEMM.value * step:
+    if not _counts(work.fp32_ns, work.tf32_ns, facts):
         if work.unknown_ns > max(thresholds.TF32_GEMM.value * step, work.fp32_ns + work.tf32_ns):
             return RULE.no_data("The names of most matrix kernels do not tell their number format.")
         share = format_percent((work.fp32_ns + work.tf32_ns) / step)
         return RULE.passed(f"Products in fp32 or TF32 take {share} of the step.", evidence=figures)
     fixes = _fixes(facts, work)
+    if not fixes:
+        return RULE.passed("Products outside bf16 are those of attention that PyTorch writes out.", evidence=figures)
     return RULE.fired(
         facts,
         f"{_mix(work)} of the step are matrix products outside bf16.",
@@ -129,6 +135,11 @@ def evaluate(facts: Facts) -> Judgement:
         evidence=[*figures, *_top(kernels)],
         recommendations=fixes,
     )
+
+
+def _counts(fp32_ns: float, tf32_ns: float, facts: Facts) -> bool:
+    step = facts.step.mean_ns
+    return fp32_ns >= thresholds.FP32_GEMM.value * step or tf32_ns >= thresholds.TF32_GEMM.value * step
 
 
 def _settings(critical: RankFacts) -> list[Evidence]:
@@ -141,7 +152,7 @@ def _settings(critical: RankFacts) -> list[Evidence]:
     return [evidence.number(label, value, "", source="settings", rank=critical.rank) for label, value in found]
 
 
-def _work(partition: Partition, kernels: KernelFacts) -> _Work:
+def _work(partition: Partition, kernels: KernelFacts, operators: OperatorFacts | None) -> _Work:
     """Scale the summed kernel times to the exclusive classes of the partition, in which overlap is counted once."""
     formats = kernels.gemm_ns_by_format
     total = sum(formats.values())
@@ -150,9 +161,11 @@ def _work(partition: Partition, kernels: KernelFacts) -> _Work:
     convolution = _by_format(partition, kernels, "convolution")
     attention = _by_format(partition, kernels, "attention")
     fp32_convolution = convolution.get("fp32", 0.0)
+    widened = [one for one in widened_attention(operators) if one.flops]
     return _Work(
         fp32_ns=formats.get("fp32", 0.0) * scale + fp32_convolution,
         tf32_ns=formats.get("tf32", 0.0) * scale + convolution.get("tf32", 0.0),
+        widened_ns={name: sum(one.ns for one in widened if one.number_format == name) for name in ("fp32", "tf32")},
         fp32_convolution_ns=fp32_convolution,
         unknown_ns=formats.get("unknown", 0.0) * scale,
         attention_ns=attention.get("fp32", 0.0) + attention.get("tf32", 0.0),
@@ -214,8 +227,11 @@ def _fixes(facts: Facts, work: _Work) -> list[Recommendation]:
         work.attention_ns, fp32, 1.0, thresholds.ATTENTION_EXPECTED.value, thresholds.ATTENTION_SLOWER.value
     )
     traffic = _Saving(low_ns=0.0, expected_ns=0.0, high_ns=work.traffic_ns * thresholds.HALVED_TRAFFIC.value)
-    bf16 = _matrix(work.fp32_ns, fp32) + _matrix(work.tf32_ns, _ratio(facts, "tf32", "bf16")) + attention + traffic
-    result = [_bf16(facts, work, bf16)]
+    wide, medium = (
+        max(0.0, ns - work.widened_ns[name]) for name, ns in (("fp32", work.fp32_ns), ("tf32", work.tf32_ns))
+    )
+    bf16 = _matrix(wide, fp32) + _matrix(medium, _ratio(facts, "tf32", "bf16")) + attention + traffic
+    result = [_bf16(facts, work, bf16)] if _counts(wide, medium, facts) else []
     environment = facts.critical.environment
     convolution = 0.0 if environment.precision.cudnn_tf32 else work.fp32_convolution_ns
     products = 0.0 if environment.allow_tf32 else work.fp32_ns - work.fp32_convolution_ns

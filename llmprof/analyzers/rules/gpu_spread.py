@@ -11,7 +11,7 @@ How it is measured:
     rank. Only calls that no collective ran beside: those are slower on any GPU. Only kernels whose calls are alike.
 
 Does not apply when:
-    One rank was traced.
+    One rank was traced, or the rank does more arithmetic than the others: its kernels do more then.
 
 Fix:
     Look at clocks, temperature and power of this GPU first (the rule throttling); a GPU that stays slow is swapped for
@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Recommendation
 from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.facts.rank_differences import more_work
 from llmprof.analyzers.facts.spread import GpuSpread, gpu_spread
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
@@ -62,6 +63,12 @@ def evaluate(facts: Facts) -> Judgement:
         for number, value in sorted(spread.ns_by_rank.items(), key=lambda item: -item[1])[:8]
     ]
     rank = facts.ranks[spread.slowest]
+    more = more_work(rank, (one for number, one in facts.ranks.items() if number != rank.rank))
+    if more is not None and more >= thresholds.GPU_SPREAD.value:
+        return RULE.not_applicable(
+            f"Rank {rank.rank} does {format_percent(more)} more arithmetic per step than the others: there kernels of "
+            "one name do other work."
+        )
     if spread.share < thresholds.GPU_SPREAD.value:
         text = f"Over {spread.kernels} kernels the slowest GPU takes {format_percent(spread.share)} longer."
         return RULE.passed(text, evidence=figures)

@@ -1,16 +1,19 @@
-"""Are gradients reduced one parameter at a time?
+"""Are gradients reduced by hand after the backward pass?
 
 Detects:
-    One collective per parameter tensor after the backward pass, as a hand-written loop over `parameters()` makes them.
+    One collective per parameter tensor after the backward pass, as a hand-written loop over `parameters()` makes them,
+    or all gradients joined by hand and reduced at once.
 
 Why it costs time:
     Gradients are ready layer by layer during the backward pass. Reduced then, in buckets, their transfer runs beside
-    the rest of the computation; reduced afterwards, the step waits for all of it, and for a launch and a latency each.
+    the rest of the computation; reduced afterwards, the step waits for all of it, and one by one for a launch and a
+    latency each.
 
 How it is measured:
     All-reduces per step against the parameter tensors, next to none of their time hidden behind computation, and
-    launched by the training thread and not by the backward pass. The gain is what the backward pass can hide. Where the
-    host exchanges (gloo), it is also what each call takes however small its message, for the calls that buckets save.
+    launched by the training thread and not by the backward pass; or fewer of them that move as much as the gradients of
+    a model that nothing wraps. The gain is what the backward pass can hide. Where the host exchanges (gloo), it is also
+    what each call takes however small its message, for the calls that buckets save.
 
 Does not apply when:
     The run has one rank, or its steps hold no collectives.
@@ -28,10 +31,11 @@ from math import ceil
 
 from llmprof.analyzers.diagnosis import Recommendation
 from llmprof.analyzers.facts.collectives import CollectiveFacts
+from llmprof.analyzers.facts.gradients import BUCKET_BYTES, FIRST_BUCKET_BYTES
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
-from llmprof.analyzers.rules.exchange import explained, gradient_bytes, question
+from llmprof.analyzers.rules.exchange import explained, gradient_bytes, joined_by_hand, question
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import data_late_weight, gain, part_ns
 from llmprof.analyzers.rules.host_waits import host_waits, reduced_by_hand
@@ -39,8 +43,6 @@ from llmprof.units import NS_PER_S, format_count, format_ns
 
 __all__ = ["RULE", "evaluate"]
 
-FIRST_BUCKET_BYTES, BUCKET_BYTES = 1 << 20, 25 << 20
-"""DistributedDataParallel's first bucket, and all others (PyTorch documentation and source)."""
 SLOW_LINK_BYTES_PER_S = 125e6
 """Gigabit Ethernet (IEEE 802.3ab): hosts exchange over nothing slower, and a ring moves a gradient twice at most."""
 
@@ -48,7 +50,7 @@ RULE = Rule(
     id="grad-sync-per-parameter",
     category="communication",
     title="Gradients are reduced in buckets",
-    failed_title="Gradients are reduced one by one",
+    failed_title="Gradients are reduced after the backward pass",
     fixes=("wrap-ddp",),
     thresholds=(
         thresholds.COMMUNICATION_COST,
@@ -66,14 +68,16 @@ def evaluate(facts: Facts) -> Judgement:
     if isinstance(collectives, Judgement):
         return collectives
     count = format_count(collectives.count_per_step)
-    if not reduced_by_hand(facts):
-        return RULE.passed(f"{count} collectives per step are not one per parameter after the backward pass.")
+    each = reduced_by_hand(facts)
+    if not each and not joined_by_hand(facts):
+        return RULE.passed(f"{count} collectives per step are not the gradients after the backward pass.")
+    what = f"{count} collectives per step, {'one per parameter' if each else 'the joined gradients among them'},"
     cost = part_ns(facts, "communication") + host_waits(facts).reduction_ns
     if cost < thresholds.COMMUNICATION_COST.value * facts.step.mean_ns:
-        return RULE.passed(f"{count} collectives per step are one per parameter, and cost {format_ns(cost)}.")
+        return RULE.passed(f"{what} cost {format_ns(cost)}.")
     return RULE.fired(
         facts,
-        f"{count} collectives per step, one per parameter, cost {format_ns(cost)} after the backward pass.",
+        f"{what} cost {format_ns(cost)} after the backward pass.",
         cost_ns=cost,
         confidence=confidence_of(
             facts, "communication", "host", strength=1.0 if collectives.skew_ns is not None else 0.7
@@ -83,26 +87,27 @@ def evaluate(facts: Facts) -> Judgement:
             evidence.share("exposed collectives and their launches", facts, cost, thresholds.COMMUNICATION_COST),
             evidence.time("hidden behind computation", collectives.hidden_ns, source="trace", rank=facts.critical.rank),
         ],
-        recommendations=[_ddp(facts, collectives)],
+        recommendations=[_ddp(facts, collectives, each=each)],
     )
 
 
-def _ddp(facts: Facts, collectives: CollectiveFacts) -> Recommendation:
+def _ddp(facts: Facts, collectives: CollectiveFacts, *, each: bool) -> Recommendation:
     exposed, launches = part_ns(facts, "communication"), host_waits(facts).reduction_ns
     least, fewer = _fewer_calls(facts, collectives)
     behind = part_ns(facts, "compute") * thresholds.BACKWARD_SHARE.value
     hideable, hideable_least = (min(exposed - gone, behind) + launches for gone in (fewer, least))
     weight, late = data_late_weight(facts)
-    count = format_count(collectives.count_per_step)
-    why = f"{count} collectives per step run after the backward pass; DDP reduces a few buckets during it."
+    count = f"{format_count(collectives.count_per_step)} collectives per step" if each else "The reductions"
+    why = f"{count} run after the backward pass; DDP reduces a few buckets during it."
     return recommend(
         "wrap-ddp",
         rule=RULE.id,
         facts=facts,
-        action="Wrap the model in DistributedDataParallel instead of reducing gradients one by one",
+        action="Wrap the model in DistributedDataParallel instead of reducing gradients "
+        + ("one by one" if each else "after the backward pass"),
         why=f"{why} {late}".rstrip(),
         how="model = torch.nn.parallel.DistributedDataParallel(model, device_ids=[local_rank]); "
-        "drop the loop that calls all_reduce",
+        + ("drop the loop that calls all_reduce" if each else "drop the all_reduce of the gradients"),
         gain=gain(
             facts,
             expected_ns=weight * (fewer + thresholds.OVERLAP_EXPECTED.value * hideable),

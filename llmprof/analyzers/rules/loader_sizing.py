@@ -170,13 +170,14 @@ def left_ns(found: InputNeed, workers: int, prefetch: int | None = None, slower:
 def less_work_ns(found: InputNeed, share: float, part: Literal["cpu", "other"]) -> float:
     """What is saved if this share of the workers' CPU time, or of their waiting for storage, is gone.
 
-    Where nobody measured single batches, or the training process makes them, it is of the wait itself, and each part
-    is taken for half of it: how much is which is not known.
+    Where nobody measured single batches, or the training process makes them, it is of the wait itself; where nobody
+    knows how much of that is which part, each is taken for half of it.
     """
     found = _usual(found)
     times = found.loader.times
     if times is None or not found.workers:
-        return share * found.wait_ns / 2
+        busy = 0.5 if times is None or times.cpu_ns is None else min(1.0, times.cpu_ns / max(times.mean_ns, 1.0))
+        return share * found.wait_ns * (busy if part == "cpu" else 1.0 - busy)
     loads = _alone(found, times)
     mean = sum(loads) / len(loads)
     cpu = mean if times.cpu_ns is None else min(times.cpu_ns, mean)

@@ -32,6 +32,7 @@ from llmprof.analyzers.diagnosis import Evidence, Gain, Recommendation
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.facts.pipeline import bubble_of, waiting_for_stages
 from llmprof.analyzers.facts.pipeline_model import HIGH, LOW, PipelineModel, most_microbatches, pipeline_model
+from llmprof.analyzers.facts.pipeline_schedule import BY_HAND
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.exchange import parallelism, question
@@ -91,7 +92,7 @@ def evaluate(facts: Facts) -> Judgement:
     saved = _gain(facts, settings, more, model, waits)
     worth = saved.expected_ms * NS_PER_MS >= thresholds.COMMUNICATION_COST.value * step
     summary = (
-        f"{settings.microbatches} micro-batches on {settings.stages} stages make a bubble of {format_percent(bubble)}; "
+        f"{_counted(settings.microbatches)} on {settings.stages} stages make a bubble of {format_percent(bubble)}; "
         f"stages wait {format_ns(waits)} per step."
     )
     if not worth and model is not None:
@@ -106,6 +107,10 @@ def evaluate(facts: Facts) -> Judgement:
     )
 
 
+def _counted(microbatches: int) -> str:
+    return "1 micro-batch" if microbatches == 1 else f"{microbatches} micro-batches"
+
+
 def _split(settings: PipelineSettings, facts: Facts, more: int, saved: Gain) -> Recommendation:
     before = settings.microbatches or 1
     return recommend(
@@ -115,10 +120,20 @@ def _split(settings: PipelineSettings, facts: Facts, more: int, saved: Gain) -> 
         action=f"Split the batch into {more} micro-batches instead of {before}",
         why=f"The bubble falls from {format_percent(bubble_of(settings, before))} to "
         f"{format_percent(bubble_of(settings, more))}.",
-        how=f"{settings.schedule or 'Schedule1F1B'}(stage, n_microbatches={more}, loss_fn=loss_fn)",
+        how=_how(settings.schedule, more),
         gain=saved,
         watch="waiting in sends and receives",
+        effort="few_lines" if settings.schedule == BY_HAND else None,
         risk="Smaller micro-batches make smaller kernels, and each is launched anew: too many make the step longer.",
+    )
+
+
+def _how(schedule: str | None, more: int) -> str:
+    if schedule != BY_HAND:
+        return f"{schedule or 'Schedule1F1B'}(stage, n_microbatches={more}, loss_fn=loss_fn)"
+    return (
+        f"batch.chunk({more}), the loss divided by {more}, and torch.distributed.pipelining.Schedule1F1B(stage, "
+        f"n_microbatches={more}, loss_fn=loss_fn), or send and receive each chunk by itself as now"
     )
 
 
@@ -130,7 +145,7 @@ def _gain(facts: Facts, settings: PipelineSettings, more: int, model: PipelineMo
         high = min(formula * step, waits)
         expected = thresholds.REPLAY_LOW.value * high
         return gain(facts, expected_ns=expected, low_ns=0.0, high_ns=high, at_most_ns=waits)
-    off = abs(model.error)
+    off = model.off
     return gain(
         facts,
         expected_ns=step * model.saved_share(more),

@@ -100,6 +100,7 @@ def evaluate(facts: Facts) -> Judgement:
                 how=_how(division),
                 gain=saved,
                 watch="waiting in sends and receives",
+                effort="few_lines" if division is not None and division.layers else None,
             )
         ],
     )
@@ -122,7 +123,7 @@ def _gain(
         waits = waiting_for_stages(facts.ranks) * len(busy) / (len(busy) - 1)
         most_ns = min((max(busy.values()) - statistics.fmean(busy.values())) * turns, waits)
         return gain(facts, expected_ns=low * most_ns, low_ns=0.0, high_ns=most_ns, at_most_ns=most_ns)
-    off = abs(model.error)
+    off = model.off
     expected = model.moved_share(division.factors)
     equal = best_division([stage.work_ns for stage in model.stages], None)
     most = max(expected, model.moved_share(equal.factors))

@@ -9,7 +9,8 @@ Why it costs time:
 How it is measured:
     The step of each rank without what it waits for peers inside collectives (clocks aligned across hosts). The excess
     of the longest one is split by class: its kernels, its input, its host, its stalls. Where it is the kernels, clocks
-    and arithmetic of the ranks tell a slow device from more work.
+    and arithmetic of the ranks tell a slow device from more work. A repaired device comes to the time of the others;
+    work is shared, so that all come to the mean.
 
 Does not apply when:
     The run has one rank, or its steps hold no collectives.
@@ -27,10 +28,10 @@ import statistics
 
 from llmprof.analyzers.diagnosis import Recommendation
 from llmprof.analyzers.facts.measured import Facts, RankFacts
-from llmprof.analyzers.facts.rank_differences import RankDifference, rank_difference
+from llmprof.analyzers.facts.rank_differences import RankDifference, more_work, rank_difference
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
-from llmprof.analyzers.rules.exchange import question
+from llmprof.analyzers.rules.exchange import parallelism, question
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import gain
 from llmprof.units import format_ns, format_percent
@@ -70,6 +71,11 @@ _DISTORTED = frozenset({None, "launch", "gap", "python", "sync", "gc"})
 """Causes that the profiler itself makes: it slows down the host, and kernels and input hardly."""
 _NAMED = 0.05
 """Of the excess: what makes up less of it is no evidence."""
+_SHARDS = "sort or pack sequences so that each rank has the same number of tokens; shard the data evenly"
+_EXPERTS = (
+    "let the router send as many tokens to all ranks (a load-balancing loss or bias, a capacity for each expert), or "
+    "lay the experts that get most on different ranks"
+)
 _OTHER_RULES = {"wait": "input-starvation", "input_copy": "pageable-transfers", "gc": "python-gc"}
 """Rules that explain such a cause, and bring its fix: the late rank is the one that all rules look at."""
 
@@ -136,15 +142,14 @@ def _fixes(facts: Facts, found: RankDifference, cause: str | None) -> list[Recom
         return []
     late = facts.ranks[found.late]
     others = [rank for number, rank in facts.ranks.items() if number != found.late]
-    heavier, slower = _more_work(late, others), _slower_device(late, others)
-    saved = gain(
-        facts,
-        expected_ns=found.over_next_ns,
-        low_ns=thresholds.REPLAY_LOW.value * found.over_next_ns,
-        high_ns=max(found.over_next_ns, found.over_median_ns),
-        at_most_ns=max(found.over_next_ns, found.over_median_ns),
-    )
+    more = more_work(late, others)
+    heavier = more if more is not None and more > thresholds.SLOWER_CLOCK.value else None
+    slower = _slower_device(late, others)
+    most = max(found.over_next_ns, found.over_median_ns)
     if cause == "compute" and heavier and not slower:
+        # What this rank has too much of goes to the others: all come to their mean.
+        even = min(found.over_mean_ns, found.over_next_ns)
+        saved = gain(facts, expected_ns=even, low_ns=thresholds.REPLAY_LOW.value * even, high_ns=most, at_most_ns=most)
         return [
             recommend(
                 "balance-batches",
@@ -152,11 +157,14 @@ def _fixes(facts: Facts, found: RankDifference, cause: str | None) -> list[Recom
                 facts=facts,
                 action=f"Give rank {found.late} as much work as the others",
                 why=f"It does {heavier:.0%} more arithmetic per step than the others.",
-                how="sort or pack sequences so that each rank has the same number of tokens; shard the data evenly",
+                how=_EXPERTS if parallelism(facts).ep else _SHARDS,
                 gain=saved,
                 watch="waiting for the late rank",
+                effort="refactor" if parallelism(facts).ep else None,
             )
         ]
+    low_ns = thresholds.REPLAY_LOW.value * found.over_next_ns
+    saved = gain(facts, expected_ns=found.over_next_ns, low_ns=low_ns, high_ns=most, at_most_ns=most)
     host = late.environment.host
     where = f"rank {found.late}" + (f" on {host}" if host else "")
     compare = "clocks, temperature, PCIe generation, other processes and CPU affinity with a fast rank's"
@@ -183,20 +191,6 @@ def _fixes(facts: Facts, found: RankDifference, cause: str | None) -> list[Recom
             watch="waiting for the late rank",
         )
     ]
-
-
-def _more_work(late: RankFacts, others: list[RankFacts]) -> float | None:
-    """By how much the late rank does more arithmetic than the median of the others; None when it does not."""
-
-    def done(rank: RankFacts) -> float | None:
-        used = rank.utilization
-        return None if used is None or used.hfu is None else used.hfu * rank.step.mean_ns
-
-    mine, theirs = done(late), [value for rank in others if (value := done(rank)) is not None]
-    if mine is None or not theirs:
-        return None
-    more = mine / statistics.median(theirs) - 1 if statistics.median(theirs) > 0 else 0.0
-    return more if more > thresholds.SLOWER_CLOCK.value else None
 
 
 def _slower_device(late: RankFacts, others: list[RankFacts]) -> float | None:

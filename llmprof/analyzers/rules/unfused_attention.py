@@ -15,8 +15,9 @@ How it is measured:
     FlashAttention-3), or from its traffic if that takes longer. On Hopper and newer GPUs the time is expected that
     fused attention was recorded to take on H200s. A bias that is added to the scores and whose gradient is summed over
     them in backward leaves only the memory-efficient kernel: its shares of the peak (xFormers' and CUTLASS's figures),
-    and the bytes of a gradient for every score. Where adding the bias takes longer than its traffic, half of that
-    stays: the mask is laid out before, once or for every sample.
+    and the bytes of a gradient for every score. Where adding the bias takes as long as reading a sector for every
+    score, its last dimension is not contiguous, and no fused kernel takes it as it lies: at worst PyTorch writes
+    attention out itself, in fp32, and the middle between the two is expected.
 
 Does not apply when:
     No softmax over attention scores is in the step, or attention is fused already.
@@ -64,6 +65,11 @@ _HOW_BIASED = (
     "q, k, v, attn_mask=bias), with the bias in the number format of q, contiguous in its last dimension, and not "
     "expanded over the batch before"
 )
+_STRIDED = (
+    " It is not contiguous in its last dimension: as it lies no fused kernel takes it, and PyTorch would write "
+    "attention out in fp32, which may take longer than now."
+)
+_MASK_LIES = "; a mask has to be contiguous in its last dimension: mask.contiguous(), before it is expanded"
 _BIASED = (
     "A bias that needs a gradient leaves only the memory-efficient kernel of scaled_dot_product_attention, which is "
     "slower than flash attention and writes that gradient for every score."
@@ -120,8 +126,13 @@ def _fix(facts: Facts, operators: OperatorFacts, found: WrittenAttention, saving
         at_most_ns=found.ns,
     )
     scores = format_bytes(_score_bytes(found))
-    biased = any(one.bias is not None for one in found.parts or (found,))
-    kept = _BIASED if biased else f"A fused kernel never writes the {scores} of scores of each call to memory."
+    biases = [one.bias for one in found.parts or (found,) if one.bias is not None]
+    strided = _STRIDED if any(one.scattered for one in biases) else ""
+    kept = (
+        f"{_BIASED}{strided}"
+        if biases
+        else f"A fused kernel never writes the {scores} of scores of each call to memory."
+    )
     why = f"{kept} {late}".rstrip()
     if operators.math_attention_ns > 0:
         allowed = facts.critical.environment.precision.sdpa_backends
@@ -133,7 +144,8 @@ def _fix(facts: Facts, operators: OperatorFacts, found: WrittenAttention, saving
             action="Let scaled_dot_product_attention use a fused kernel",
             why=f"scaled_dot_product_attention is used, but chose to write attention out{told}. {why}",
             how="pass is_causal=True instead of a mask, 16-bit queries, keys and values, and no torch.nn.attention."
-            "sdpa_kernel(SDPBackend.MATH); warnings under sdpa_kernel(SDPBackend.FLASH_ATTENTION) name the reason",
+            "sdpa_kernel(SDPBackend.MATH); warnings under sdpa_kernel(SDPBackend.FLASH_ATTENTION) name the reason"
+            + (_MASK_LIES if biases else ""),
             gain=estimate,
             watch="the softmax class",
         )
@@ -143,7 +155,7 @@ def _fix(facts: Facts, operators: OperatorFacts, found: WrittenAttention, saving
         facts=facts,
         action="Compute attention with scaled_dot_product_attention",
         why=why,
-        how=_HOW_BIASED if biased else _HOW,
+        how=_HOW_BIASED if biases else _HOW,
         gain=estimate,
         watch="the softmax class",
     )

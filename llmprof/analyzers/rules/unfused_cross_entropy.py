@@ -11,7 +11,8 @@ How it is measured:
     takes as long as five and a half passes over them at the achievable bandwidth; one that reads the logits twice and
     writes their gradient in place (Liger-Kernel) needs three at the least. Where the vocabulary is odd, a compiler that
     is given the output layer with the loss also pads its products (torch._inductor.config.shape_padding, on by
-    default): that is expected as well, but not sure.
+    default): that is expected as well, but not sure. The same holds for what is made for the output layer alone, such
+    as the sum of every frame and word of a transducer: compiled with it, five passes over it are left.
 
 Does not apply when:
     The step has no such loss, or it is compiled or fused already.
@@ -27,7 +28,8 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Recommendation
-from llmprof.analyzers.facts.faster_kernels import loss_saving, padded_with_loss
+from llmprof.analyzers.facts.faster_kernels import padded_with_loss
+from llmprof.analyzers.facts.fused_loss import before_saving, loss_saving
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.facts.roofline import roofline_of
 from llmprof.analyzers.facts.saving import Saving, sum_of
@@ -57,6 +59,7 @@ RULE = Rule(
 
 
 _WHY = "One kernel reads the logits and writes their gradient; no fp32 copy is made."
+_BEFORE = "What the output layer reads is made for it alone: compile that with it, then it is never read in fp32."
 _PADS = "Compiled with the output layer, the products with the odd vocabulary are padded as well."
 
 
@@ -82,8 +85,10 @@ def evaluate(facts: Facts) -> Judgement:
     ]
     if not worth(facts, saving.expected_ns):
         return RULE.passed(f"The loss takes {format_ns(loss.ns)} beside its matrix products.", evidence=figures)
-    padded = padded_with_loss(operators, facts.critical.environment.device)
-    fix = _fix(facts, sum_of((saving, *padded)), pads=bool(padded))
+    padded, before = padded_with_loss(operators, facts.critical.environment.device), before_saving(loss, line)
+    if before:
+        figures.append(evidence.time("made for the output layer alone", before[0].ns, source="input shapes"))
+    fix = _fix(facts, sum_of((saving, *before, *padded)), pads=bool(padded), before=bool(before))
     return RULE.fired(
         facts,
         f"The loss over {loss.vocabulary} classes takes {format_ns(loss.ns)} in separate operators on "
@@ -95,7 +100,7 @@ def evaluate(facts: Facts) -> Judgement:
     )
 
 
-def _fix(facts: Facts, saving: Saving, *, pads: bool) -> Recommendation:
+def _fix(facts: Facts, saving: Saving, *, pads: bool, before: bool) -> Recommendation:
     estimate, late = kernel_gain(
         facts,
         low_ns=saving.low_ns,
@@ -108,7 +113,7 @@ def _fix(facts: Facts, saving: Saving, *, pads: bool) -> Recommendation:
         rule=RULE.id,
         facts=facts,
         action="Fuse the loss over the vocabulary",
-        why=" ".join(one for one in (_WHY, _PADS if pads else "", late) if one),
+        why=" ".join(one for one in (_WHY, _BEFORE if before else "", _PADS if pads else "", late) if one),
         how="loss = torch.compile(lambda hidden, weight, targets: F.cross_entropy(F.linear(hidden, weight).float(), "
         "targets))(hidden, lm_head.weight, targets); or Liger-Kernel: "
         "LigerFusedLinearCrossEntropyLoss()(lm_head.weight, hidden, targets), which never makes the logits whole",

@@ -15,7 +15,8 @@ How it is measured:
     roll or flip count as pointwise; those that add to other places (index_add) stay, but compute what they add. Sure is
     only that chains of four and more pointwise kernels go, which are formulas that are written out: half of these, as a
     model may be compiled in parts. The compiler also pads matrix products with odd dimensions where that is faster
-    (torch._inductor.config.shape_padding, on by default), so that their saving is part of its gain. It also adds up
+    (torch._inductor.config.shape_padding, on by default), so that their saving is part of its gain, but not sure where
+    the odd dimension is the vocabulary: the output layer may stand outside with the loss. It also adds up
     the gradient of an embedding with atomic additions, which wait for each other where a small table gets very many
     (learned distances of all pairs of tokens): what these are expected to take beyond PyTorch's kernels is taken off.
 
@@ -32,12 +33,13 @@ Verify:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from llmprof.analyzers.diagnosis import Recommendation
 from llmprof.analyzers.facts.contended_tables import ContendedTable, contended_tables
 from llmprof.analyzers.facts.fusion import FusionFacts
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.misaligned_products import aligned_savings
+from llmprof.analyzers.facts.misaligned_products import aligned_savings, is_vocabulary, odd_products, odd_size
 from llmprof.analyzers.facts.operator_facts import OperatorFacts
 from llmprof.analyzers.facts.saving import Saving, sum_of
 from llmprof.analyzers.rules import evidence, thresholds
@@ -121,9 +123,15 @@ def evaluate(facts: Facts) -> Judgement:
 
 
 def _padded(facts: Facts, operators: OperatorFacts, fusion: FusionFacts) -> Saving:
-    """What products with odd dimensions save once they are padded; nothing where a compiler was at work already."""
+    """What products with odd dimensions save once they are padded; nothing where a compiler was at work already.
+
+    Those with the vocabulary may stand outside of the model, with the loss: of them nothing is sure.
+    """
     found = None if fusion.compiled_ns > 0 else aligned_savings(operators, facts.critical.environment.device)
-    return sum_of(found or ())
+    saving = sum_of(found or ())
+    odd = odd_products(operators)
+    outside = bool(odd) and is_vocabulary(odd_size(odd), operators)
+    return replace(saving, low_ns=0.0) if outside else saving
 
 
 def _told(tables: Sequence[ContendedTable]) -> str:

@@ -3,7 +3,8 @@
 A worker makes a batch in `fetch`, which asks `auto_collation` whether to make a list of samples, reads the dataset and
 calls `collate_fn`. Two stand-ins that travel to the workers note the time at these two places, in memory that is
 shared with the training process: the batch itself is never wrapped, so nothing has to be unwrapped, and a worker's
-traceback shows no frame of this file. Imported in workers: standard library only, and nothing heavy.
+traceback shows no frame of this file. A training process that makes its batches itself does so in the same `fetch`,
+and counts as its only worker. Imported in workers: standard library only, and nothing heavy.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import functools
 import sys
 import weakref
+from array import array
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.machinery import PathFinder
@@ -31,6 +33,8 @@ KNOWN_ITERATORS = {
     ("torchdata.stateful_dataloader.stateful_dataloader", "_StatefulMultiProcessingDataLoaderIter"),
 }
 """What they do with the two arguments is known; a class of somebody else's might use them in another way."""
+KNOWN_ALONE = ("torch.utils.data.dataloader", "_SingleProcessDataLoaderIter")
+"""The same without workers."""
 
 _reasons: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
@@ -53,6 +57,13 @@ class Ring:
 
             cells = RawArray("q", workers * (1 + COLUMNS * self._slots))
         self.cells = cells
+
+    @classmethod
+    def here(cls) -> Ring:
+        """Of batches that this process makes itself: nobody else writes or reads them."""
+        ring = cls(1, array("q", bytes(8 * (1 + COLUMNS * SLOTS))))
+        ring._row = 0
+        return ring
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Ring, (self.workers, self.cells)
@@ -106,7 +117,8 @@ class Started:
         return Started, (self._value, self._ring)
 
     def __bool__(self) -> bool:
-        self._ring.begin()
+        ring = self._ring  # as its begin() does: a call costs more than this line where training fills the caches
+        ring._worked, ring._begun = thread_time_ns(), perf_counter_ns()
         return self._value
 
 
@@ -151,20 +163,24 @@ class Loads:
         self._watched: list[_Watched] = []
 
     def watch(self, iterator: Any, loader: Any) -> None:
-        """Measure a new iterator of `loader`, whose workers have not been started yet."""
-        if not getattr(iterator, "_num_workers", 0):
-            return
+        """Measure a new iterator of `loader`, whose workers, if any, have not been started yet."""
         kind = type(iterator)
-        if (kind.__module__, kind.__qualname__) not in KNOWN_ITERATORS:
+        if not getattr(iterator, "_num_workers", 0):
+            if (kind.__module__, kind.__qualname__) == KNOWN_ALONE and callable(iterator._collate_fn):
+                self._noted(Ring.here(), iterator, loader)
+        elif (kind.__module__, kind.__qualname__) not in KNOWN_ITERATORS:
             _note(loader, f"it has an iterator of its own ({kind.__qualname__})")
         elif not callable(iterator._collate_fn) or not _reaches_workers(loader):
             _note(loader, "llmprof cannot be imported in its workers; install it into their environment")
         else:
-            ring = Ring(iterator._num_workers)
-            iterator._auto_collation = Started(bool(iterator._auto_collation), ring)
-            iterator._collate_fn = Collated(iterator._collate_fn, ring)
-            self._watched.append(_Watched(ring, iterator, loader))
+            self._noted(Ring(iterator._num_workers), iterator, loader)
             _note(loader, "")
+
+    def _noted(self, ring: Ring, iterator: Any, loader: Any) -> None:
+        """Have the batches of this iterator noted in `ring`."""
+        iterator._auto_collation = Started(bool(iterator._auto_collation), ring)
+        iterator._collate_fn = Collated(iterator._collate_fn, ring)
+        self._watched.append(_Watched(ring, iterator, loader))
 
     def __bool__(self) -> bool:
         return bool(self._watched)

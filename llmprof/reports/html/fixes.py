@@ -17,12 +17,14 @@ __all__ = ["cards", "joint_results"]
 def cards(page: Page) -> str:
     """The section with one card a fix; several can be ticked where joint results are known."""
     view = page.view
-    if not view.fixes:
+    if not view.fixes and not view.tried:
         return ""
     count = len(view.fixes)
     answer = _answer(sum(fix.helps for fix in view.fixes), count)
     if view.together is not None:
         answer += f" {esc(view.together.who.capitalize())}: {own(view.together.text)}."
+    if view.tried:
+        answer += f" Tried as well: {own('; '.join(view.tried))}."
     listed = "".join(_card(fix, page) for fix in view.fixes)
     choice = '<p class="choice js" id="choice" role="status" aria-live="polite"></p>' if count > 1 else ""
     return (
@@ -34,6 +36,8 @@ def cards(page: Page) -> str:
 def _answer(helping: int, count: int) -> str:
     """How many fixes there are, and how many of them only stand there with the reason why not."""
     rest = count - helping
+    if not count:
+        return "None is recommended for this run."
     if not helping:
         return f"{count} considered; none is expected to help this run, and each card says why."
     told = "One fix" if helping == 1 else f"{helping} fixes, in the order in which to try them"

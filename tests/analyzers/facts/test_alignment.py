@@ -7,11 +7,12 @@ import pytest
 
 from llmprof.analyzers.facts.alignment import match_collectives, waits_of
 from llmprof.analyzers.facts.clocks import Matched, clocks_of
+from llmprof.analyzers.facts.measure import measure
 from llmprof.analyzers.facts.rank_calls import RankCalls, rank_calls
 from llmprof.timeline.environment import Environment
 from llmprof.timeline.events import CollectiveCall
 from llmprof.timeline.intervals import EMPTY, Intervals
-from llmprof.timeline.timeline import RankTimeline
+from llmprof.timeline.timeline import RankTimeline, Timeline
 from tests.scenarios.builder import ORIGIN_NS, TraceBuilder
 
 ALL_REDUCE = "ncclDevKernel_AllReduce_Sum_f32_RING_LL"
@@ -96,6 +97,27 @@ def test_calls_of_different_sizes_are_not_one_collective() -> None:
     assert matches_of(*ranks) == ()
 
 
+def exchanging(number: int, elements: Sequence[int], start: int) -> RankTimeline:
+    """An all-to-all for each number of elements that this rank gets, from `start` to 6 ms and so on, 10 ms apart."""
+    b = TraceBuilder()
+    for place, own in enumerate(elements):
+        call = CollectiveCall(name="all_to_allv", in_elements=1000, out_elements=own, dtype="BFloat16", ranks=(0, 1))
+        begin = place * 10 * MS
+        b.kernel("ncclDevKernel_SendRecv", begin + start, 6 * MS - start, launch_ns=begin + 1000, collective=call)
+    return b.rank(number)
+
+
+def test_an_exchange_of_uneven_shares_is_one_collective() -> None:
+    """Experts get different numbers of tokens: sizes differ among the ranks, and yet one waits for the other."""
+    ranks = exchanging(0, [1600, 1600], 5 * MS), exchanging(1, [400, 400], MS)
+    assert [match.calls.shape for match in matches_of(*ranks)] == [(2, 2)]
+    assert {number: spans.length for number, spans in skew_of(*ranks).items()} == {0: 0, 1: 8 * MS}
+
+
+def test_uneven_exchanges_of_which_one_rank_recorded_more_are_not_paired() -> None:
+    assert matches_of(exchanging(0, [1600, 1600], MS), exchanging(1, [400], MS)) == ()
+
+
 def test_groups_are_matched_apart() -> None:
     """Ranks 0 and 1 are one group, 2 and 3 another: nobody waits across."""
     ranks = []
@@ -123,6 +145,23 @@ def test_the_root_of_a_broadcast_does_not_wait() -> None:
         b.kernel("ncclDevKernel_Broadcast_RING_LL", start, 6 * MS - start, launch_ns=1000)
         ranks.append(b.rank(number))
     assert matches_of(*ranks) == ()
+
+
+@pytest.mark.parametrize(("sent_ms", "waited_ms"), [(5, 4), (1, 0)], ids=["late sender", "sender that left early"])
+def test_whoever_waits_for_a_broadcast_waits_for_its_sender(sent_ms: int, waited_ms: int) -> None:
+    """Rank 0 sends and is gone after a ms; rank 1 comes after 1 ms, or after 5, when the message is there."""
+    ranks = []
+    for number, begin, end in ((0, sent_ms, sent_ms + 1), (1, min(6 - sent_ms, 5), 6)):
+        b = TraceBuilder()
+        for step in range(2):
+            at = step * 10 * MS
+            b.kernel("ncclDevKernel_Broadcast_RING_LL", at + begin * MS, (end - begin) * MS, launch_ns=at + 10_000)
+            b.kernel("gemm", at + end * MS, MS, launch_ns=at + 20_000)
+            b.step(step, at, at + 10 * MS)
+        ranks.append(b.rank(number, environment=Environment(host="a")))
+    facts = measure(Timeline(ranks=tuple(ranks), kind="run", paths=(), world_size=2))
+    waited = [rank.collectives.skew_ns or 0 for _, rank in sorted(facts.ranks.items()) if rank.collectives is not None]
+    assert waited == pytest.approx([0, waited_ms * MS])
 
 
 @pytest.mark.parametrize("shift_ns", [0, 5_000, -5_000])

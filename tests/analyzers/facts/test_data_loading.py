@@ -124,6 +124,15 @@ def test_batches_made_in_process_take_what_is_waited_for_them() -> None:
     assert facts.delivered_per_s is None
 
 
+def test_what_a_process_without_workers_computes_is_told_from_what_it_waits_for_storage() -> None:
+    """400 us of each wait of 600 are the batch, of which it computes 100; the rest of the wait is work as well."""
+    facts = facts_of(rank_with(measured(600_000), made([400_000] * 5, workers=1, cpu=100_000), 0))
+    assert facts is not None and facts.times is not None
+    assert facts.batch_ns == pytest.approx(600_000)
+    assert facts.times.cpu_ns == pytest.approx(300_000)
+    assert facts.times.by_worker_ns == ()
+
+
 def test_too_few_batches_say_nothing() -> None:
     facts = facts_of(rank_with(measured(0), made([10**6] * 2), 2))
     assert facts is not None

@@ -1,4 +1,4 @@
-"""Is attention with a mask tensor expected to become what causal attention takes, never more than half of it?"""
+"""What does attention take in a causal kernel instead of with a mask tensor, and where only one kernel is left?"""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from llmprof.analyzers.facts.faster_attention import CAUSAL, CAUSAL_NS, unmasked_saving
+from llmprof.analyzers.facts.faster_attention import CAUSAL, CAUSAL_NS, fused, unmasked_saving
 from llmprof.analyzers.facts.operator_facts import OperatorFacts
 from llmprof.analyzers.facts.operators import OperatorWork
+from tests.analyzers.rules.facts_builder import H200
+from tests.analyzers.rules.operators_builder import make_operators, work
 
 FLOPS = 4.0 * 4 * 8 * 4096 * 4096 * 128
 BEST_NS = FLOPS / 795e12 * 1e9
@@ -38,3 +40,19 @@ def test_reading_the_mask_costs_more_than_the_half_that_it_hides() -> None:
 def test_half_of_the_blocks_go_in_any_case(changed: dict[str, float | None]) -> None:
     one = replace(ONE, **changed)  # type: ignore[arg-type]
     assert saved(one) == pytest.approx(0.5 * one.ns)
+
+
+@pytest.mark.parametrize(("width", "slow"), [(256, False), (264, True)])
+def test_flash_attention_takes_no_wider_heads_than_256(width: int, slow: bool) -> None:
+    """The memory-efficient kernel is left, here at a fifth to a third of half the peak."""
+    operators = make_operators(
+        work("aten::bmm", f"[8,4096,{width}];[8,{width},4096]", 1.0, kind="gemm"),
+        work("aten::_softmax", "[8,4096,4096]", 2.0, kind="softmax"),
+        work("aten::bmm", f"[8,4096,4096];[8,4096,{width}]", 1.0, kind="gemm"),
+    )
+    assert operators.attention is not None
+    one = fused(operators.attention, H200)
+    assert one is not None
+    flops = 2 * 2 * 8 * 4096**2 * width
+    efficient_ns = flops / (0.5 * 989e12 * 0.33) * 1e9
+    assert (one.fast_ns == pytest.approx(efficient_ns)) is slow

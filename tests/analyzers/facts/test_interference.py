@@ -123,6 +123,12 @@ def test_a_few_pairs_are_not_enough() -> None:
     found = interference_of([alternating({GEMM: (100_000, 150_000)}, rounds=2)])
     assert found.kernels is None
     assert found.kernels_reason is not None and "fewer than 10" in found.kernels_reason
+    assert found.unseen
+
+
+def test_that_collectives_cost_kernels_nothing_is_seen_as_well() -> None:
+    found = interference_of([alternating({GEMM: (100_000, 100_000)})])
+    assert found.kernels is None and not found.unseen
 
 
 def test_kernels_that_nothing_slows_get_no_factor() -> None:

@@ -20,6 +20,7 @@ from llmprof.analyzers.facts.number_formats import (
 )
 from llmprof.analyzers.facts.operator_facts import OperatorFacts
 from llmprof.analyzers.facts.operators import OperatorWork
+from llmprof.analyzers.facts.written_attention import WrittenAttention
 from llmprof.timeline.environment import Device
 
 H200 = replace(Device(), name="NVIDIA H200", sm_count=132, capability=(9, 0))
@@ -69,6 +70,19 @@ def test_the_gradient_of_a_weight_is_cast_back_and_that_of_an_activation_is_not(
     assert (found[of_weight].casts, found[of_input].casts) == (1, 0)
 
 
+def test_what_pytorch_computes_in_fp32_from_16_bit_operands_stays_under_autocast() -> None:
+    one = work("aten::bmm", "[256,1024,64];[256,64,1024]", flops=2.0 * 256 * 1024**2 * 64)
+    attention = WrittenAttention(
+        ns=1e9, softmax_ns=0.0, flops=1.0, backward_flops=0.0, operand_bytes=0.0, queries=1024, keys=1024, heads=256,
+        number_format="bf16", masked=False, calls=1.0, widened=True, work=(one,),
+    )  # fmt: skip
+    operators = OperatorFacts(work=(one,), attention=attention)
+    (stays,) = converted(operators, H200, "bf16")
+    assert stays.ns == (one.ns, one.ns, one.ns)
+    (faster,) = converted(operators, H200, "tf32")
+    assert faster.ns[EXPECTED] < 0.2 * one.ns
+
+
 def test_tf32_casts_nothing_and_leaves_fused_attention_as_it_is() -> None:
     linear = product(8192, 2048, 6144)
     scores = work("aten::_efficient_attention_forward", "[8,1024,16,128]", kind="attention", flops=1e12)
@@ -115,6 +129,14 @@ def test_what_autocast_keeps_in_fp32_takes_as_long_and_is_cast_for() -> None:
     found = then(norm, loss, work("aten::embedding", "[32768,2048]", kind="embedding"))
     assert found[norm].ns[EXPECTED] == pytest.approx(50_000 + cast_ns(8 * 1024 * 2048), rel=0.001)
     assert found[loss].ns[EXPECTED] == pytest.approx(800_000 + cast_ns(8192 * 32768, share=0.53), rel=0.001)
+
+
+@pytest.mark.parametrize(
+    ("operator", "left"), [("aten::mul", 0.5), ("aten::add_", 0.5), ("aten::gelu_backward", 0.7), ("aten::tanh", 0.6)]
+)
+def test_sums_and_products_take_half_and_what_computes_an_exponential_more(operator: str, left: float) -> None:
+    one = work(operator, "[65536,512];[65536,512]", kind="elementwise")
+    assert then(one)[one].ns[EXPECTED] == pytest.approx(left * one.ns)
 
 
 def test_a_residual_stream_that_begins_at_an_embedding_stays_in_fp32() -> None:

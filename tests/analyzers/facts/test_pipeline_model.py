@@ -12,11 +12,11 @@ from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.facts.pipeline_model import (
     HIGH,
     LOW,
-    PassCost,
     PipelineModel,
-    StageCost,
+    fitted,
     pipeline_model,
 )
+from llmprof.analyzers.facts.stage_costs import PassCost, StageCost
 from llmprof.analyzers.facts.stage_layers import best_division
 from llmprof.timeline.settings import Parallelism, PipelineSettings
 from llmprof.timeline.timeline import Timeline
@@ -133,6 +133,38 @@ def test_the_profilers_cost_is_fitted_where_the_host_sets_the_pace() -> None:
     assert isinstance(model, PipelineModel)
     assert abs(model.error) < 0.01
     assert model.stages[0].host_untraced_ns(model.row_ns) == pytest.approx(200 * MS, rel=0.05)
+
+
+def with_late_half(model: PipelineModel, *, early: bool) -> PipelineModel:
+    """Half of the first stage began after rests, and the step took 3 % longer than its passes, less than its host."""
+    rows = model.measured_ns / 2_000
+    first = replace(model.stages[0], late_share=0.5, host_ns=1.5 * model.measured_ns, host_rows=rows)
+    return replace(
+        model,
+        stages=(first, *model.stages[1:]),
+        measured_ns=1.03 * model.measured_ns,
+        row_ns=2_000.0,
+        host_early=early,
+    )
+
+
+def test_a_host_that_was_ahead_is_not_made_the_reason_of_a_longer_step() -> None:
+    """Kernels after a rest are then the slower ones; what nobody saw stays in doubt."""
+    early, late = (fitted(with_late_half(model_of(), early=one)) for one in (True, False))
+    assert early.row_ns == 2_000
+    assert early.stages[0].forward.busy_ns > model_of().stages[0].forward.busy_ns
+    assert early.stages[0].work_ns == pytest.approx(model_of().stages[0].work_ns)  # no layer has become longer
+    assert early.stages[1] == model_of().stages[1]
+    assert abs(early.error) < 0.01
+    assert early.off == pytest.approx(0.03, abs=0.01)
+    assert early.faithful
+    assert late.row_ns < 2_000
+    assert late.stages[0].forward == model_of().stages[0].forward
+
+
+def test_kernels_that_never_rested_are_not_made_slower() -> None:
+    model = replace(model_of(), measured_ns=1.03 * model_of().measured_ns, row_ns=2_000.0, host_early=True)
+    assert fitted(model) == model
 
 
 def on_h200(forward_us: float, backward_us: float, *, weights_us: float, host_ms: float, once_us: float) -> StageCost:

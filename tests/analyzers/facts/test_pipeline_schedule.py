@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmprof.analyzers.facts.pipeline_schedule import SCHEDULES, StagePasses, schedule_of, step_ns
+from llmprof.analyzers.facts.pipeline_schedule import (
+    BY_HAND,
+    SCHEDULES,
+    StagePasses,
+    exchanges,
+    schedule_of,
+    step_ns,
+)
 from llmprof.errors import InputError
 
 TIMES = st.integers(min_value=1, max_value=50)
@@ -21,7 +28,7 @@ def order(schedule: str, stages: int, stage: int, microbatches: int) -> list[tup
     """Passes of a stage in order, by the definition of the schedules."""
     forward = [("F", number) for number in range(microbatches)]
     backward = [("B", number) for number in range(microbatches)]
-    if schedule == "gpipe":
+    if schedule != "1f1b":
         return forward + backward
     warm_up = min(microbatches, stages - stage - 1)
     turns = [one for pair in zip(forward[warm_up:], backward, strict=False) for one in pair]
@@ -98,6 +105,20 @@ def test_more_work_never_makes_it_shorter(
     more = [(f + longer, b, o) for f, b, o in times[:1]] + times[1:]
     before = step_ns(stages_of(times), microbatches, schedule=schedule)
     assert step_ns(stages_of(more), microbatches, schedule=schedule) >= before
+
+
+def test_by_hand_a_stage_computes_on_only_when_what_it_sends_was_taken() -> None:
+    """The upper stage takes 9 for the first one: the lower one, done with two after 2, hands on the second at 10."""
+    passes = stages_of([(1, 1, 1), (9, 1, 1)])
+    assert step_ns(passes, 3, schedule="gpipe") == step_ns(passes, 3, schedule=BY_HAND)
+    slow_to_send = stages_of([(4, 1, 1), (9, 1, 1), (1, 1, 1)])
+    assert step_ns(slow_to_send, 3, schedule=BY_HAND) >= step_ns(slow_to_send, 3, schedule="gpipe")
+
+
+def test_the_messages_of_a_stage_by_hand() -> None:
+    assert exchanges(BY_HAND, 2, 0, 2) == ["send", "send", "receive", "receive"]
+    assert exchanges(BY_HAND, 2, 1, 2) == ["receive", "receive", "send", "send"]
+    assert exchanges(BY_HAND, 3, 1, 2) == ["receive", "send"] * 4
 
 
 def test_a_message_delays_the_first_micro_batch_and_the_last_gradient() -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from llmprof.analyzers.facts.measured import RankFacts
-from llmprof.analyzers.facts.rank_differences import rank_difference
+from llmprof.analyzers.facts.rank_differences import more_work, rank_difference
+from llmprof.analyzers.facts.utilization import Utilization
 from tests.analyzers.rules.facts_builder import make_collectives, make_partition, make_rank, make_step
 
 MS = 1e6
@@ -22,6 +25,7 @@ def test_the_late_rank_and_its_cause() -> None:
     found = rank_difference({0: a_rank(0, 30), 1: a_rank(1, 0, wait=40.0), 2: a_rank(2, 20)})
     assert found is not None
     assert (found.late, found.over_next_ns, found.over_median_ns) == (1, 20 * MS, 25 * MS)
+    assert found.over_mean_ns == pytest.approx((100 - 250 / 3) * MS)
     assert next(iter(found.causes)) == "wait"
     assert found.causes["wait"] == 40 * MS
 
@@ -41,3 +45,12 @@ def test_without_known_waiting_nothing_is_compared() -> None:
     assert silent.collectives is not None
     unknown = replace(silent, collectives=replace(silent.collectives, skew_ns=None))
     assert rank_difference({0: a_rank(0, 5), 1: unknown}) is None
+
+
+def test_arithmetic_is_compared_with_the_median_of_the_others() -> None:
+    late, *others = (
+        replace(a_rank(n, 0), utilization=Utilization(hfu=hfu)) for n, hfu in enumerate((0.6, 0.4, 0.3, 0.5))
+    )
+    assert more_work(late, others) == pytest.approx(0.5)
+    assert more_work(late, []) is None
+    assert more_work(a_rank(0, 0), others) is None

@@ -126,5 +126,5 @@ def test_attention_that_is_written_out_is_one_call_with_the_width_of_its_heads()
         work("aten::bmm", f"{scores};[64,2048,128]", 2.0, kind="gemm", calls=2.0),
     )
     assert operators.attention is not None
-    found = written_call(operators.attention, operators.attention.work)
+    found = written_call(operators.attention)
     assert found == KernelCall(kind="attention", dims=((1, 64, 2048, 128),) * 3, number_format="bf16", way="written")

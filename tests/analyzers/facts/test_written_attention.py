@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
+from llmprof.analyzers.facts.faster_attention import fused
 from llmprof.analyzers.facts.operator_facts import operator_facts
+from llmprof.analyzers.facts.timed_calls import written_call
 from llmprof.analyzers.facts.windows import windows_of
+from llmprof.analyzers.facts.written_attention import WrittenAttention, as_given
+from tests.analyzers.rules.facts_builder import H200
+from tests.analyzers.rules.operators_builder import make_operators, work
 from tests.scenarios.builder import TraceBuilder
 
 SCORES, KEYS, QUERIES = [8, 64, 64], [8, 32, 64], [8, 64, 32]
@@ -41,3 +48,34 @@ def test_clones_of_scores_within_the_device_count() -> None:
 
 def test_other_copies_do_not() -> None:
     assert attention_ns(trace(([4096, 8], "DtoD (Device -> Device)"), (SCORES, "HtoD (Pinned -> Device)"))) == 20 * US
+
+
+def by_pytorch(mask: str = "c10::BFloat16") -> WrittenAttention:
+    """In fp32, as PyTorch writes it out, with a mask in the format of what it was given."""
+    scores = "[16,16,1024,1024]"
+    found = make_operators(
+        work("aten::bmm", "[256,1024,64];[256,64,1024]", 4.0, kind="gemm", number_format="fp32"),
+        work("aten::add_", f"{scores};{scores};[]", 5.0, kind="elementwise", types=f"float;{mask};Scalar"),
+        work("aten::_softmax", f"{scores};[];[]", 2.0, kind="softmax", number_format="fp32"),
+        work("aten::bmm", "[256,1024,1024];[256,1024,64]", 4.0, kind="gemm", number_format="fp32"),
+    ).attention
+    assert found is not None and found.number_format == "fp32"
+    return found
+
+
+@pytest.mark.parametrize(("mask", "autocast"), [("c10::BFloat16", None), ("float", "bfloat16")])
+def test_what_pytorch_widened_is_judged_in_the_format_of_its_operands(mask: str, autocast: str | None) -> None:
+    given = as_given(by_pytorch(mask), autocast)
+    assert (given.number_format, given.widened) == ("bf16", True)
+    wide, short = fused(by_pytorch(mask), H200), fused(given, H200)
+    assert wide is not None and short is not None
+    assert short.expected_ns < wide.expected_ns / 5
+
+
+def test_what_was_given_in_fp32_stays() -> None:
+    assert as_given(by_pytorch("float"), None) == by_pytorch("float")
+
+
+def test_what_pytorch_widened_is_no_call_that_is_timed() -> None:
+    assert written_call(by_pytorch()) is not None
+    assert written_call(as_given(by_pytorch(), None)) is None

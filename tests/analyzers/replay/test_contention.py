@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmprof.analyzers.facts.interference import UNSEEN
+from llmprof.analyzers.facts.interference import UNSEEN, UNSEEN_SLOW
 from llmprof.analyzers.facts.measure import measure
 from llmprof.analyzers.replay import contention
 from llmprof.analyzers.replay.build import ALL_EDGES
@@ -137,10 +137,12 @@ def test_sharing_that_no_recording_shows_is_assumed_as_large_as_the_device_allow
     assert {run(one).step_ns for one in (least, most)} == {found.model.outcome.step_ns}
 
 
-def test_over_a_slow_link_a_few_blocks_suffice_and_nothing_is_assumed() -> None:
+def test_over_a_slow_link_as_many_blocks_run_and_cost_what_they_did_in_recordings() -> None:
     found = asked(replace(APART, transfer=3_000_000.0))
-    assert found.model.interference.unseen
-    assert found.model.scenario.contention is None and found.model.sharing_otherwise() == []
+    contention = found.model.scenario.contention
+    assert found.model.interference.unseen and contention is not None
+    assert set(contention.factor[contention.kernel]) == {UNSEEN_SLOW[1]}
+    assert len(found.model.sharing_otherwise()) == 2
 
 
 def test_sharing_can_be_left_out_to_see_what_it_is_worth() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from llmprof.analyzers.replay.build import build
 from llmprof.analyzers.replay.distortion import MAX_COST_NS, USUAL_COST_NS, Distortion, fit, relieved, slower_device
-from llmprof.analyzers.replay.graph import Graph
+from llmprof.analyzers.replay.graph import Graph, NodeKind
 from llmprof.analyzers.replay.replay import replay
 from llmprof.analyzers.replay.seen import Seen
 from tests.analyzers.replay.programs import Call, record
@@ -92,6 +92,18 @@ def test_how_much_slower_a_device_may_be_is_for_the_caller_to_say() -> None:
     assert slower_device(*asked, cost_ns=2_000) is None
     found = slower_device(*asked, cost_ns=2_000, most=1.5)
     assert found is not None and found.device == pytest.approx(1.4, rel=0.01)
+
+
+def test_collectives_that_are_too_short_leave_it_to_all_of_the_devices_work() -> None:
+    plain = graph_of(DEVICE_BOUND)
+    kind = plain.kind.copy()
+    kind[np.flatnonzero(plain.on_device)[:1]] = NodeKind.MEETING
+    met = replace(plain, kind=kind)
+    asked = (met, 1.15 * step_ns(met), step_ns, Seen(idle_share=0.0))
+    assert slower_device(*asked, cost_ns=2_000) is None
+    found = slower_device(*asked, cost_ns=2_000, whole=True)
+    assert found is not None and found.device == pytest.approx(1.15, rel=0.01)
+    assert step_ns(relieved(met, found)) == pytest.approx(1.15 * step_ns(met), rel=0.005)
 
 
 @pytest.mark.parametrize(("longer", "idle_share"), [(1.15, 0.9), (1.6, 0.0)])

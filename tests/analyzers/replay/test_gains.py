@@ -100,6 +100,24 @@ def test_together_is_one_replay_of_fixes_that_do_not_exclude_each_other() -> Non
     assert joint.low_ms <= joint.step_ms_after <= joint.high_ms
 
 
+def test_a_fix_that_may_lengthen_the_step_says_so() -> None:
+    """One worker takes 2.3 ms a batch, the host 2.1: where more of them slow the host by 30 %, it takes 2.7."""
+    found = replays(record(LAUNCH_BOUND))
+    assert found.what_if is not None
+    model, facts = found.what_if.model, found.what_if.subject.facts
+    settings = LoaderSettings(num_workers=1)
+    critical = replace(facts.critical, loader=LoaderFacts(in_process=False, settings=settings, own_cores=8.0))
+    facts = replace(facts, ranks={critical.rank: critical}, critical=critical)
+    feed = Feed(fetches=1.0, workers=1, loads_ns=(1.1 * model.step_ns,), cpu_ns=1e6)
+    scenario = replace(model.scenario, feeds={0: feed})
+    before = run(scenario)
+    fed = replace(model, scenario=scenario, outcome=before, step_ns=before.step_ns)
+    (one,) = Replays(what_if=WhatIf.of(fed, facts)).improved([recommended("dataloader-workers")])
+    assert one.gain.expected_ms == pytest.approx(0.1 * model.step_ns / 1e6, rel=0.1)
+    assert one.gain.low_ms == pytest.approx(-0.2 * model.step_ns / 1e6, rel=0.15)
+    assert "At worst it makes the step longer, by 18 %." in one.why
+
+
 @pytest.mark.parametrize(("workers", "share"), [(8, None), (2, 3 / 12)], ids=["cores enough", "as many as cores"])
 def test_cheaper_batches_are_done_beside_more_workers_only_for_what_these_leave(
     workers: int, share: float | None

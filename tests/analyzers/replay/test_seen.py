@@ -101,10 +101,19 @@ def rank_of(number: int, lead_ns: int, phases: dict[str, int], operators: int = 
 
 
 @pytest.mark.parametrize(
-    ("backward", "operators", "even"), [(400_000, 0, True), (700_000, 0, False), (400_000, 9, True)]
+    ("backward", "operators", "kernels", "even"),
+    [
+        (400_000, 0, 1, True),
+        (700_000, 0, 1, False),
+        (400_000, 9, 1, True),
+        (400_000, 0, 2, True),
+        (400_000, 9, 2, False),
+    ],
 )
-def test_hosts_that_were_alike_without_the_profiler_are_made_alike(backward: int, operators: int, even: bool) -> None:
-    """Also where the profiler lost the operators of one rank."""
+def test_hosts_that_were_alike_without_the_profiler_are_made_alike(
+    backward: int, operators: int, kernels: int, even: bool
+) -> None:
+    """Also where the profiler lost the operators of one rank, or the same calls of one rank make more kernels."""
     same = {"forward": 200_000, "backward": 400_000, "optimizer": 100_000}
     ranks = [rank_of(0, 100_000, same | {"backward": backward}), rank_of(1, 80_000, same, operators)]
     graphs = [graph for rank in ranks if (graph := build(rank)) is not None]
@@ -113,6 +122,7 @@ def test_hosts_that_were_alike_without_the_profiler_are_made_alike(backward: int
     graph = join(graphs, meetings)
     # The end of the step is the host's as well: only what lies before the launches differs.
     graph.before_lag[graph.region == Region.OTHER] = np.minimum(graph.before_lag, 100_000)[graph.region == Region.OTHER]
+    graph.launched[graph.rank == 1] *= kernels
     found = hosts(evened(ranks, graph, lambda cost: relieved(graph, Distortion(cost_ns=cost))))
     assert (found[0] == pytest.approx(found[1], rel=0.01)) is even
 

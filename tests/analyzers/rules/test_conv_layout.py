@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from llmprof.analyzers.facts.faster_kernels import nchw_norms
 from llmprof.analyzers.facts.operators import OperatorWork
 from llmprof.analyzers.rules.conv_layout import evaluate
 from tests.analyzers.rules.facts_builder import assert_consistent, fix, status
@@ -89,6 +90,19 @@ def test_group_norms_copy_more_than_the_conversions_that_go() -> None:
     moved = {"aten::convolution": 4.0, "aten::convolution_backward": 6.0}
     some = [replace(one, bytes=moved.get(one.operator, 0.0) * 40 * 256 * 64 * 64 or one.bytes) for one in operators]
     found = evaluate(with_operators(given=make_operators(*some, conversion_ns=4e6)))
-    assert status(found) == "passed" and "have no kernel for channels_last" in found.finding.summary
+    assert status(found) == "passed" and "read NCHW alone" in found.finding.summary
     newer = make_operators(*some, conversion_ns=4e6, copies_group_norms=False)
     assert status(evaluate(with_operators(given=newer))) == "fired"
+
+
+def test_instance_norms_gain_nothing_from_channels_last() -> None:
+    """Their kernels read NCHW whatever the layout, and their images are copied for them."""
+    images, weight, kernel = "[40,256,64,64]", "[256,256,3,3]", "batch_norm_transform_input_kernel"
+    convolution = work("aten::convolution", f"{images};{weight}", 1.0, kind="convolution")
+    some = [
+        replace(convolution, bytes=4.0 * 40 * 256 * 64 * 64),
+        work("aten::native_batch_norm", "[1,10240,64,64];[10240]", 9.0, kind="normalization", kernel=kernel),
+    ]
+    operators = make_operators(*some, conversion_ns=0.2e6)
+    assert nchw_norms(operators) == []
+    assert status(evaluate(with_operators(given=operators))) == "passed"

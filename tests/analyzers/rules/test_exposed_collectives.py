@@ -6,6 +6,7 @@ import pytest
 
 from llmprof.analyzers.rules.exposed_collectives import evaluate
 from llmprof.timeline.environment import Environment, OptimizerSettings, Parallelism
+from llmprof.timeline.settings import DdpSettings
 from tests.analyzers.rules.exchange_facts import facts_of
 from tests.analyzers.rules.facts_builder import (
     fix,
@@ -83,3 +84,10 @@ def test_buckets_that_can_be_replayed_are_left_to_their_own_rule() -> None:
     run = ddp_run([MIB, *[25 * MIB] * 8], link=Link(bytes_per_s=5e9), backward_ns=10_000_000)
     found = evaluate(facts_of(run))
     assert {one.id for one in found.recommendations} == {"accumulate-gradients"}
+
+
+def test_buckets_set_to_a_multiple_of_the_default_are_told_to_go_back_to_it() -> None:
+    settings = {"ddp": DdpSettings(bucket_cap_bytes=1000 * MIB)}
+    run = ddp_run([400 * MIB], link=Link(bytes_per_s=25e9), backward_ns=20_000_000)
+    advice = fix(evaluate(facts_of(run, settings=settings)), "ddp-bucket-size")
+    assert "bucket_cap_mb=25)" in advice.how and "->" not in advice.how

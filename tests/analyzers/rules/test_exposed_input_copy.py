@@ -25,6 +25,21 @@ def test_fires_and_promises_the_exposed_copy() -> None:
     assert_contains(advice, 19.0)
 
 
+@pytest.mark.parametrize(("floats", "largest"), [(1e9, 10**9), (0.4e9, 10**9), (None, 10**9), (1e9, 10**5)])
+def test_large_copies_of_fp32_could_have_fewer_bytes(floats: float | None, largest: int) -> None:
+    """Half of the bytes, and of the 20 ms that they take, go in bf16; token ids and small copies stay as they are."""
+    group = CopyGroup(count=1, bytes=1e9, ns=20e6, exposed_ns=20e6, largest_bytes=largest)
+    copies = CopyFacts(pinned_to_device=group, pinned_float_bytes=floats)
+    facts = make_facts(100, data=20.0, detail={"input_copy": 20.0}, copies=copies)
+    found = evaluate(facts)
+    compact = floats == 1e9 and largest == 10**9
+    assert ("compact-batches" in [one.id for one in found.recommendations]) is compact
+    if compact:
+        advice = fix(found, "compact-batches")
+        assert (advice.gain.low_ms, advice.gain.expected_ms, advice.gain.high_ms) == (5.0, 10.0, 15.0)
+        assert_consistent(advice, facts)
+
+
 def test_passes_just_below_five_percent_and_when_hidden() -> None:
     below = make_facts(100, data=4.9, detail={"input_copy": 4.9}, copies=pinned(4.9))
     assert status(evaluate(below)) == "passed"

@@ -35,16 +35,32 @@ def test_every_fix_says_what_it_does_and_which_parts_it_shortens() -> None:
 
 
 @pytest.mark.parametrize(
-    ("id", "verify"),
+    ("id", "requires", "verify"),
     [
-        ("cuda-graphs", "llmprof try --fix cuda-graphs RUN"),
+        ("fused-optimizer", (), "llmprof try --fix fused-optimizer RUN"),
+        ("cuda-graphs", (), "llmprof try --fix cuda-graphs --allow-numerics RUN"),  # refused without it
+        ("cuda-graphs", ("gc-policy",), "llmprof try --fix gc-policy --fix cuda-graphs --allow-numerics RUN"),
+        (
+            "cuda-graphs",
+            ("remove-sync",),
+            "Record the changed run as RUN2, then `llmprof try --fix remove-sync --fix cuda-graphs RUN --against "
+            "RUN2`.",
+        ),
+        (
+            "drop-recompute",
+            ("device memory for the activations",),
+            "llmprof try --fix drop-recompute RUN",
+        ),
         (
             "repair-straggler",
+            (),
             "Record the changed run as RUN2, then `llmprof try --fix repair-straggler RUN --against RUN2`.",
         ),
     ],
 )
-def test_a_recommendation_of_a_recorded_run_says_how_its_promise_is_measured(id: str, verify: str) -> None:
+def test_a_recommendation_of_a_recorded_run_says_how_its_promise_is_measured(
+    id: str, requires: tuple[str, ...], verify: str
+) -> None:
     """One command applies what can be applied from outside; what nobody can apply is compared with a second run."""
     environment = Environment(command=("python", "train.py", "--name", "a b"))
     facts = make_facts(100, host=50.0, environment=environment)
@@ -58,6 +74,7 @@ def test_a_recommendation_of_a_recorded_run_says_how_its_promise_is_measured(id:
         how="",
         gain=gain(facts, expected_ns=saved, low_ns=saved / 2, high_ns=saved, at_most_ns=saved),
         watch="the host part",
+        requires=requires,
     )
     assert advice.verify == verify
     assert (advice.effort, advice.risk) == (FIXES[id].effort, FIXES[id].risk)

@@ -8,6 +8,7 @@ import pytest
 
 from llmprof.analyzers.facts.kernels import TopKernel
 from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.facts.written_attention import WrittenAttention
 from llmprof.analyzers.rules.fp32_matmul import evaluate
 from llmprof.timeline.environment import Device, Environment
 from llmprof.timeline.settings import Precision
@@ -20,6 +21,7 @@ from tests.analyzers.rules.facts_builder import (
     make_kernels,
     status,
 )
+from tests.analyzers.rules.operators_builder import make_operators, put, work
 
 
 def test_measured_truth_of_fp32() -> None:
@@ -153,3 +155,19 @@ def test_convolutions_in_fp32_have_a_setting_of_their_own(cudnn: bool, expected:
     if not cudnn:
         assert fix(found, "tf32").how == "torch.backends.cudnn.allow_tf32 = True"
         assert_consistent(fix(found, "tf32"), facts)
+
+
+def test_attention_that_pytorch_widens_is_not_reached_by_autocast() -> None:
+    """Its products can use TF32; bf16 they are given already."""
+    one = work("aten::bmm", "[256,1024,64];[256,64,1024]", 10.0, kind="gemm", number_format="fp32")
+    attention = WrittenAttention(
+        ns=10e6, softmax_ns=0.0, flops=1.0, backward_flops=0.0, operand_bytes=0.0, queries=1024, keys=1024, heads=256,
+        number_format="bf16", masked=False, calls=1.0, widened=True, work=(one,),
+    )  # fmt: skip
+    kernels = make_kernels(gemm_ms={"fp32": 10.0, "bf16": 40.0})
+    facts = make_facts(100, compute_classes={"gemm": 50.0}, kernels=kernels)
+    assert {one.id for one in evaluate(facts).recommendations} == {"bf16-autocast", "tf32"}
+    widened = put(facts, operators=make_operators(one, attention=attention))
+    assert {one.id for one in evaluate(widened).recommendations} == {"tf32"}
+    allowed = put(widened, environment=replace(facts.critical.environment, allow_tf32=True))
+    assert status(evaluate(allowed)) == "passed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmprof.analyzers.facts.spread import SoloKernel
+from llmprof.analyzers.facts.utilization import Utilization
 from llmprof.analyzers.rules.gpu_spread import evaluate
 from tests.analyzers.rules.facts_builder import assert_consistent, fix, make_facts, status
 from tests.analyzers.rules.run_builder import MS, with_rank, with_ranks
@@ -26,6 +27,17 @@ def test_the_rank_that_sets_the_pace_gains_its_excess_at_most() -> None:
     assert (found.finding.ranks, found.finding.cost_ms) == ((0,), pytest.approx(10.0))
     assert (advice.gain.low_ms, advice.gain.expected_ms, advice.gain.high_ms) == pytest.approx((0.0, 5.0, 10.0))
     assert_consistent(advice, facts)
+
+
+@pytest.mark.parametrize(("hfu", "expected"), [(0.4, "fired"), (0.6, "not_applicable"), (None, "fired")])
+def test_a_rank_that_has_more_to_do_is_no_slower_gpu(hfu: float | None, expected: str) -> None:
+    """Experts that get more tokens run the same kernels, which take longer there on any GPU."""
+    facts = with_ranks(
+        make_facts(100),
+        solo=[kernels(60), kernels(50)],
+        utilization=[Utilization(hfu=hfu), Utilization(hfu=0.4)],
+    )
+    assert status(evaluate(facts)) == expected
 
 
 def test_another_rank_holds_the_run_up_so_nothing_is_promised() -> None:

@@ -10,10 +10,11 @@ import pytest
 
 from llmprof.analyzers.diagnosis import Gain
 from llmprof.analyzers.facts.steps import Windows
+from llmprof.analyzers.rules import exposed_collectives
 from llmprof.analyzers.rules.grad_sync_per_parameter import evaluate
-from llmprof.timeline.environment import Environment, ModelSettings, OptimizerSettings
+from llmprof.timeline.environment import Environment, OptimizerSettings
 from llmprof.timeline.intervals import Intervals
-from llmprof.timeline.settings import DdpSettings, FsdpSettings
+from llmprof.timeline.settings import DdpSettings, FsdpSettings, ModelSettings
 from tests.analyzers.rules.exchange_facts import facts_of
 from tests.analyzers.rules.facts_builder import (
     assert_consistent,
@@ -24,7 +25,7 @@ from tests.analyzers.rules.facts_builder import (
     make_partition,
     status,
 )
-from tests.scenarios.exchange import MIB, MS, Link, ddp_run
+from tests.scenarios.exchange import MIB, MS, Link, ddp_run, hand_run
 
 
 def test_measured_truth_of_gradients_reduced_by_hand() -> None:
@@ -137,3 +138,25 @@ def test_as_many_buckets_as_parameters_are_buckets_all_the_same() -> None:
     facts = facts_of(run, settings=settings)
     assert facts.critical.collectives is not None and (facts.critical.collectives.overlap or 0.0) < 0.3
     assert status(evaluate(facts)) == "passed"
+
+
+@pytest.mark.parametrize(
+    ("settings", "moved", "expected"),
+    [
+        ({}, 100_000_000, "fired"),
+        ({}, 50_000_000, "passed"),  # half of the gradients: the other half is somebody else's
+        ({"ddp": DdpSettings()}, 100_000_000, "passed"),
+        ({"models": ()}, 100_000_000, "passed"),
+    ],
+)
+def test_all_gradients_in_one_message_of_the_loop_are_by_hand(
+    settings: dict[str, Any], moved: int, expected: str
+) -> None:
+    """One all-reduce behind the backward pass of a model of 100 million parameters that nothing wraps."""
+    facts = facts_of(hand_run(4 * moved, link=Link(bytes_per_s=25e9)), settings=settings)
+    found = evaluate(facts)
+    assert found.finding.status == expected
+    others = {one.id for one in exposed_collectives.evaluate(facts).recommendations}
+    if expected == "fired":
+        assert_consistent(fix(found, "wrap-ddp"), facts)
+        assert "ddp-bucket-size" not in others

@@ -125,7 +125,7 @@ def test_the_slow_rank_is_named() -> None:
     assert_contains(advice, 129.459 - 26.716)
 
 
-def batches(*loads_ms: float, cpu_ms: float = 0.0) -> BatchTimes:
+def batches(*loads_ms: float, cpu_ms: float | None = 0.0) -> BatchTimes:
     """Load times that were measured, the same ones over and over."""
     mean = sum(loads_ms) / len(loads_ms)
     return BatchTimes(
@@ -133,7 +133,7 @@ def batches(*loads_ms: float, cpu_ms: float = 0.0) -> BatchTimes:
         mean_ns=mean * NS_PER_MS,
         p50_ns=sorted(loads_ms)[len(loads_ms) // 2] * NS_PER_MS,
         p95_ns=max(loads_ms) * NS_PER_MS,
-        cpu_ns=cpu_ms * NS_PER_MS,
+        cpu_ns=None if cpu_ms is None else cpu_ms * NS_PER_MS,
         by_worker_ns=(mean * NS_PER_MS,),
         sequence_ns=tuple(load * NS_PER_MS for load in loads_ms),
     )

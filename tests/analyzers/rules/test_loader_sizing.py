@@ -55,6 +55,20 @@ def test_several_batches_a_step_are_received_one_after_the_other() -> None:
     assert found.receiving_ns == 4 * expected_hand_over_ns(None)
 
 
+@pytest.mark.parametrize(
+    ("cpu_ms", "part", "saved"),
+    [(None, "cpu", 10.0), (None, "other", 10.0), (30.0, "cpu", 15.0), (30.0, "other", 5.0), (40.0, "other", 0.0)],
+)
+def test_less_work_in_the_training_process_saves_the_part_that_it_was(
+    cpu_ms: float | None, part: Literal["cpu", "other"], saved: float
+) -> None:
+    """Half of the CPU time, or of the waiting, of batches of 40 ms that nobody makes meanwhile."""
+    times = batches(40.0, cpu_ms=cpu_ms)
+    loader = replace(a_loader(0), times=times)
+    found = input_need(make_facts(100, data=40.0, loader=loader), WAIT, loader, "")
+    assert less_work_ns(found, 0.5, part) == pytest.approx(saved * NS_PER_MS)
+
+
 def decoding(workers: int, cpu_ms: float, load_ms: float = 80.0) -> LoaderFacts:
     """A loader whose batches take so long, of which so much is CPU time."""
     times = batches(load_ms, cpu_ms=cpu_ms)

@@ -13,6 +13,7 @@ from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.facts.utilization import Utilization
 from llmprof.analyzers.rules.straggler_rank import evaluate
 from llmprof.collectors.files import load
+from llmprof.timeline.settings import Parallelism
 from tests.analyzers.rules.facts_builder import (
     assert_consistent,
     fix,
@@ -58,7 +59,27 @@ def test_more_arithmetic_is_to_be_balanced() -> None:
     facts = ranks_of({"compute": 100.0}, {"compute": 80.0})
     ranks = {n: replace(r, utilization=Utilization(hfu=0.5 if n == 1 else 0.4)) for n, r in facts.ranks.items()}
     found = evaluate(replace(facts, ranks=ranks, critical=ranks[1]))
-    assert "25%" in fix(found, "balance-batches").why
+    advice = fix(found, "balance-batches")
+    assert "25%" in advice.why
+    # 100 ms and three times 80 ms of work are 85 ms on each of four ranks, which no division makes 80.
+    assert advice.gain.expected_ms == pytest.approx(15.0)
+    assert advice.gain.high_ms == pytest.approx(20.0)
+
+
+def test_with_experts_it_is_the_router_that_is_to_be_balanced() -> None:
+    facts = ranks_of({"compute": 100.0}, {"compute": 80.0})
+    ranks = {
+        n: replace(
+            r,
+            utilization=Utilization(hfu=0.5 if n == 1 else 0.4),
+            environment=replace(r.environment, parallelism=Parallelism(ep=4)),
+        )
+        for n, r in facts.ranks.items()
+    }
+    advice = fix(evaluate(replace(facts, ranks=ranks, critical=ranks[1])), "balance-batches")
+    assert "router" in advice.how
+    assert "sequences" not in advice.how
+    assert advice.effort == "refactor"  # other than shards, which a sampler divides
 
 
 def test_a_low_clock_is_named() -> None:

@@ -109,7 +109,7 @@ def test_short_sequences_promise_less() -> None:
 def test_a_learned_bias_is_handed_over_as_the_mask_and_promises_less() -> None:
     scores = f"[{B // 8},8,{S},{S}]"
     bias = [
-        work("aten::add", f"{scores};[8,{S},{S}];[]", 3.0, kind="elementwise"),
+        work("aten::add", f"{scores};[8,{S},{S}];[]", 2.0, kind="elementwise"),
         work("aten::sum", f"{scores};[];[];[]", 1.0, kind="reduction", backward=True),
     ]
     rest = [one for one in attention() if one.operator != "aten::masked_fill"]
@@ -118,3 +118,16 @@ def test_a_learned_bias_is_handed_over_as_the_mask_and_promises_less() -> None:
     assert "attn_mask=bias" in learned.how and "is_causal" not in learned.how
     assert "memory-efficient" in learned.why
     assert learned.gain.expected_ms - 1.0 < plain.gain.expected_ms
+    assert "not contiguous" not in learned.why
+
+
+def test_a_learned_bias_that_is_not_contiguous_is_told_and_nothing_is_sure() -> None:
+    scores = f"[{B // 8},8,{S},{S}]"
+    bias = [
+        work("aten::add", f"{scores};[8,{S},{S}];[]", 6.0, kind="elementwise"),
+        work("aten::sum", f"{scores};[];[];[]", 1.0, kind="reduction", backward=True),
+    ]
+    rest = [one for one in attention() if one.operator != "aten::masked_fill"]
+    advice = fix(evaluate(with_operators(*rest, *bias)), "sdpa-attention")
+    assert "not contiguous" in advice.why and "contiguous" in advice.how
+    assert advice.gain.low_ms <= 0 < advice.gain.expected_ms

@@ -66,6 +66,11 @@ def test_products_that_the_compiler_pads_are_part_of_its_gain() -> None:
     assert gain.expected_ms == pytest.approx(8.0 + 20.0 - usual_ms, rel=0.01)
     assert gain.low_ms == pytest.approx(0.75 * (20.0 - usual_ms) / 2, rel=0.01)
     assert "pads" in fix(evaluate(both), "torch-compile").why
+    loss = work("aten::_log_softmax", "[8192,50257]", 0.0, kind="cross_entropy")
+    given = make_operators(*operators.work, aligned, odd, loss, fusion=operators.fusion)
+    vocabulary = fix(evaluate(with_operators(given=given)), "torch-compile").gain
+    # The output layer may stand outside of the model, with the loss.
+    assert (vocabulary.low_ms, vocabulary.expected_ms) == (0.0, gain.expected_ms)
     compiled = replace(operators.fusion, compiled_ns=1e6) if operators.fusion is not None else None
     padded = with_operators(given=replace(operators, work=(*operators.work, aligned, odd), fusion=compiled))
     assert fix(evaluate(padded), "torch-compile").gain.expected_ms == pytest.approx(8.0)

@@ -12,7 +12,7 @@ import attended  # noqa: E402
 import codebook  # noqa: E402
 import contrast  # noqa: E402
 import folding  # noqa: E402
-import replay  # noqa: E402
+import games  # noqa: E402
 import ring  # noqa: E402
 import unpadded  # noqa: E402
 from common import Place  # noqa: E402
@@ -20,7 +20,7 @@ from common import Place  # noqa: E402
 
 @pytest.fixture(autouse=True)
 def _as_the_options_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    for script in (attended, codebook, contrast, folding, replay, ring, unpadded):
+    for script in (attended, codebook, contrast, folding, games, ring, unpadded):
         monkeypatch.setattr(script, "TINY", False)  # tests that train make them small
 
 
@@ -77,7 +77,7 @@ def test_pieces_are_those_of_the_words() -> None:
 
 
 def test_what_is_to_be_won_is_the_same_stored_and_made() -> None:
-    made, stored = (replay.Games(replay.parse(["--moves", "60", "--sums", how]))(7)[0] for how in ("made", "stored"))
+    made, stored = (games.Games(games.parse(["--moves", "60", "--sums", how]))(7)[0] for how in ("made", "stored"))
     assert torch.equal(made, stored)
     assert made[0, 0] > made[-1, 0]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,48 @@ def test_every_batch_is_measured_and_arrives_as_it_is(kind: str, record: Record,
     assert all(one < two for one, two in zip(found["start"], found["start"][1:], strict=False))
     if kind != "out of order":
         assert all(torch.equal(one, two) for one, two in zip(seen, plain, strict=True))
+
+
+def busy(samples: list[Tensor]) -> Tensor:
+    """Makes a batch, and computes for some milliseconds."""
+    until = time.thread_time_ns() + PAUSE_NS
+    while time.thread_time_ns() < until:
+        pass
+    return torch.stack(samples)
+
+
+ALONE: dict[str, Callable[[], DataLoader[Tensor]]] = {
+    "map": lambda: DataLoader(Samples(24), batch_size=2, collate_fn=busy),
+    "iterable": lambda: DataLoader(Stream(24), batch_size=2, collate_fn=busy),
+}
+
+
+@pytest.mark.parametrize("kind", ALONE)
+def test_a_process_without_workers_tells_what_it_computes_and_what_it_waits(
+    kind: str, record: Record, tmp_path: Path
+) -> None:
+    plain = train(ALONE[kind]())
+    seen: list[Tensor] = []
+    record(lambda: seen.extend(train(ALONE[kind]())))
+    found = loads(tmp_path)
+    assert sum(found["made"]) == len(found["ns"]) == 12
+    assert set(found["worker"]) == {0}
+    assert min(found["ns"]) >= 3 * PAUSE_NS  # two samples and the collating
+    waited = [ns - cpu for ns, cpu in zip(found["ns"], found["cpu"], strict=True)]
+    assert min(found["cpu"]) >= PAUSE_NS
+    assert min(waited) >= 1.5 * PAUSE_NS  # they slept
+    assert all(torch.equal(one, two) for one, two in zip(seen, plain, strict=True))
+
+
+def test_an_error_without_workers_shows_no_frame_of_the_recording(record: Record) -> None:
+    def run() -> None:
+        train(ALONE["map"]())
+        with pytest.raises(KeyError) as raised:
+            train(DataLoader(Samples(8), batch_size=2, collate_fn=fail))
+        files = [entry.path for entry in raised.traceback]
+        assert not any(str(path).endswith("collectors/live/loading.py") for path in files)
+
+    record(run)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from llmprof.analyzers.replay.transforms.transfers import transfers
 from llmprof.timeline.events import NONE, Kind
 from llmprof.timeline.intervals import Intervals, lengths_inside
 
-__all__ = ["FIXES", "apply", "bucket_copies"]
+__all__ = ["FIXES", "apply", "bucket_copies", "microbatches_of", "spans_of", "unmet"]
 
 FIXES = ("no-sync",)
 
@@ -30,7 +30,7 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     Those who would have met at a reduction no longer wait for each other there. Host work that leads to a reduction
     goes with it as far as the recording marks it, at worst none of it.
     """
-    rounds = _microbatches(subject)
+    rounds = microbatches_of(subject)
     if rounds is None or rounds < 2:
         return "gradients are not accumulated over several micro-batches"
     graph = scenario.graph
@@ -38,7 +38,7 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     if not (reductions & transfers(subject)).any():
         return "no reductions of gradients were recorded"
     arrivals = reductions & (graph.kind == NodeKind.DEVICE)
-    copies = bucket_copies(subject) & subject.device & ~reductions
+    copies = subject.once(bucket_copies) & subject.device & ~reductions
     gone = _early(graph, arrivals, rounds) | _early(graph, copies, rounds)
     found = removed(scenario, gone)
     calls = host_of(graph, gone)
@@ -46,7 +46,7 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     if level is not Level.LOW:
         left = 1 - _share_of_reductions(subject, calls)
         lag, dur = lag * left, dur * left
-    return replace(found, graph=_unmet(replace(found.graph, before_lag=lag, dur=dur), gone & arrivals))
+    return replace(found, graph=unmet(replace(found.graph, before_lag=lag, dur=dur), gone & arrivals))
 
 
 def _early(graph: Graph, nodes: Mask, rounds: float) -> Mask:
@@ -63,11 +63,11 @@ def bucket_copies(subject: Subject) -> Mask:
     """The calls that bring gradients into buckets and back, and the device work that they launch."""
     found = np.zeros(len(subject.graph), bool)
     for place in range(len(subject.ranks)):
-        found |= subject.launched_in(place, _spans(subject, place, _REDUCER))
+        found |= subject.launched_in(place, spans_of(subject, place, _REDUCER))
     return found
 
 
-def _spans(subject: Subject, place: int, names: tuple[str, ...]) -> dict[int, Intervals]:
+def spans_of(subject: Subject, place: int, names: tuple[str, ...]) -> dict[int, Intervals]:
     """When each thread of a rank was in operators that begin so."""
     events = subject.ranks[place].events
     assert events is not None
@@ -89,14 +89,14 @@ def _share_of_reductions(subject: Subject, gone: Mask) -> Float64:
         begin = graph.recorded_start - np.rint(graph.before_lag).astype(np.int64)
         mine = mine[begin[mine] <= last[graph.step[mine]]]
         lane = rank.events.lane[graph.row[mine]]
-        for number, some in _spans(subject, place, _REDUCER + _ISSUE).items():
+        for number, some in spans_of(subject, place, _REDUCER + _ISSUE).items():
             nodes = mine[lane == number]
             end = graph.recorded_end[nodes]
             share[nodes] = lengths_inside(some, begin[nodes], end) / np.maximum(end - begin[nodes], 1)
     return share
 
 
-def _unmet(graph: Graph, arrivals: Mask) -> Graph:
+def unmet(graph: Graph, arrivals: Mask) -> Graph:
     """The graph in which these arrivals lead to no meeting: what waited for it waits for its own rank's arrival."""
     nodes = np.flatnonzero(arrivals & (graph.meeting != NONE)) if graph.meeting.size else np.empty(0, np.int64)
     met = graph.meeting[nodes]
@@ -124,7 +124,8 @@ def _unmet(graph: Graph, arrivals: Mask) -> Graph:
     )
 
 
-def _microbatches(subject: Subject) -> float | None:
+def microbatches_of(subject: Subject) -> float | None:
+    """Batches in a step; None where the loop was not recorded."""
     times = subject.ranks[0].times
     counts = times.microbatches if times is not None else None
     return float(counts.mean()) if counts is not None and counts.size else None

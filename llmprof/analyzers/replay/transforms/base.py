@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cached_property
 
@@ -55,6 +55,14 @@ class Subject:
     facts: Facts
     graph: Graph
     """The graph before any fix; all scenarios have the same nodes."""
+    _masks: dict[Callable[[Subject], Mask], Mask] = field(default_factory=dict, repr=False)
+
+    def once(self, which: Callable[[Subject], Mask]) -> Mask:
+        """The nodes that `which` tells, whatever fixes change: found once, and not to be written to."""
+        if which not in self._masks:
+            self._masks[which] = which(self)
+            self._masks[which].flags.writeable = False
+        return self._masks[which]
 
     def of(self, place: int) -> RankFacts:
         """The facts of the rank at this place of the graph."""

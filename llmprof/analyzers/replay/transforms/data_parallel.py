@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from llmprof.analyzers.facts.devices import find_device
+from llmprof.analyzers.facts.gradients import BUCKET_BYTES
 from llmprof.analyzers.replay.graph import NO_REF, Float64, Graph, Int64, NodeKind, Region
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, host_of
+from llmprof.analyzers.replay.transforms.buckets import Message, cut, messages
 from llmprof.analyzers.replay.transforms.transfers import latency_of, transfers
 from llmprof.timeline.events import NONE
 from llmprof.units import NS_PER_S
@@ -21,8 +24,6 @@ FIXES = ("wrap-ddp",)
 
 LEAST_CALLS = 4
 """Fewer collectives in a step are no loop over parameters."""
-BUCKET_BYTES = 25 << 20
-"""DistributedDataParallel's default bucket (PyTorch documentation)."""
 CALLS_A_BUCKET = 12
 """Where the sizes of the messages are not known: parameters that fill one bucket (about one block of a model)."""
 BACKWARD_FROM = 1 / 3
@@ -54,10 +55,13 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     graph = scenario.graph
     calls = subject.device & (graph.kind == NodeKind.DEVICE) & subject.kind("communication")
     moved = transfers(subject)
-    if calls.sum() < LEAST_CALLS * graph.steps * len(subject.ranks):
-        return "gradients are not reduced one by one"
     if any("DistributedDataParallel" in name for rank in subject.ranks for name in _marks(rank.events)):
         return "the model is wrapped in DistributedDataParallel already"
+    joined = messages(subject)
+    if joined:
+        return replace(scenario, graph=_cut_up(scenario, subject, joined, level))
+    if calls.sum() < LEAST_CALLS * graph.steps * len(subject.ranks):
+        return "gradients are not reduced by hand"
     work = _Work(
         before=graph.before.copy(),
         before_lag=graph.before_lag.copy(),
@@ -77,6 +81,39 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
             if nodes.size >= LEAST_CALLS:
                 _rebucket(work, graph, subject, nodes, ends, latency, level)
     return replace(scenario, graph=_finished(graph, work))
+
+
+def _cut_up(scenario: Scenario, subject: Subject, joined: Sequence[Message], level: Level) -> Graph:
+    """The graph in which gradients that were reduced by hand are copied into buckets one by one during backward.
+
+    What joined or divided them goes. What takes joined ones apart again stays: DDP copies them back as well, unless
+    they are views.
+    """
+    graph, found = scenario.graph, cut(scenario, subject, joined, level)
+    device = subject.facts.critical.environment.device
+    peaks = find_device(device.name, device.sm_count)
+    work = subject.device & ~subject.kind("communication") & (graph.kind == NodeKind.DEVICE)
+    dur, lag, cause_lag = found.dur.copy(), found.before_lag.copy(), found.cause_lag.copy()
+    for one in joined:
+        mine = work & (graph.rank == graph.rank[one.node])
+        between = np.zeros(len(graph), bool)
+        between[int(one.ready[-1]) + 1 : int(one.nodes[-1])] = True
+        joining = mine & between
+        calls = host_of(graph, joining)
+        dur[joining | calls] = lag[joining] = cause_lag[joining] = 0.0
+        if peaks is not None:
+            copied = 2 * one.sizes / peaks.achievable_bytes_per_s * NS_PER_S
+            np.add.at(dur, one.ready, copied * level.pick(1.0, 1.0, 0.0))
+            after = np.flatnonzero(mine[int(one.nodes[-1]) :])[:1] + int(one.nodes[-1])
+            dur[after] += float(copied.sum()) * level.pick(1.0, 1.0, 0.0) * bool(one.rest.size)
+        hook_ns = _hook_ns(graph, subject, int(graph.rank[one.node]), level)
+        if one.rest.size:  # the hooks stand in place of the loop
+            lag[calls], made = 0.0, graph.cause[one.rest]
+            lag[made[made >= 0]], dur[made[made >= 0]] = hook_ns, 0.0
+        else:  # joined gradients are copied back already
+            launches = graph.cause[one.ready]
+            np.add.at(dur, launches[launches >= 0], hook_ns / HOOK_LAUNCHES)
+    return replace(found, dur=dur, before_lag=lag, cause_lag=cause_lag)
 
 
 def _rebucket(

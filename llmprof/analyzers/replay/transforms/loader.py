@@ -49,11 +49,13 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
         smaller = {place: replace(feed, passing_ns=share * feed.passing_ns) for place, feed in feeds.items()}
         return replace(scenario, feeds=smaller)
     if fix in ("offline-preprocessing", "packed-dataset"):
-        if not any(feed.loads_ns and feed.workers for feed in feeds.values()):
+        alone = [place for place in range(len(subject.ranks)) if _busy_alone(subject.of(place)) is not None]
+        if not alone and not any(feed.loads_ns and feed.workers for feed in feeds.values()):
             return "how long the workers take for a batch was not measured, so one of less work cannot be replayed"
-        gone = level.pick(*GONE)
-        less = {place: less_work(feed, gone, cpu=fix == "offline-preprocessing") for place, feed in feeds.items()}
-        return replace(scenario, feeds=less)
+        gone, cpu = level.pick(*GONE), fix == "offline-preprocessing"
+        for place in alone:
+            scenario = _less_alone(scenario, place, _busy_alone(subject.of(place)) or 0.0, gone, cpu=cpu)
+        return replace(scenario, feeds={place: less_work(feed, gone, cpu=cpu) for place, feed in feeds.items()})
     if fix == "dataloader-prefetch":
         if not any(feed.loads_ns and feed.workers for feed in feeds.values()):
             return "how long single batches take was not measured, so a deeper queue cannot be replayed"
@@ -98,6 +100,21 @@ def less_work(feed: Feed, gone: float, *, cpu: bool) -> Feed:
     return replace(feed, loads_ns=tuple(loads))
 
 
+def _busy_alone(rank: RankFacts) -> float | None:
+    """Of the time that a training process without workers takes for a batch, the share in which it computes."""
+    times = rank.loader.times if rank.loader is not None and rank.loader.in_process else None
+    if times is None or times.cpu_ns is None or times.mean_ns <= 0:
+        return None
+    return min(1.0, times.cpu_ns / times.mean_ns)
+
+
+def _less_alone(scenario: Scenario, place: int, busy: float, gone: float, *, cpu: bool) -> Scenario:
+    """The same for batches that the training process makes itself."""
+    left = 1.0 - gone * (busy if cpu else 1.0 - busy)
+    fetching = scenario.graph.within(Region.FETCH) & (scenario.graph.rank == place)
+    return scaled(scenario, fetching, dur=left, lag=left)
+
+
 def crowded(
     scenario: Scenario,
     place: int,
@@ -136,12 +153,13 @@ def _made_outside(scenario: Scenario, place: int, rank: RankFacts) -> tuple[Scen
     loads = np.array([spent[fetching & (graph.step == step)].sum() for step in range(graph.steps)]) / fetches
     if loads.sum() <= 0:
         return None
+    busy = _busy_alone(rank)
     feed = Feed(
         fetches=fetches,
         workers=1,
         loads_ns=tuple(float(value) for value in loads),
         cores=loader.own_cores,
-        cpu_ns=float(loads.mean()) if loader.own_cores is not None else 0.0,
+        cpu_ns=(1.0 if busy is None else busy) * float(loads.mean()) if loader.own_cores is not None else 0.0,
         hand_over_ns=min(HAND_OVER_NS + (0.0 if pinned else pinning_ns(copied)), float(loads.mean())),
         passing_ns=pinning_ns(copied) if pinned else 0.0,
     )

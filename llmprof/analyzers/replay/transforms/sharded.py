@@ -8,12 +8,18 @@ import numpy as np
 
 from llmprof.analyzers.replay.graph import NO_REF, Graph, Int64, NodeKind, Region
 from llmprof.analyzers.replay.scenario import Scenario
+from llmprof.analyzers.replay.transforms.accumulation import microbatches_of, spans_of, unmet
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, removed
 from llmprof.analyzers.replay.transforms.transfers import transfers
 
 __all__ = ["FIXES", "apply"]
 
 FIXES = ("fsdp-prefetch", "fsdp-keep-unsharded")
+
+_NODE = "autograd::engine::evaluate_function"
+"""Around every node of the backward pass."""
+_COPIES = ("fsdp::all_gather_copy_in", "fsdp::split_with_sizes_copy")
+"""Operators of fully_shard around a gather (PyTorch source, torch/distributed/fsdp, _fsdp_collectives.py)."""
 
 
 def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scenario | str:
@@ -26,9 +32,10 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
         settings = subject.facts.critical.environment.fsdp
         if settings is not None and settings.reshard_after_forward == "no":
             return "parameters stay whole between forward and backward already"
-        later = _second_half(subject, gathers)
+        later = _of_backward(subject, gathers)
         moved = later | np.isin(np.arange(len(graph)), graph.meeting[later] if graph.meeting.size else [])
-        return removed(scenario, moved & (later | transfers(subject)))
+        found = removed(scenario, (moved & (later | transfers(subject))) | (_copies(subject) & subject.device))
+        return replace(found, graph=_unawaited(found.graph, later & (graph.kind == NodeKind.DEVICE)))
     # The turns of one communicator, the arrivals at a meeting, and the copies into what is gathered stay.
     early = gathers[graph.extra_to] & _computing(subject)[graph.extra_from % len(graph)]
     if not early.any():
@@ -73,13 +80,58 @@ def _updates(graph: Graph, nodes: Int64) -> Int64:
     return found
 
 
+def _unawaited(graph: Graph, gathers: Mask) -> Graph:
+    """The graph in which these gathers stand in no line: what waited for one waits for its launch on its own rank.
+
+    A gather stands behind a reduction, and the backward pass of its layer behind the gather: without it the pass goes
+    on beside the reductions.
+    """
+    kept = ~gathers[graph.extra_to]
+    alone = replace(
+        graph,
+        before=np.where(gathers, NO_REF, graph.before),
+        extra_to=graph.extra_to[kept],
+        extra_from=graph.extra_from[kept],
+        extra_lag=graph.extra_lag[kept],
+    )
+    return unmet(alone, gathers)
+
+
+def _of_backward(subject: Subject, gathers: Mask) -> Mask:
+    """The gathers that the backward pass launches, from a thread of its own; where that is not recorded, half of them.
+
+    A step has several passes where it accumulates gradients.
+    """
+    found = _in_backward(subject, ("",)) & gathers
+    return found if (found & (subject.graph.kind == NodeKind.DEVICE)).any() else _second_half(subject, gathers)
+
+
+def _copies(subject: Subject) -> Mask:
+    """What fills the messages of the backward pass's gathers, and takes them apart."""
+    return _in_backward(subject, _COPIES)
+
+
+def _in_backward(subject: Subject, names: tuple[str, ...]) -> Mask:
+    """Calls in operators that begin so on threads of the backward pass, and the device work that they launch."""
+    found = np.zeros(len(subject.graph), bool)
+    for place, rank in enumerate(subject.ranks):
+        assert rank.events is not None
+        threads = spans_of(subject, place, (_NODE,))
+        found |= subject.launched_in(
+            place, {lane: some for lane, some in spans_of(subject, place, names).items() if lane in threads}
+        )
+    return found
+
+
 def _second_half(subject: Subject, gathers: Mask) -> Mask:
-    """The gathers of backward: each step gathers every shard once in forward, and once more in backward."""
+    """The gathers of backward: each micro-batch gathers every shard once in forward, and once more in backward."""
     graph = subject.graph
     found = np.zeros(gathers.size, dtype=bool)
+    rounds = max(1, round(microbatches_of(subject) or 1.0))
     arrivals = gathers & (graph.kind == NodeKind.DEVICE)
     for place in range(len(subject.ranks)):
         for step in range(graph.steps):
             nodes = np.flatnonzero(arrivals & (graph.rank == place) & (graph.step == step))
-            found[nodes[(nodes.size + 1) // 2 :]] = True
+            for some in np.array_split(nodes, rounds):
+                found[some[(some.size + 1) // 2 :]] = True
     return found

@@ -1,13 +1,14 @@
-"""A slow rank repaired: it does the work of its peers in their time."""
+"""A slow rank repaired does the work of its peers in their time; one with too much work shares it with them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from llmprof.analyzers.replay.graph import Float64, Int64, NodeKind, Region
-from llmprof.analyzers.replay.scenario import Scenario
+from llmprof.analyzers.replay.scenario import Feed, Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject
 from llmprof.timeline.events import NONE
 
@@ -21,11 +22,15 @@ CLOSURE = (0.75, 1.0, 1.0)
 UNEVEN = 0.01
 """Ranks whose work differs by less than this share do the same."""
 
+HEAVIER = 1.1
+"""Load times of a few batches differ by some percent among ranks whose samples are alike (assumption)."""
+
 
 def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scenario | str:
     """The scenario in which no rank is slower than the median of its peers, on the device and at the loader.
 
-    Ranks that come late in turn, each with as much work as the others over all steps, get equal work in each step.
+    Work that is divided anew does not go away: then no rank computes longer than all do on average. Ranks that come
+    late in turn, each with as much work as the others over all steps, get equal work in each step.
     Only at best on the host too: a profiler slows the hosts of equal ranks unequally. Durations become those of the
     peers, and the steps are replayed, as Lin et al. do it (Understanding Stragglers in Large Model Training Using
     What-if Analysis, OSDI 2025); here kernel by kernel, since work that only one rank has stands in one place.
@@ -41,7 +46,8 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     host = graph.on_host if level is Level.HIGH else graph.within(Region.FETCH)
     names = _names(subject)
     compute = subject.device & own & ~subject.kind("communication")
-    levelled = _levelled(scenario, compute, closure) if fix == "balance-batches" else None
+    shared = fix == "balance-batches"
+    levelled = _levelled(scenario, compute, closure) if shared else None
     if levelled is not None:
         dur, changed = levelled, True
     for nodes in (compute, host) if levelled is None else (host,):
@@ -50,6 +56,8 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
         totals = np.array([spent[nodes & (graph.rank == r)].sum() for r in range(count)])
         # Of two ranks the faster one is the peer.
         usual = float(np.median(totals)) if count > 2 else float(totals.min())
+        if shared and nodes is compute:
+            usual = _shared(totals, level)
         by_name = np.stack([_sums(names, spent, nodes & (graph.rank == r)) for r in range(count)])
         peers = np.median(by_name, axis=0) if count > 2 else by_name[int(totals.argmin())]
         for place in np.flatnonzero(totals > usual * (1 + UNEVEN)).tolist():
@@ -58,16 +66,42 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
             dur[mine] *= factor
             lag[mine] *= np.where(graph.on_host[mine], factor, 1.0)
             changed = True
-    limits = [scenario.feeds[p].limit_ns or 0.0 if p in scenario.feeds else 0.0 for p in range(count)]
-    usual = float(np.median(limits)) if count > 2 else min(limits)
-    feeds = dict(scenario.feeds)
-    for place, limit in enumerate(limits):
-        if limit > usual:
-            feeds[place] = replace(feeds[place], limit_ns=limit - closure * (limit - usual))
-            changed = True
-    if not changed:
+    feeds = _fed(scenario.feeds, count, closure, shared=shared)
+    if not changed and feeds == scenario.feeds:
         return "no rank is slower than its peers"
     return replace(scenario, graph=replace(graph, dur=dur, before_lag=lag), feeds=feeds)
+
+
+def _fed(feeds: Mapping[int, Feed], count: int, closure: float, *, shared: bool) -> dict[int, Feed]:
+    """The loaders with which no rank is slower than its peers; heavier samples, known by their loads, are shared."""
+    found = dict(feeds)
+    limits = [feeds[p].limit_ns or 0.0 if p in feeds else 0.0 for p in range(count)]
+    usual = float(np.median(limits)) if count > 2 else min(limits)
+    for place, limit in enumerate(limits):
+        if limit > usual:
+            found[place] = replace(found[place], limit_ns=limit - closure * (limit - usual))
+    loads = {place: float(np.mean(feed.loads_ns)) for place, feed in feeds.items() if feed.loads_ns}
+    if not shared or len(loads) < count:
+        return found
+    mean = float(np.mean(list(loads.values())))
+    for place in (place for place, load in loads.items() if load > HEAVIER * mean):
+        found[place] = _lighter(found[place], 1 - closure * (1 - mean / loads[place]))
+    return found
+
+
+def _lighter(feed: Feed, left: float) -> Feed:
+    """A loader whose samples take so much of their time."""
+    loads, of_run = (tuple(left * load for load in some) for some in (feed.loads_ns, feed.run_ns))
+    return replace(feed, loads_ns=loads, run_ns=of_run, cpu_ns=left * feed.cpu_ns)
+
+
+def _shared(totals: Float64, level: Level) -> float:
+    """What each rank computes when all have as much to do: the mean.
+
+    At best what is too much grew with the square of its length, as attention does: then two halves cost less than one
+    long and one short text.
+    """
+    return float(np.sqrt(totals).mean() ** 2) if level is Level.HIGH else float(totals.mean())
 
 
 def _levelled(scenario: Scenario, compute: Mask, closure: float) -> Float64 | None:

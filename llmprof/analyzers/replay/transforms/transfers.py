@@ -20,7 +20,6 @@ __all__ = ["FIXES", "apply", "latency_of", "transfers"]
 FIXES = (
     "compress-gradients",
     "reduce-in-bf16",
-    "ddp-bucket-size",
     "enable-p2p",
     "topology-placement",
 )
@@ -39,8 +38,6 @@ OF_EXPECTED = (1.5, 1.0, 0.8)
 MOST_LATENCY_NS = 50_000.0
 """An empty message takes some 10 µs inside a node and some tens of µs between nodes (nccl-tests, all_reduce_perf): a
 shortest transfer that lasts longer is one of bytes, as where all buckets have the same size."""
-BUCKETS = (1.0, 0.5, 0.25)
-"""Messages left, against now; each saves the latency of one."""
 
 
 def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scenario | str:
@@ -52,13 +49,11 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     latency = latency_of(graph.dur[found])
     volume = np.maximum(graph.dur - latency, 0.0)
     if fix in ("compress-gradients", "reduce-in-bf16"):
-        wide = found & _fp32(subject)
+        wide = found & subject.once(_fp32)
         if not wide.any():
             return "no collective moves fp32"
         halved = _lasting(scenario, wide, latency + volume * level.pick(*HALVED))
         return _cast(halved, subject, level) if fix == "compress-gradients" else halved
-    if fix == "ddp-bucket-size":
-        return _lasting(scenario, found, volume + latency * level.pick(*BUCKETS))
     share = _share_of_link(subject)
     factor = level.pick(*FASTER_LINK) if share is None else min(1.0, share * level.pick(*OF_EXPECTED))
     if fix == "enable-p2p" and scenario.contention is not None:
@@ -104,7 +99,7 @@ def _cast(scenario: Scenario, subject: Subject, level: Level) -> Scenario:
         return scenario
     dur = graph.dur.copy()
     calls = subject.kind("communication") & (graph.kind == NodeKind.DEVICE)
-    wide = calls & _fp32(subject)
+    wide = calls & subject.once(_fp32)
     for place, rank in enumerate(subject.ranks):
         assert rank.events is not None
         mine = subject.device & (graph.rank == place) & (graph.kind == NodeKind.DEVICE)

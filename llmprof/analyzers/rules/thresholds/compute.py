@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llmprof.analyzers.facts import faster_attention, faster_kernels, misaligned_products
+from llmprof.analyzers.facts import faster_attention, faster_kernels, fused_loss, misaligned_products
 from llmprof.analyzers.rules.thresholds.record import ML_ENGINEERING, OWN, TRACELENS, XPROF, Threshold, factor, share
 
 LIGER = "Liger-Kernel (Hsu and others, arXiv 2410.10989)"
@@ -91,21 +91,21 @@ FUSION_LOW = factor("fusion-low", 0.5, OWN, "An assumption: graph breaks may lea
 
 LOSS_PASSES = Threshold(
     name="loss-passes",
-    value=faster_kernels.LOSS_PASSES,
+    value=fused_loss.LOSS_PASSES,
     unit="passes over the logits",
     source=OWN,
     reason="A compiled loss takes as long as so many passes over the logits: recorded on H200s, 5.3 and 5.6.",
 )
 LOSS_PASSES_LEAST = Threshold(
     name="loss-passes-least",
-    value=faster_kernels.LOSS_PASSES_LEAST,
+    value=fused_loss.LOSS_PASSES_LEAST,
     unit="passes over the logits",
     source=LIGER,
     reason="A fused cross-entropy reads the logits twice (online softmax) and writes their gradient in place.",
 )
 LOSS_LOW = factor(
     "loss-low",
-    faster_kernels.LOSS_LOW,
+    fused_loss.LOSS_LOW,
     OWN,
     "An assumption: a chunked loss works on pieces too small for full bandwidth.",
 )

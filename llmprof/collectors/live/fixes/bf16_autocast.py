@@ -27,6 +27,8 @@ def apply(attempt: Attempt) -> None:
 
         @functools.wraps(forward)
         def lower(*args: Any, **kwargs: Any) -> Any:
+            if attempt.armed and torch.is_autocast_enabled(kind):
+                attempt.refuse(f"the forward of {type(model).__name__} runs under autocast already")
             if not attempt.armed or torch.is_autocast_enabled(kind):
                 return forward(*args, **kwargs)
             attempt.applied(f"forward of {type(model).__name__} under autocast to bf16")

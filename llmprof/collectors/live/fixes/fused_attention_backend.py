@@ -15,7 +15,7 @@ _BACKENDS = ("flash", "mem_efficient", "cudnn")
 
 
 def apply(attempt: Attempt) -> None:
-    """Ignore that the script switches fused kernels off, for good or with `sdpa_kernel`.
+    """Ignore that the script switches fused kernels off, for good or with `sdpa_kernel`, and lay masks out for them.
 
     The math kernel stays allowed: where no fused one takes the inputs, attention has to go on.
     """
@@ -39,6 +39,7 @@ def apply(attempt: Attempt) -> None:
         return "sdpa_kernel(...) with the fused kernels too"
 
     attempt.adjust(attention, "sdpa_kernel", change)
+    attempt.wrap(torch.nn.functional, "scaled_dot_product_attention", lambda original: _contiguous(attempt, original))
 
 
 def _kept_on(attempt: Attempt, original: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -49,3 +50,27 @@ def _kept_on(attempt: Attempt, original: Callable[..., Any], name: str) -> Calla
         return original(enabled)
 
     return enable
+
+
+def _contiguous(attempt: Attempt, original: Callable[..., Any]) -> Callable[..., Any]:
+    """Attention with a mask that is contiguous in its last dimension: on GPUs no fused kernel takes another one."""
+    import torch
+
+    def attend(query: Any, key: Any, value: Any, attn_mask: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if attempt.armed and attn_mask is not None and not torch.compiler.is_compiling():
+            laid_out = attempt.guard(_laid_out, attempt, attn_mask)
+            attn_mask = attn_mask if laid_out is None else laid_out
+        return original(query, key, value, attn_mask, *args, **kwargs)
+
+    return attend
+
+
+def _laid_out(attempt: Attempt, mask: Any) -> Any:
+    """The same numbers; what is repeated along a dimension stays a single one in memory."""
+    if mask.stride(-1) == 1 or mask.shape[-1] == 1:
+        return mask
+    single = mask
+    for place, stride in enumerate(mask.stride()):
+        single = single.narrow(place, 0, 1) if stride == 0 else single
+    attempt.applied("masks of attention made contiguous")
+    return single.contiguous().expand(mask.shape)

@@ -12,6 +12,8 @@ __all__ = ["NUMERICS", "VALUE", "apply"]
 
 NUMERICS = False
 VALUE = ""
+SHORTER = 2
+"""Steps in a row with fewer micro-steps than expected that end the fix; one is the end of an epoch."""
 SEEN_ALIKE = 2
 """Steps with the same number of micro-steps that have to be seen first."""
 
@@ -34,6 +36,7 @@ class _Accumulation:
         self._usual = 0
         self._alike = 0
         self._held_back = False
+        self._shorter = 0
 
     def forward_begins(self, model: Any) -> None:
         """A micro-step begins; DDP decides in the forward whether its backward reduces."""
@@ -60,7 +63,13 @@ class _Accumulation:
             return
         if self._held_back:
             self._reduce()
-            raise RuntimeError(f"a step had {self._micro_steps} micro-steps, the ones before {self._usual}")
+            self._shorter += 1
+            if self._shorter == SHORTER:
+                raise RuntimeError(f"{SHORTER} steps in a row had fewer micro-steps than {self._usual}")
+            self._attempt.applied("a shorter step reduced at its end")
+            self._micro_steps = 0
+            return
+        self._shorter = 0
         self._alike = self._alike + 1 if self._micro_steps == self._usual else 1
         self._usual, self._micro_steps = self._micro_steps, 0
         if self._usual == 1 and self._alike >= SEEN_ALIKE:

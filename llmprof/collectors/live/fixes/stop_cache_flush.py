@@ -19,6 +19,9 @@ def apply(attempt: Attempt) -> None:
 
     def make(original: Callable[[], None]) -> Callable[[], None]:
         def empty_cache() -> Any:
+            if attempt.armed and not torch.cuda.is_initialized():
+                attempt.refuse("the process has used no GPU whose cache could be flushed")
+                return original()
             if not attempt.armed:
                 return original()
             attempt.applied("torch.cuda.empty_cache() left out")

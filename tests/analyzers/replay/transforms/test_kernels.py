@@ -235,12 +235,10 @@ def test_compiling_pads_odd_products_as_well_and_no_product_is_padded_twice() ->
         for level in (Level.EXPECTED, Level.HIGH):
             compiled = after_ns(found, "torch-compile", level)
             assert found.outcome(both, level).step_ns == pytest.approx(compiled, rel=1e-3)
-        # At worst half of the model is compiled; what is padded by hand is padded all the same.
+        # At worst the output layer is not compiled; what is padded by hand is padded all the same.
         low = after_ns(found, "pad-vocabulary", Level.LOW)
         assert found.outcome(both, Level.LOW).step_ns == pytest.approx(low, rel=1e-3)
-    before = found.model.outcome.step_ns
-    gone = before - after_ns(found, "torch-compile", Level.LOW)
-    assert gone == pytest.approx((before - after_ns(found, "pad-vocabulary", Level.LOW)) / 2, rel=0.02)
+    assert after_ns(found, "torch-compile", Level.LOW) == pytest.approx(found.model.outcome.step_ns, rel=1e-3)
 
 
 def test_a_fused_loss_pads_its_odd_products_and_none_is_padded_twice() -> None:

@@ -17,6 +17,7 @@ from llmprof.analyzers.rules.fixes import FIXES
 from llmprof.timeline.environment import Environment
 from llmprof.timeline.timeline import RankTimeline
 from tests.analyzers.replay.programs import Call, asked, record, simulate
+from tests.analyzers.rules.test_input_starvation import batches
 from tests.scenarios.builder import TraceBuilder
 
 
@@ -290,6 +291,23 @@ def test_half_of_the_work_on_a_batch_done_beforehand_is_half_of_that_part_of_eac
     assert run(after).step_ns == pytest.approx(step_ms * 1e6)
     assert run(most).step_ns == pytest.approx(run(scenario).step_ns)  # it may be that nothing of it can be done before
     assert run(least).step_ns == pytest.approx((2 * step_ms - 30) * 1e6)
+
+
+@pytest.mark.parametrize(("fix", "saved_ms"), [("offline-preprocessing", 4 / 2), ("packed-dataset", 2 / 2)])
+def test_half_of_the_work_on_a_batch_is_spared_where_the_training_process_does_it(fix: str, saved_ms: float) -> None:
+    """Each step makes a batch for 6 ms and computes 4 of them, by its own clock; not known, nothing is replayed."""
+    found = asked(fetching(6_000_000, "_SingleProcessDataLoaderIter"))
+    assert found.predict([fix]).left_out[fix]
+    critical = found.subject.facts.critical
+    assert critical.loader is not None
+    times = batches(6.0, cpu_ms=4.0)
+    known = replace(critical, loader=replace(critical.loader, times=times))
+    facts = replace(found.subject.facts, ranks={known.rank: known}, critical=known)
+    asking = WhatIf.of(found.model, facts)
+    after, most = asking.outcome([fix]), asking.outcome([fix], Level.HIGH)
+    before = found.model.outcome.step_ns
+    assert before - after.step_ns == pytest.approx(saved_ms * 1e6, rel=0.02)
+    assert before - most.step_ns == pytest.approx(2 * saved_ms * 1e6, rel=0.02)
 
 
 def test_large_files_spare_the_wait_of_the_batches_that_wait() -> None:

@@ -7,8 +7,8 @@ from torch import nn
 from llmprof.collectors.live.fixes import no_sync
 from llmprof.collectors.live.fixes.applying.attempt import Attempt
 
-COUNTS = [3, 3, 3, 3, 2, 3]
-"""Micro-steps of each step; the fifth is shorter than the fix expects."""
+COUNTS = [3, 3, 3, 3, 2, 3, 1, 1, 3]
+"""Micro-steps of each step; the fifth is shorter than the fix expects, and two in a row end it."""
 
 
 def train(reductions: list[bool]) -> torch.Tensor:
@@ -37,8 +37,8 @@ torch.testing.assert_close(found, expected)
 others = [torch.empty_like(found) for _ in range(2)]
 dist.all_gather(others, found)
 torch.testing.assert_close(others[0], others[1])
-# 2 steps to learn, 2 with one reduction each, then the short one, which is reduced by the fix, and 3 more.
-assert (sum(plain), sum(fixed)) == (17, 3 + 3 + 1 + 1 + 0 + 3), (plain, fixed)
+# 2 steps to learn, 2 with one reduction each, then a short one, which is reduced by the fix, one more, and two short.
+assert (sum(plain), sum(fixed)) == (22, 3 + 3 + 1 + 1 + 0 + 1 + 0 + 0 + 3), (plain, fixed)
 assert attempt.report()["status"] == "failed"
 if dist.get_rank() == 0:
     print("same parameters", flush=True)

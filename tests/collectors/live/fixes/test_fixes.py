@@ -11,6 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset  # noqa: E402
 
@@ -206,6 +207,13 @@ def test_the_forward_runs_in_bf16_and_returns_fp32(apply: Apply) -> None:
     assert attempt.times == 2
 
 
+def test_a_forward_under_autocast_gets_no_other(apply: Apply) -> None:
+    attempt = apply("bf16-autocast")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        train(nn.Linear(8, 2))
+    assert "under autocast already" in why_not(attempt)
+
+
 def test_a_model_in_bf16_needs_no_autocast(apply: Apply) -> None:
     attempt = apply("bf16-autocast")
     net = nn.Linear(8, 2).to(torch.bfloat16)
@@ -264,6 +272,29 @@ def test_fused_attention_stays_on(apply: Apply) -> None:
     assert "enable_flash_sdp(False) left out" in done(attempt)
 
 
+def test_masks_of_attention_are_made_contiguous(apply: Apply, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a look-up leaves it the heads are innermost; for all samples one copy is enough, and its gradient stays."""
+    original, given = F.scaled_dot_product_attention, list[Any]()
+
+    def attend(*args: Any) -> Any:
+        given.append(args[3])
+        return original(*args)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", attend)
+    attempt = apply("fused-attention-backend")
+    q = torch.randn(3, 2, 5, 8)
+    table = torch.randn(5, 5, 2, requires_grad=True)
+    mask = table.permute(2, 0, 1)[None].expand(3, -1, -1, -1)
+    (wanted,) = torch.autograd.grad(original(q, q, q, mask).sum(), table)
+    (found,) = torch.autograd.grad(F.scaled_dot_product_attention(q, q, q, attn_mask=mask).sum(), table)
+    assert (given[0].stride(0), given[0].stride(-1)) == (0, 1)
+    assert torch.allclose(wanted, found)
+    assert "masks of attention made contiguous" in done(attempt)
+    contiguous = torch.zeros(5, 5)
+    F.scaled_dot_product_attention(q, q, q, contiguous)
+    assert given[1] is contiguous
+
+
 def test_compiled_in_place(apply: Apply, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[Any] = []
     monkeypatch.setattr(torch, "compile", lambda call, **options: compiled.append((call, options)) or call)
@@ -288,6 +319,48 @@ def test_compiled_code_runs(apply: Apply) -> None:
     assert any("graphs compiled" in text for text in done(attempt))
 
 
+def test_of_a_model_of_lightning_those_inside_are_changed(apply: Apply, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning calls `training_step`, and not the forward of the whole."""
+    monkeypatch.setattr(torch, "compile", lambda forward, **_: forward)
+
+    class LightningModule(nn.Module):
+        pass
+
+    class Script(LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net, self.loss = nn.Linear(8, 2), nn.MSELoss()
+
+        def training_step(self, batch: torch.Tensor) -> torch.Tensor:
+            loss: torch.Tensor = self.loss(self.net(batch), batch[:, :2])
+            return loss
+
+    attempts = [apply("torch-compile"), apply("bf16-autocast")]
+    attempts[0].proof = None
+    script = Script()
+    optimizer = torch.optim.SGD(script.parameters(), lr=0.1)
+    for _ in range(2):
+        script.training_step(torch.randn(4, 8)).backward()
+        optimizer.step()
+    assert [done(attempt) for attempt in attempts] == [
+        ["Linear.compile()"],
+        ["forward of Linear under autocast to bf16"],
+    ]
+
+
+def test_of_a_distributed_model_the_one_inside_is_compiled(
+    apply: Apply, one_rank: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The forward of DistributedDataParallel is no part of a graph, nor is what it calls when that is a container."""
+    compiled: list[Any] = []
+    monkeypatch.setattr(torch, "compile", lambda forward, **_: compiled.append(forward) or forward)
+    apply("torch-compile")
+    model = nn.parallel.DistributedDataParallel(nn.Sequential(nn.Linear(8, 2)))
+    outer = model.forward
+    train(model)
+    assert (len(compiled), model.forward) == (1, outer)
+
+
 def test_a_compiled_model_is_not_compiled_again(apply: Apply) -> None:
     attempt = apply("torch-compile")
     net = torch.compile(nn.Linear(8, 2), backend="eager")
@@ -309,6 +382,7 @@ def test_needs_a_gpu(apply: Apply, fix: str) -> None:
 def test_the_cache_is_not_flushed(apply: Apply, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed: list[int] = []
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: flushed.append(1))
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     attempt = apply("stop-cache-flush")
     torch.cuda.empty_cache()
     torch.cuda.empty_cache()
@@ -316,6 +390,13 @@ def test_the_cache_is_not_flushed(apply: Apply, monkeypatch: pytest.MonkeyPatch)
     attempt.remove()
     torch.cuda.empty_cache()
     assert flushed == [1]
+
+
+def test_without_a_gpu_there_is_no_cache_to_keep(apply: Apply, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    attempt = apply("stop-cache-flush")
+    torch.cuda.empty_cache()
+    assert "no GPU" in why_not(attempt)
 
 
 def test_garbage_is_collected_at_chosen_steps(apply: Apply) -> None:
@@ -463,11 +544,18 @@ def test_only_the_last_micro_step_reduces(apply: Apply, one_rank: Any) -> None:
     assert done(attempt) == ["2 of 3 micro-steps without a reduction"]
 
 
-def test_a_shorter_step_ends_it(apply: Apply, one_rank: Any) -> None:
+def test_a_shorter_step_as_an_epoch_ends_with_is_reduced_at_its_end(apply: Apply, one_rank: Any) -> None:
     attempt = apply("no-sync")
-    assert accumulate(ddp(), [3, 3, 2, 3]) == [True] * 6 + [False, False] + [True] * 3
+    reduced = accumulate(ddp(), [3, 3, 2, 3, 1, 3])
+    assert reduced == [True] * 6 + [False, False] + [False, False, True] + [False] + [False, False, True]
+    assert done(attempt) == ["2 of 3 micro-steps without a reduction", "a shorter step reduced at its end"]
+
+
+def test_steps_that_have_become_shorter_end_it(apply: Apply, one_rank: Any) -> None:
+    attempt = apply("no-sync")
+    assert accumulate(ddp(), [3, 3, 2, 2, 2]) == [True] * 6 + [False] * 4 + [True] * 2
     assert attempt.report()["status"] == "failed"
-    assert "a step had 2 micro-steps" in attempt.report()["reasons"][0]
+    assert "2 steps in a row had fewer micro-steps than 3" in attempt.report()["reasons"][0]
 
 
 def test_there_is_nothing_to_leave_out_without_accumulation(apply: Apply, one_rank: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from llmprof.collectors.live.fixes.applying.attempt import Attempt
-from llmprof.collectors.live.fixes.applying.moments import each_model
+from llmprof.collectors.live.fixes.applying.moments import called, each_model
 
 __all__ = ["compile_models"]
 
@@ -13,10 +13,17 @@ __all__ = ["compile_models"]
 def compile_models(attempt: Attempt, **options: Any) -> None:
     """Compile every trained model in place after its first step; one that is compiled already is left alone.
 
-    Calls go through the compiled code from the second step on, so that compiling falls into the warm-up.
+    Calls go through the compiled code from the second step on, so that compiling falls into the warm-up. Of a
+    DistributedDataParallel the model inside is compiled: its own forward is never part of a graph, and hands no
+    function to Dynamo when that model is one of torch's containers.
     """
+    from torch.nn.parallel import DistributedDataParallel
 
     def compile_model(model: Any) -> None:
+        if isinstance(model, DistributedDataParallel):
+            for inside in called(model.module):
+                compile_model(inside)
+            return
         name = type(model).__name__
         if name == "OptimizedModule" or getattr(model, "_compiled_call_impl", None) is not None:
             attempt.refuse(f"{getattr(model, '_orig_mod', model).__class__.__name__} is compiled already")
@@ -40,8 +47,8 @@ def compile_models(attempt: Attempt, **options: Any) -> None:
 def _compiled(forward: Any, options: dict[str, Any]) -> Any:
     """The compiled forward.
 
-    Dynamo begins no graph in code of torch itself: the forward of a Sequential, or of a DistributedDataParallel, has to
-    be called by a function that it may begin in, which torch.compile puts around such modules as well.
+    Dynamo begins no graph in code of torch itself: the forward of a Sequential has to be called by a function that it
+    may begin in, which torch.compile puts around such modules as well.
     """
     import torch
 

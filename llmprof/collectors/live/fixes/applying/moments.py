@@ -8,7 +8,7 @@ from typing import Any
 from llmprof.collectors.live.fixes.applying.attempt import Attempt
 from llmprof.collectors.live.models import find_models
 
-__all__ = ["at_first_step", "before_steps", "each_model"]
+__all__ = ["at_first_step", "before_steps", "called", "each_model"]
 
 
 def before_steps(attempt: Attempt, call: Callable[[Any], None]) -> None:
@@ -32,7 +32,7 @@ def at_first_step(attempt: Attempt, call: Callable[[Any], None]) -> None:
 def each_model(attempt: Attempt, call: Callable[[Any], None]) -> None:
     """Call with every model that an optimizer trains, once, after the first step of that optimizer.
 
-    A model wrapped by another module (DDP, FSDP) is met as the wrapper.
+    A model wrapped by another module (DDP, FSDP) is met as the wrapper, one of Lightning as the models inside.
     """
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
@@ -46,12 +46,19 @@ def each_model(attempt: Attempt, call: Callable[[Any], None]) -> None:
         found = [model for model in (reference() for reference in find_models([optimizer])) if model is not None]
         if not found:
             attempt.refuse("the model that the optimizer trains was not found in the variables of the running script")
-        for model in found:
+        for model in (one for outer in found for one in called(outer)):
             if id(model) not in models:
                 models.add(id(model))
                 call(model)
 
     attempt.on_undo(register_optimizer_step_post_hook(_hook(attempt, stepped)).remove)
+
+
+def called(model: Any) -> list[Any]:
+    """The modules whose forward a script calls: of a LightningModule, which runs `training_step`, those inside."""
+    if all(base.__name__ != "LightningModule" for base in type(model).__mro__):
+        return [model]
+    return [child for child in model.children() if next(child.parameters(), None) is not None]
 
 
 def _hook(attempt: Attempt, call: Callable[[Any], None]) -> Callable[[Any, Any, Any], None]:
