@@ -105,7 +105,7 @@ def measure(args: argparse.Namespace, folder: Path) -> tuple[dict[str, list[floa
 def start(args: argparse.Namespace, folder: Path) -> tuple[Any, Any]:
     """A recording, the first hundred steps of which are over, and what trains one more."""
     from llmprof.collectors.live import hooks, injection
-    from llmprof.collectors.live.step_timer import DeviceTimer
+    from llmprof.collectors.live.device_timer import DeviceTimer
 
     hooks.FREE_NS = hooks.LONG_NS = 1 << 62  # steps of almost no work, or traced: hooks would soon be found too dear
     if not args.no_device:

@@ -1,7 +1,7 @@
 """How true is the replay, and do its gains come true? Beside what others would have promised from the same traces.
 
-    python benchmarks/replay.py ../shared/traces/h200            # labels.json tells what the fix brought
-    python benchmarks/replay.py ../shared/traces/h200 --runs sample_traces
+    python benchmarks/replay.py TRACES                    # a folder whose labels.json tells what each fix brought
+    python benchmarks/replay.py TRACES --runs sample_traces
 
 Printed are, for each labelled trace and each recorded run, the identity error (replay of the traced graph against the
 traced steps), the error against the unprofiled step with the usual cost of the profiler (nothing fitted) and with the

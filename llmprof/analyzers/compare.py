@@ -12,7 +12,8 @@ from itertools import pairwise
 from math import isfinite, sqrt
 from typing import Any, Literal
 
-from llmprof.analyzers.diagnosis import PARTS, Diagnosis, Finding, plain
+from llmprof.analyzers.diagnosis import PARTS, Diagnosis, Finding
+from llmprof.analyzers.document import plain
 from llmprof.analyzers.facts.kernels import TOP
 from llmprof.analyzers.trial import student_t
 from llmprof.analyzers.unlike import SAME_TOKENS, Unlike, settings_between, tokens_per_step, unlike

@@ -6,17 +6,16 @@ functions of a `Diagnosis`.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from llmprof._version import __version__
+from llmprof.analyzers.document import plain, restored
 from llmprof.analyzers.notebook import diagnosis_html
 from llmprof.analyzers.rows import COLUMNS, rows_of, writable
 from llmprof.errors import UnknownFormatError
-from llmprof.units import round_ms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +43,6 @@ __all__ = [
     "StepSummary",
     "Tried",
     "Verdict",
-    "plain",
 ]
 
 SCHEMA = "llmprof.analysis/1"
@@ -343,53 +341,6 @@ class Diagnosis:
         if not isinstance(data, dict) or data.get("schema") != SCHEMA:
             raise UnknownFormatError(f"{where} is not an {SCHEMA} document; write it again with `llmprof analyze`.")
         try:
-            read: Diagnosis = _read(cls, data)
-            return read
+            return restored(cls, data)
         except (TypeError, KeyError, ValueError) as error:
             raise UnknownFormatError(f"{where} lacks a part of an {SCHEMA} document ({error}).") from None
-
-
-def plain(value: Any) -> Any:
-    """A record as containers of JSON: milliseconds rounded to a tenth of a microsecond, what is no number as null."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return round_ms(value) if value == value and abs(value) != float("inf") else None
-    return value
-
-
-def _read(kind: Any, data: Any) -> Any:
-    known = {f.name for f in dataclasses.fields(kind)}
-    values = {key: item for key, item in data.items() if key in known}
-    for name, (nested, many) in _CHILDREN.get(kind, {}).items():
-        item = values.get(name)
-        if item is not None:
-            values[name] = tuple(_read(nested, one) for one in item) if many else _read(nested, item)
-    for key, item in values.items():
-        if isinstance(item, list):
-            values[key] = tuple(item)
-    return kind(**values)
-
-
-_CHILDREN: dict[type, dict[str, tuple[type, bool]]] = {
-    Diagnosis: {
-        "source": (Source, False),
-        "capture": (Capture, False),
-        "step": (StepSummary, False),
-        "verdict": (Verdict, False),
-        "ranks": (RankSummary, True),
-        "findings": (Finding, True),
-        "recommendations": (Recommendation, True),
-        "combined": (Combined, False),
-        "joint": (Combined, True),
-        "tried": (Tried, True),
-    },
-    Capture: {"recording": (Recording, False), "sharing": (Sharing, False)},
-    Verdict: {"runner_up": (RunnerUp, False)},
-    Finding: {"evidence": (Evidence, True)},
-    Recommendation: {"tried": (Tried, False), "gain": (Gain, False)},
-}

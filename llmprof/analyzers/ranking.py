@@ -91,6 +91,8 @@ def _founded(one: Recommendation) -> tuple[int, float]:
 def _quiet(one: Recommendation, facts: Facts, limit_ms: float) -> Recommendation:
     """A gain within the noise promises nothing and says so; costs of memory fixes stay as they are."""
     gain = one.gain
+    if one.rule == "python-gc" and _pauses_are_told(facts):
+        return one
     if gain.expected_ms < 0 or gain.expected_ms > limit_ms or (gain.expected_ms == 0 and gain.low_ms == 0):
         return one
     step = facts.step.mean_ns / NS_PER_MS
@@ -100,6 +102,16 @@ def _quiet(one: Recommendation, facts: Facts, limit_ms: float) -> Recommendation
     )
     nothing = replace(gain, expected_ms=0.0, low_ms=min(gain.low_ms, 0.0), step_ms_after=step, speedup=1.0)
     return replace(one, gain=nothing, why=f"{one.why} {reason}".strip())
+
+
+def _pauses_are_told(facts: Facts) -> bool:
+    """Whether pauses of the collector were noted one by one where they count: they are then no part of the noise.
+
+    A rare long one is most of the step's noise itself.
+    """
+    causes, partition = facts.critical.causes, facts.critical.partition
+    pauses = causes.collections if causes is not None else None
+    return pauses is not None and (pauses.told_from_nothing or (partition is not None and partition.cpu_only))
 
 
 def _worth(gain: Gain) -> float:

@@ -47,7 +47,7 @@ def with_kernel_times(
 
 def calls_to_time(diagnosis: Diagnosis, rank: RankTimeline) -> tuple[KernelCall, ...]:
     """The calls whose times tell what the recommended fixes bring; none where they would bring nothing."""
-    from llmprof.analyzers.facts.faster_kernels import in_channels_last
+    from llmprof.analyzers.facts.channels_last import in_channels_last
     from llmprof.analyzers.facts.operator_facts import operator_facts
     from llmprof.analyzers.facts.timed_kernels import FIXES, questions
     from llmprof.analyzers.facts.windows import windows_of

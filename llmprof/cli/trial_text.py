@@ -13,7 +13,7 @@ OUTCOMES = {
     "kept": "the promise came true",
     "more": "it saved more than was promised",
     "less": "it saved less than was promised",
-    "undecided": "the runs differ too much from one to the next to tell; add --pairs and --steps",
+    "undecided": "the runs differ too much to tell",
     "unpromised": "nothing was promised for this",
 }
 
@@ -33,10 +33,16 @@ def _lines(document: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
             yield "", f"left alone: {reason}" if fix["status"] == "applied" else reason
     result = document["comparison"]
     if result is not None:
-        yield from _measured(result)
+        yield from _measured(result, "record longer runs" if document["against"] else "add --pairs and --steps")
     losses = document["losses"]
     if losses is not None:
         yield "losses", _losses(losses)
+    elif result is not None and document["against"] is not None:
+        yield (
+            "losses",
+            "not compared: a usual recording holds none; compare what the script prints, or record both with "
+            "`LLMPROF_FIXES= llmprof run -- COMMAND`, which keeps them",
+        )
     elif result is not None and any(fix["numerics"] for fix in document["fixes"]):
         yield "losses", "not seen: no backward of a single value; compare them in the output of the script"
     for warning in document["warnings"]:
@@ -44,7 +50,7 @@ def _lines(document: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
     yield "written", path
 
 
-def _measured(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _measured(result: Mapping[str, Any], more: str) -> Iterator[tuple[str, str]]:
     for side in ("plain", "fixed"):
         one = result[side]
         runs = ", ".join(format_ms(value) for value in one["runs_ms"])
@@ -64,7 +70,9 @@ def _measured(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "predicted", told + share
     outcome = OUTCOMES[result["outcome"]]
     if result["outcome"] == "kept" and result["saved_low_ms"] <= 0:
-        outcome = "within what was promised, as no gain would be too; add --pairs and --steps"
+        outcome = f"within what was promised, as no gain would be too; {more}"
+    if result["outcome"] == "undecided":
+        outcome += f"; {more}"
     yield "outcome", outcome
 
 

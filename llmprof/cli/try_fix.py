@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +10,7 @@ import typer
 
 from llmprof.cli.completing import fix_ids
 from llmprof.cli.console import answer, note
+from llmprof.cli.trial_document import Wanted
 from llmprof.errors import InputError, NotEnoughDataError
 from llmprof.units import format_ms
 
@@ -21,23 +18,7 @@ if TYPE_CHECKING:
     from llmprof.analyzers.diagnosis import Diagnosis, Recommendation
     from llmprof.cli.trial_runs import SideRun
 
-__all__ = ["SCHEMA", "try_fix"]
-
-SCHEMA = "llmprof.trial/1"
-_ONE_EACH = "one run of each side: what runs differ by from one to the next is not known"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wanted:
-    """One --fix."""
-
-    id: str
-    value: str | None
-    numerics: bool
-
-    @property
-    def text(self) -> str:
-        return self.id if self.value is None else f"{self.id}={self.value}"
+__all__ = ["try_fix"]
 
 
 def try_fix(
@@ -71,6 +52,7 @@ def try_fix(
     _refuse_what_does_not_go_together(wanted)
     if against is None:
         _refuse_what_cannot_be_applied(run, wanted, recommendations)
+        _refuse_what_needs_a_gpu(run, wanted)
         numeric = [one.id for one in wanted if one.numerics]
         if numeric and not allow_numerics:
             raise InputError(
@@ -90,9 +72,10 @@ def try_fix(
 
 
 def _finish(run: Path, document: dict[str, Any], *, as_json: bool) -> None:
-    """Write the document, show it, and leave as its outcome demands."""
+    """Write the document, show it, bring the run's results up to date, and leave as its outcome demands."""
     import json
 
+    from llmprof.cli.trial_results import renew_results
     from llmprof.cli.trial_text import trial_text
     from llmprof.cli.trials import write_trial
 
@@ -100,6 +83,10 @@ def _finish(run: Path, document: dict[str, Any], *, as_json: bool) -> None:
     answer(json.dumps(document, indent=1) if as_json else trial_text(document, str(path)))
     if document["error"]:
         note(document["error"])
+    written = renew_results(run) if document["comparison"] is not None else []
+    if written:
+        page = next((path for path in written if path.suffix == ".html"), written[0])
+        (note if as_json else answer)(f"report     {page}, which tells of it now")
     if document["exit_code"]:
         raise typer.Exit(document["exit_code"])
 
@@ -121,7 +108,7 @@ def _diagnosis_of(run: Path) -> Diagnosis | None:
     return Diagnosis.from_json(path.read_text(encoding="utf-8", errors="replace"), where=str(path))
 
 
-def _wanted(text: str, recommendations: dict[str, Recommendation]) -> _Wanted:
+def _wanted(text: str, recommendations: dict[str, Recommendation]) -> Wanted:
     from llmprof.analyzers.rules.fixes import FIXES
     from llmprof.collectors.live.fixes.applying.catalogue import about
 
@@ -132,7 +119,7 @@ def _wanted(text: str, recommendations: dict[str, Recommendation]) -> _Wanted:
     if not re.fullmatch(r"[\w.+:-]*", value):
         raise InputError(f"--fix {text}: the value may have letters, digits and . + : - only.")
     if known is None:
-        return _Wanted(id=name, value=value or None, numerics=False)
+        return Wanted(id=name, value=value or None, numerics=False)
     if value and not known.value:
         raise InputError(f"--fix {text}: {name} takes no value; give --fix {name}.")
     if value and not (value.isdecimal() and int(value) > 0):
@@ -141,10 +128,10 @@ def _wanted(text: str, recommendations: dict[str, Recommendation]) -> _Wanted:
         how = recommendations[name].how
         found = re.search(known.value, how.rpartition("->")[2]) or re.search(known.value, how)
         value = found[1] if found else ""
-    return _Wanted(id=name, value=value or None, numerics=known.numerics)
+    return Wanted(id=name, value=value or None, numerics=known.numerics)
 
 
-def _refuse_what_does_not_go_together(wanted: list[_Wanted]) -> None:
+def _refuse_what_does_not_go_together(wanted: list[Wanted]) -> None:
     """InputError for a fix with two values, and for two of which only one can be done."""
     from llmprof.analyzers.replay.gains import excluding
 
@@ -156,7 +143,7 @@ def _refuse_what_does_not_go_together(wanted: list[_Wanted]) -> None:
         raise InputError(f"of {pair[0]} and {pair[1]} only one can be done; try each alone.")
 
 
-def _refuse_what_cannot_be_applied(run: Path, wanted: list[_Wanted], known: dict[str, Recommendation]) -> None:
+def _refuse_what_cannot_be_applied(run: Path, wanted: list[Wanted], known: dict[str, Recommendation]) -> None:
     """Fixes that need another script: print what to change, and leave with 4, since nothing was measured."""
     from llmprof.analyzers.rules.fixes import FIXES
     from llmprof.collectors.live.fixes.applying.catalogue import about
@@ -178,16 +165,31 @@ def _refuse_what_cannot_be_applied(run: Path, wanted: list[_Wanted], known: dict
     raise typer.Exit(NotEnoughDataError.exit_code)
 
 
+def _refuse_what_needs_a_gpu(run: Path, wanted: list[Wanted]) -> None:
+    """NotEnoughDataError for what has nothing to change in a run without a GPU: nothing need be run to know it."""
+    from llmprof.cli.trial_sources import trained_without_gpu
+    from llmprof.collectors.live.fixes.applying.catalogue import about
+
+    names = [one.id for one in wanted if (known := about(one.id)) is not None and known.needs_gpu]
+    if names and trained_without_gpu(run):
+        raise NotEnoughDataError(
+            f"{', '.join(names)} is not applicable: {run} was recorded without a GPU, so that there is nothing to "
+            "change; try another fix."
+        )
+
+
 def _tried(
-    run: Path, wanted: list[_Wanted], diagnosis: Diagnosis | None, *, pairs: int, steps: int, duration: float | None
+    run: Path, wanted: list[Wanted], diagnosis: Diagnosis | None, *, pairs: int, steps: int, duration: float | None
 ) -> dict[str, Any]:
     """Run the sides in turns; the document of the trial."""
-    from llmprof.cli.trial_runs import read_recorded, run_side
+    from llmprof.cli.trial_document import about_run, goes_on, measure, new_document
+    from llmprof.cli.trial_runs import run_side
+    from llmprof.cli.trial_sources import read_recorded
     from llmprof.cli.trials import begin_trial, drop_trial
 
     recorded = read_recorded(run)
     number, folder = begin_trial(run.absolute())
-    document = _document(run, number, wanted)
+    document = new_document(run, number, wanted)
     runs: list[SideRun] = []
     try:
         for pair in range(1, pairs + 1):
@@ -197,109 +199,24 @@ def _tried(
                 directory = folder / f"{side}-{pair}"
                 one = run_side(recorded, directory, fixes=fixes, side=side, pair=pair, steps=steps, duration_s=duration)
                 runs.append(one)
-                document["runs"].append(_about_run(one, run))
-                if not _usable(document, one):
+                document["runs"].append(about_run(one, run))
+                if not goes_on(document, one):
                     return document
-                note(f"  {format_ms(document['runs'][-1]['mean_ms'])} a step, of {_count(one)} steady ones")
+                told = document["runs"][-1]
+                note(f"  {format_ms(told['mean_ms'])} a step, of {told['steady_steps']} steady ones")
     except (KeyboardInterrupt, SystemExit):
         drop_trial(folder)
         note("interrupted: nothing of this trial is kept.")
         raise
-    _measure(document, runs, wanted, diagnosis)
+    measure(document, runs, wanted, diagnosis, run)
     return document
 
 
-def _usable(document: dict[str, Any], run: SideRun) -> bool:
-    """Note what a run says of its fixes; False, with the reason, when it failed, had no effect, or was too short."""
-    from llmprof.analyzers.trial import MIN_STEPS
-    from llmprof.cli.trial_runs import last_lines, log_of
-
-    failed = run.exit_code != 0 and not run.stopped
-    applied = run.side == "plain" or (failed and not run.fixes) or _took_effect(document, run)
-    if failed:
-        alone = ", and the plain one did not" if run.side == "fixed" else ""
-        text = f"the {run.side} run ended with exit code {run.exit_code}{alone}; the end of {log_of(run.directory)}:"
-        document.update(exit_code=run.exit_code, error=f"{text}\n{last_lines(run)}")
-    elif not applied:
-        missing = [told for told in document["fixes"] if told["status"] != "applied"]
-        words = [f"{told['id']} ({'; '.join(told['reasons'])})" for told in missing]
-        document["error"] = f"never applied, so that nothing was measured: {', '.join(words)}."
-        document["exit_code"] = NotEnoughDataError.exit_code
-    elif _count(run) < MIN_STEPS:
-        ended = "was ended after --duration" if run.stopped else "ended by itself"
-        document["error"] = (
-            f"the {run.side} run {ended} with {_count(run)} steady steps, and {MIN_STEPS} are needed; "
-            + (
-                "raise --duration."
-                if run.stopped
-                else "record a command that trains for longer, and try the fix there."
-            )
-        )
-        document["exit_code"] = NotEnoughDataError.exit_code
-    return document["error"] is None
-
-
-def _count(run: SideRun) -> int:
-    return 0 if run.steps is None else int(run.steps.number.size)
-
-
-def _took_effect(document: dict[str, Any], run: SideRun) -> bool:
-    """Note what a fixed run says of each fix; False when one of them has not been applied."""
-    unknown = {"status": "never", "times": 0, "what": [], "reasons": ["no step was recorded"]}
-    for told in document["fixes"]:
-        told.update({key: run.fixes.get(told["id"], unknown).get(key) for key in unknown})
-    return all(told["status"] == "applied" for told in document["fixes"])
-
-
-def _measure(document: dict[str, Any], runs: list[SideRun], wanted: list[_Wanted], known: Diagnosis | None) -> None:
-    from llmprof.analyzers.trial import common_steps, compare, compare_losses, promise_of
-
-    walls, aligned = common_steps([one.steps for one in runs if one.steps is not None])
-    promise = promise_of(known, [one.id for one in wanted]) if known is not None else None
-    result = compare(walls[0::2], walls[1::2], promise)
-    document["comparison"] = {**asdict(result), "predicted_ms": result.predicted_ms}
-    losses = compare_losses([one.losses for one in runs[0::2]], [one.losses for one in runs[1::2]])
-    document["losses"] = None if losses is None else {key: _finite(value) for key, value in asdict(losses).items()}
-    if len(walls) == 2:
-        document["warnings"].append(f"{_ONE_EACH}; --pairs 2 and more show it.")
-    if not aligned:
-        document["warnings"].append(
-            "the runs became steady at different steps, so that not the same ones are compared."
-        )
-    if any(one.id == "persistent-workers" for one in wanted) and not any(one.epochs for one in runs):
-        document["warnings"].append(
-            "no epoch began in the measured steps, and persistent-workers saves where one does; give --steps more than "
-            "an epoch has."
-        )
-    _warn_of_drift(document, known)
-
-
-def _finite(value: float | None) -> float | None:
-    """JSON has no infinity, and no "not a number"."""
-    return value if value is not None and isfinite(value) else None
-
-
-def _warn_of_drift(document: dict[str, Any], known: Diagnosis | None) -> None:
-    """Say so when the plain run is not what the promise was made for."""
-    before = known.step.mean_ms if known is not None else None
-    now = document["comparison"]["plain"]["mean_ms"]
-    if before and abs(now - before) > 0.1 * before:
-        text = (
-            f"the plain step takes {format_ms(now)} now, and {format_ms(before)} when it was recorded: the machine, "
-            "or the data, is not in the same state"
-        )
-        if document["comparison"]["promise"] is not None:
-            text += (
-                "; the prediction takes the promised share, its ends none and all of the change; record again for a "
-            )
-            text += "sharper one"
-        document["warnings"].append(f"{text}.")
-
-
-def _compared(run: Path, other: Path, wanted: list[_Wanted], known: Diagnosis | None) -> dict[str, Any]:
+def _compared(run: Path, other: Path, wanted: list[Wanted], known: Diagnosis | None) -> dict[str, Any]:
     """The document of a trial that runs nothing: two recorded runs, the second with the fix."""
-    from llmprof.analyzers.trial import MIN_STEPS, compare, promise_of
-    from llmprof.cli.trial_runs import read_steps
+    from llmprof.analyzers.trial import MIN_STEPS
+    from llmprof.cli.trial_document import compare_recorded, new_document
+    from llmprof.cli.trial_sources import read_steps
     from llmprof.cli.trials import begin_trial
     from llmprof.errors import NotFoundError
 
@@ -307,53 +224,14 @@ def _compared(run: Path, other: Path, wanted: list[_Wanted], known: Diagnosis | 
         raise NotFoundError(f"{other} is no folder; give the run directory of the changed run.")
     if other.samefile(run):
         raise InputError(f"{other} is the run itself; give --against a run that was recorded with the fix.")
-    walls = []
+    found = []
     for path in (run, other):
         steps = read_steps(path)
         if steps is None or steps.number.size < MIN_STEPS:
             raise NotEnoughDataError(
                 f"{path} has fewer than {MIN_STEPS} steady unprofiled steps; record a longer run with `llmprof run`."
             )
-        walls.append(steps.wall_ns / 1e6)
-    document = _document(run, begin_trial(run.absolute())[0], wanted)
-    document["against"] = str(other)
-    for told in document["fixes"]:
-        told["status"] = "by hand"
-    promise = promise_of(known, [one.id for one in wanted]) if known is not None else None
-    result = compare(walls[:1], walls[1:], promise)
-    document["comparison"] = {**asdict(result), "predicted_ms": result.predicted_ms}
-    document["warnings"].append(f"{_ONE_EACH}.")
+        found.append(steps)
+    document = new_document(run, begin_trial(run.absolute())[0], wanted)
+    compare_recorded(document, run, other, found, wanted, known)
     return document
-
-
-def _document(run: Path, number: int, wanted: Sequence[_Wanted]) -> dict[str, Any]:
-    from llmprof._version import __version__
-
-    return {
-        "schema": SCHEMA,
-        "llmprof": __version__,
-        "number": number,
-        "t": time.time_ns(),
-        "run": str(run),
-        "against": None,
-        "fixes": [{**asdict(one), "status": None, "times": None, "what": [], "reasons": []} for one in wanted],
-        "runs": [],
-        "comparison": None,
-        "losses": None,
-        "warnings": [],
-        "error": None,
-        "exit_code": 0,
-    }
-
-
-def _about_run(one: SideRun, run: Path) -> dict[str, Any]:
-    steps = one.steps
-    return {
-        "side": one.side,
-        "pair": one.pair,
-        "directory": str(one.directory.relative_to(run.absolute())),
-        "exit_code": one.exit_code,
-        "stopped": one.stopped,
-        "steady_steps": _count(one),
-        "mean_ms": None if steps is None else float(steps.wall_ns.mean() / 1e6),
-    }

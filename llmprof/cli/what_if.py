@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ import typer
 from llmprof.cli.completing import fix_ids
 from llmprof.cli.console import answer
 from llmprof.errors import InputError, NotEnoughDataError
+from llmprof.timeline import rundir
 from llmprof.units import NS_PER_MS, format_ms, format_ms_range, format_percent, ms, round_ms
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def what_if(
     wanted = list(dict.fromkeys(fixes or ()))
     _refuse_what_cannot_be_replayed(wanted)
     check_step_ms(step_ms)
-    document = _predicted(_model(paths, step_ms), wanted)
+    document = _predicted(_model(paths, step_ms, wanted), wanted)
     answer(json.dumps(document, indent=1, ensure_ascii=False) if as_json else _text(document))
 
 
@@ -75,7 +77,7 @@ def _refuse_what_cannot_be_replayed(wanted: list[str]) -> None:
         raise InputError(f"of {pair[0]} and {pair[1]} only one can be done; ask for each alone.")
 
 
-def _model(paths: list[str], step_ms: float | None) -> WhatIf:
+def _model(paths: list[str], step_ms: float | None, wanted: Sequence[str]) -> WhatIf:
     """The model of the run; NotEnoughDataError when it cannot be replayed."""
     from llmprof.analyzers.facts.measure import measure
     from llmprof.analyzers.replay.model import model_of
@@ -88,9 +90,26 @@ def _model(paths: list[str], step_ms: float | None) -> WhatIf:
     if isinstance(model, str):
         traced = facts.critical.traced
         here = traced is not None and traced.cpu_only
-        advice = "`llmprof try --fix ID RUN` measures a fix instead" if here else "record it with `llmprof run`"
+        advice = _instead(wanted, paths) if here else "record it with `llmprof run`"
         raise NotEnoughDataError(f"{', '.join(paths)} cannot be replayed: {model}; {advice}.")
     return WhatIf.of(model, facts)
+
+
+def _instead(wanted: Sequence[str], paths: Sequence[str]) -> str:
+    """What tells of these fixes in a run on the CPU, which is not replayed."""
+    from llmprof.collectors.live.fixes.applying.catalogue import about
+
+    run = paths[0] if Path(paths[0], rundir.RUN).is_file() else "RUN"
+    known = {fix: about(fix) for fix in wanted}
+    idle = [fix for fix, one in known.items() if one is not None and one.needs_gpu]
+    can = [fix for fix, one in known.items() if one is not None and not one.needs_gpu]
+    others = [fix for fix, one in known.items() if one is None]
+    told = [f"{' and '.join(idle)} changes nothing without a GPU"] if idle else []
+    if can:
+        told.append(f"`llmprof try {' '.join(f'--fix {fix}' for fix in can)} {run}` measures it instead")
+    if others:
+        told.append(f"`llmprof analyze {paths[0]}` bounds {' and '.join(others)} where it is recommended")
+    return ", ".join(told)
 
 
 def _predicted(found: WhatIf, fixes: list[str]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class Together:
     """What several fixes bring together."""
 
     who: str
-    """`all three together`, `both together`, `4 fixes together`."""
+    """`all three together`, `both together`; where only some are meant, their numbers: `1, 2 and 4 together`."""
     of: tuple[str, ...]
     before_ms: float | None
     after_ms: float
@@ -83,10 +83,7 @@ def together_of(diagnosis: Diagnosis) -> Together | None:
     combined = diagnosis.combined
     if combined is None or combined.step_ms_after is None or len(combined.of) < 2:
         return None
-    count = len(combined.of)
-    words = {2: "both", 3: "all three"}
-    shown = tuple(item.id for item in diagnosis.recommendations[:count])
-    who = words.get(count, f"all {count}") if set(shown) == set(combined.of) else f"{count} fixes"
+    who = _who(combined.of, tuple(item.id for item in diagnosis.recommendations))
     if combined.low_ms is None or combined.high_ms is None:
         after = f"about {format_ms(combined.step_ms_after)}"
     else:
@@ -98,6 +95,15 @@ def together_of(diagnosis: Diagnosis) -> Together | None:
         after_ms=combined.step_ms_after,
         after=after,
     )
+
+
+def _who(of: tuple[str, ...], offered: tuple[str, ...]) -> str:
+    if not set(of) <= set(offered):
+        return f"{len(of)} fixes"
+    if len(of) == len(offered):
+        return {2: "both", 3: "all three"}.get(len(of), f"all {len(of)}")
+    *first, last = (str(number) for number, name in enumerate(offered, start=1) if name in of)
+    return f"{', '.join(first)} and {last}"
 
 
 def _fix(number: int, item: Recommendation, diagnosis: Diagnosis) -> Fix:

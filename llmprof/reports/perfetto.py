@@ -12,7 +12,7 @@ import gzip
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from llmprof.analyzers.facts.kernel_names import CLASSES
 from llmprof.analyzers.facts.kernels import row_classes
 from llmprof.errors import InputError
 from llmprof.reports.labels import CLASS_LABELS, PART_LABELS
+from llmprof.reports.perfetto_tracks import LONGEST_NAME, TrackFile, us_text
 from llmprof.reports.text import clip, visible
 from llmprof.timeline.events import DEVICE_KINDS, NONE, EventTable, Kind
 from llmprof.timeline.timeline import RankTimeline, Timeline
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Exported", "write_perfetto"]
 
-LONGEST_NAME = 500
 VERDICT, HOST, DEVICE = 1, 2, 3
 """Places of a rank's processes; ranks are PLACES apart, and 0 is nobody."""
 PLACES = 100
@@ -92,16 +92,15 @@ def write_perfetto(timeline: Timeline, facts: Facts | None, diagnosis: Diagnosis
 
 
 class _Writer:
-    """Writes one event a line; knows the next free track of every process."""
+    """Writes what is known of a timeline, rank by rank."""
 
     def __init__(self, stream: TextIO, timeline: Timeline) -> None:
         self._stream = stream
         self._timeline = timeline
         traced = [rank for rank in timeline.ranks if rank.events is not None]
         self._origin = min((rank.origin_ns for rank in traced), default=0) - AROUND_NS
-        self._tracks: dict[int, int] = {}
-        self._count = {"slices": 0, "flows": 0, "counters": 0}
-        self._first = True
+        self._file = TrackFile(stream)
+        self._flows = self._counters = 0
 
     def write(self, facts: Facts | None, diagnosis: Diagnosis) -> Exported:
         told = {"version": __version__, "verdict": visible(diagnosis.verdict.sentence)}
@@ -113,29 +112,29 @@ class _Writer:
                 self._events(rank, rank.events)
                 self._telemetry(rank, rank.events)
         self._stream.write("\n]}\n")
-        return Exported(**self._count)
+        return Exported(slices=self._file.slices, flows=self._flows, counters=self._counters)
 
     # Tracks of llmprof itself
 
     def _judgement(self, rank: RankTimeline, known: RankFacts | None, diagnosis: Diagnosis) -> None:
         process = rank.rank * PLACES + VERDICT
-        self._process(process, f"rank {rank.rank}: llmprof", 2 * rank.rank)
+        self._file.process(process, f"rank {rank.rank}: llmprof", 2 * rank.rank)
         shift = rank.origin_ns - self._origin
         windows = known.windows if known is not None else None
         if windows is not None:
             names = [f"step {number}" for number in windows.number.tolist()]
-            self._track(process, "steps (device)", "step", names, windows.start_ns + shift, windows.end_ns + shift)
+            self._file.track(process, "steps (device)", "step", names, windows.start_ns + shift, windows.end_ns + shift)
         if len(rank.marks):
             names = [f"step {number}" for number in rank.marks.number.tolist()]
             marks = rank.marks
-            self._track(process, "steps (host)", "step", names, marks.start_ns + shift, marks.end_ns + shift)
+            self._file.track(process, "steps (host)", "step", names, marks.start_ns + shift, marks.end_ns + shift)
         partition = None if known is None else known.traced or known.partition
         spans = {} if partition is None else partition.spans
         busy = {name: value for name, value in spans.items() if name not in _CAUSES}
         idle = {name: value for name, value in spans.items() if name in _CAUSES}
         for title, chosen in (("device busy", busy), ("device idle: why", idle)):
             names, start, end = _flattened(chosen)
-            self._track(process, title, title.split(":")[0], names, start + shift, end + shift)
+            self._file.track(process, title, title.split(":")[0], names, start + shift, end + shift)
         self._findings(process, rank, diagnosis, shift)
 
     def _findings(self, process: int, rank: RankTimeline, diagnosis: Diagnosis, shift: int) -> None:
@@ -160,28 +159,28 @@ class _Writer:
         ]
         start = np.array([window[0] for *_, window in found], dtype=np.int64) + shift
         end = np.array([window[1] for *_, window in found], dtype=np.int64) + shift
-        self._track(process, "findings", "finding", [item[0].title for item in found], start, end, arguments)
+        self._file.track(process, "findings", "finding", [item[0].title for item in found], start, end, arguments)
 
     # What was recorded
 
     def _events(self, rank: RankTimeline, events: EventTable) -> None:
         """Every row of the table on its lane, and an arrow from every launch to its device work."""
         base, shift = rank.rank * PLACES, rank.origin_ns - self._origin
-        self._process(base + HOST, f"rank {rank.rank}: host", 2 * rank.rank + 1)
+        self._file.process(base + HOST, f"rank {rank.rank}: host", 2 * rank.rank + 1)
         classes = row_classes(events)
         place = np.zeros((len(events), 2), dtype=np.int64)
         for lane in np.unique(events.lane).tolist():
             about = rank.lanes[lane]
             process = base + (DEVICE + min(about.device, PLACES - DEVICE - 1) if about.on_device else HOST)
-            if about.on_device and process not in self._tracks:
-                self._process(process, f"rank {rank.rank}: GPU {about.device}", 2 * rank.rank + 1)
+            if about.on_device and process not in self._file:
+                self._file.process(process, f"rank {rank.rank}: GPU {about.device}", 2 * rank.rank + 1)
             rows = np.flatnonzero(events.lane == lane)
             title = about.label or (f"stream {about.thread}" if about.on_device else f"thread {about.thread}")
             names = [events.strings[name] for name in events.name[rows].tolist()]
             start = events.ts[rows] + shift
             about_rows = list(_arguments(events, rows, classes))
             kinds = [Kind(kind).name.lower() for kind in events.kind[rows].tolist()]
-            tracks = self._track(process, title, None, names, start, start + events.dur[rows], about_rows, kinds)
+            tracks = self._file.track(process, title, None, names, start, start + events.dur[rows], about_rows, kinds)
             place[rows, 0], place[rows, 1] = process, tracks
         self._arrows(events, shift, place)
 
@@ -196,11 +195,11 @@ class _Writer:
             (events.ts[rows] + shift).tolist(), (events.ts[launches] + shift).tolist(), strict=True,
         )  # fmt: skip
         for process, track, host, thread, at, issued in ends:
-            key = f'"id":{self._count["flows"] + len(lines) // 2},"name":"launch","cat":"launch"'
-            lines.append(f'{{"ph":"s",{key},"pid":{host},"tid":{thread},"ts":{_us(issued)}}}')
-            lines.append(f'{{"ph":"f","bp":"e",{key},"pid":{process},"tid":{track},"ts":{_us(at)}}}')
-        self._count["flows"] += len(lines) // 2
-        self._emit(lines)
+            key = f'"id":{self._flows + len(lines) // 2},"name":"launch","cat":"launch"'
+            lines.append(f'{{"ph":"s",{key},"pid":{host},"tid":{thread},"ts":{us_text(issued)}}}')
+            lines.append(f'{{"ph":"f","bp":"e",{key},"pid":{process},"tid":{track},"ts":{us_text(at)}}}')
+        self._flows += len(lines) // 2
+        self._file.emit(lines)
 
     def _telemetry(self, rank: RankTimeline, events: EventTable) -> None:
         """Sampled readings beside what was traced, as counters of the rank."""
@@ -220,102 +219,11 @@ class _Writer:
             name = json.dumps(visible(f"{where}{series.name}{unit}"))
             for at, value in zip((series.t_ns[near] - shift).tolist(), series.value[near].tolist(), strict=True):
                 lines.append(
-                    f'{{"ph":"C","pid":{process},"name":{name},"ts":{_us(at)},"args":{{"value":{json.dumps(value)}}}}}'
+                    f'{{"ph":"C","pid":{process},"name":{name},"ts":{us_text(at)},'
+                    f'"args":{{"value":{json.dumps(value)}}}}}'
                 )
-        self._count["counters"] += len(lines)
-        self._emit(lines)
-
-    # Lines
-
-    def _process(self, process: int, name: str, order: int) -> None:
-        self._tracks[process] = 0
-        self._emit(
-            [
-                f'{{"ph":"M","name":"process_name","pid":{process},"args":{{"name":{json.dumps(name)}}}}}',
-                f'{{"ph":"M","name":"process_sort_index","pid":{process},"args":{{"sort_index":{order}}}}}',
-            ]
-        )
-
-    def _track(
-        self,
-        process: int,
-        title: str,
-        category: str | None,
-        names: Sequence[str],
-        start: npt.NDArray[np.int64],
-        end: npt.NDArray[np.int64],
-        arguments: Sequence[str] | None = None,
-        categories: Sequence[str] | None = None,
-    ) -> list[int]:
-        """Slices on one track, or on as many as it takes for them to nest; the track of each slice."""
-        if not names:
-            return []
-        order, levels = _nested(start, end)
-        first = self._tracks[process] + 1
-        for level in range(max(levels) + 1):
-            self._tracks[process] += 1
-            again = f" ({level + 1})" if level else ""
-            shown = json.dumps(visible(f"{title}{again}"))
-            about = f'"pid":{process},"tid":{first + level},"args":'
-            self._emit(
-                [
-                    f'{{"ph":"M","name":"thread_name",{about}{{"name":{shown}}}}}',
-                    f'{{"ph":"M","name":"thread_sort_index",{about}{{"sort_index":{first + level}}}}}',
-                ]
-            )
-        texts = {name: json.dumps(clip(visible(name), LONGEST_NAME)) for name in set(names)}
-        start = np.maximum(start, 0)
-        at, took = start.tolist(), np.maximum(end - start, 0).tolist()
-        lines = []
-        for row, level in zip(order, levels, strict=True):
-            cat = category if categories is None else categories[row]
-            args = f',"args":{arguments[row]}' if arguments is not None and arguments[row] else ""
-            lines.append(
-                f'{{"ph":"X","pid":{process},"tid":{first + level},"ts":{_us(at[row])},"dur":{_us(took[row])},'
-                f'"cat":"{cat}","name":{texts[names[row]]}{args}}}'
-            )
-        self._count["slices"] += len(lines)
-        self._emit(lines)
-        tracks = [0] * len(names)
-        for row, level in zip(order, levels, strict=True):
-            tracks[row] = first + level
-        return tracks
-
-    def _emit(self, lines: Sequence[str]) -> None:
-        if lines:
-            self._stream.write(("" if self._first else ",\n") + ",\n".join(lines))
-            self._first = False
-
-
-def _us(ns: int) -> str:
-    """Microseconds with all nanoseconds, which a float of a long run would lose."""
-    sign = "-" if ns < 0 else ""
-    whole, rest = divmod(abs(ns), 1000)
-    return f"{sign}{whole}.{rest:03d}" if rest else f"{sign}{whole}"
-
-
-def _nested(start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]) -> tuple[list[int], list[int]]:
-    """The rows by start, the longer first, and for each the first track on which it nests with what is open there."""
-    order = np.lexsort((-end, start)).tolist()
-    starts, ends = start.tolist(), end.tolist()
-    tracks: list[list[int]] = [[]]
-    levels = []
-    for row in order:
-        level = 0
-        while not _takes(tracks[level], starts[row], ends[row]):
-            level += 1
-            if level == len(tracks):
-                tracks.append([])
-        tracks[level].append(ends[row])
-        levels.append(level)
-    return order, levels
-
-
-def _takes(stack: list[int], start: int, end: int) -> bool:
-    """Whether a slice nests in what is still open on a track at its start; closes what is not."""
-    while stack and stack[-1] <= start:
-        stack.pop()
-    return not stack or end <= stack[-1]
+        self._counters += len(lines)
+        self._file.emit(lines)
 
 
 def _flattened(spans: Mapping[str, Any]) -> tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -111,11 +111,7 @@ class MemorySnapshot:
     """Entries of the recorded history; 0 when only the state was recorded."""
     peak_bytes: int | None = None
     """The most in use within the history, as it was asked for; None without a history."""
-    peak_ns: int | None = None
-    """When, in unix ns; None where the entries have no time."""
     curve: Curve | None = None
-    step_peaks: tuple[tuple[int, int], ...] = ()
-    """(step, peak bytes) of the steps that the history covers."""
     failures: tuple[OutOfMemory, ...] = ()
     """Allocations that failed within the history."""
     notes: tuple[str, ...] = ()

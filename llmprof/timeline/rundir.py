@@ -33,6 +33,7 @@ __all__ = [
     "RANK",
     "RUN",
     "SCHEMA",
+    "SEARCH",
     "STEPS",
     "TRACE",
     "TRACE_SHAPES",
@@ -76,6 +77,9 @@ NSYS = "nsys.nsys-rep"
 NSYS_EXPORT = "nsys.sqlite"
 WRAPPERS = "wrappers"
 
+SEARCH = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX")
+"""Environment variables that say which `python` a command means."""
+
 _RANKS = "ranks"
 _NODES = "nodes"
 _RANK_NAME = re.compile(r"r(\d+)(?:\.(\d+))?\Z")
@@ -88,6 +92,7 @@ def new_run(command: Sequence[str], options: Mapping[str, Any], version: str) ->
         "id": uuid.uuid4().hex,
         "command": list(command),
         "cwd": os.getcwd(),
+        "search": {name: os.environ[name] for name in SEARCH if name in os.environ},
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "start_unix_ns": time.time_ns(),

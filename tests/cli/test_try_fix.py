@@ -21,7 +21,8 @@ from llmprof.analyzers.diagnosis import Diagnosis
 from llmprof.analyzers.trial import RunSteps
 from llmprof.cli import trial_runs
 from llmprof.cli.app import main
-from llmprof.cli.trial_runs import SideRun, read_recorded
+from llmprof.cli.trial_runs import SideRun
+from llmprof.cli.trial_sources import read_recorded
 from llmprof.errors import InputError, NotFoundError
 from llmprof.timeline import rundir
 from tests.cli.conftest import ROOT, InProcess, Llmprof, assert_one_sentence, make_diagnosis
@@ -268,6 +269,21 @@ def test_what_changes_the_numbers_has_to_be_allowed(llmprof: Llmprof, tmp_path: 
     done = llmprof("try", "--fix", "bf16-autocast", recorded(tmp_path, "train"))
     assert done.returncode == 2
     assert "--allow-numerics" in done.stderr
+
+
+def test_what_needs_a_gpu_is_not_run_where_none_was_recorded(
+    sides: Sides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = recorded(tmp_path, "train")
+    started = sides({"mean_ms": 100}, {"mean_ms": 55})
+    rank = {"device": None, "environment": {"torch_version": "2.13.0", "device": {}}}
+    rundir.write_json_atomic(rundir.claim_rank_dir(run, 0) / rundir.RANK, rank)
+    assert call("try", "--fix", "pin-memory", "--fix", "gc-policy", run) == 4
+    told = capsys.readouterr().err
+    assert_one_sentence(told)
+    assert "pin-memory is not applicable" in told
+    assert started == []
+    assert not (run / "trials").exists()
 
 
 @pytest.mark.parametrize(

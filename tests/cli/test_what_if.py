@@ -91,14 +91,26 @@ def test_a_replay_that_misses_the_step_gives_way_to_bounds(in_process: InProcess
     assert document["bounds"]["cuda-graphs"] == f"saves {format_ms_range(gain['low_ms'], gain['high_ms'])}"
 
 
-def test_a_recording_without_device_work_is_not_enough(in_process: InProcess, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("fixes", "advice"),
+    [
+        (["tf32"], "tf32 changes nothing without a GPU."),
+        (["gc-policy"], "`llmprof try --fix gc-policy RUN` measures it instead."),
+        (["tf32", "gc-policy"], "without a GPU, `llmprof try --fix gc-policy RUN` measures it instead."),
+        (["remove-sync"], "cpu.json` bounds remove-sync where it is recommended."),
+    ],
+)
+def test_a_recording_without_device_work_says_what_tells_of_the_fix(
+    in_process: InProcess, tmp_path: Path, fixes: list[str], advice: str
+) -> None:
     builder = TraceBuilder()
     builder.op("aten::mm", 10_000, 500_000)
     builder.step(0, 0, 1_000_000)
-    done = in_process("what-if", str(builder.write_kineto(tmp_path / "cpu.json")), "--fix", "tf32")
+    wanted = [part for fix in fixes for part in ("--fix", fix)]
+    done = in_process("what-if", str(builder.write_kineto(tmp_path / "cpu.json")), *wanted)
     assert done.returncode == 4
     assert_one_sentence(done.stderr)
-    assert "`llmprof try --fix ID RUN` measures a fix instead" in done.stderr
+    assert done.stderr.endswith(f"{advice}\n")
 
 
 def test_what_sharing_the_device_costs_is_told_with_the_fidelity(in_process: InProcess, tmp_path: Path) -> None:

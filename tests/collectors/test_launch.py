@@ -19,6 +19,7 @@ from llmprof.collectors.launch import launch
 from llmprof.collectors.wrappers import exit_code_of
 from llmprof.errors import CommandError, InputError
 from llmprof.timeline import rundir
+from tests.collectors.launchers.commands import LOOP, ranks_of
 from tests.collectors.live.conftest import read
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -281,32 +282,13 @@ def test_the_wrapper_opens_no_port(tmp_path: Path) -> None:
 
 # Recording. Importing torch is most of the time of these tests, so each run shows several things.
 
-TRAIN = """
-import sys, time, torch
-from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
-
-def train(steps, pause=0.0, **loader):
-    net = nn.Linear(8, 8)
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    for (batch,) in DataLoader(TensorDataset(torch.randn(steps * 2, 8)), batch_size=2, **loader):
-        optimizer.zero_grad()
-        net(batch).sum().backward()
-        optimizer.step()
-        time.sleep(pause)
-"""
-
-
-def ranks_of(run_dir: Path) -> list[str]:
-    return sorted(path.name for _, _, path in rundir.rank_dirs(run_dir))
-
 
 def test_records_a_script_with_workers_and_a_sitecustomize_of_its_own(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "sitecustomize.py").write_text("import builtins; builtins.ours = 'chained'")
     (tmp_path / "train.py").write_text(
-        TRAIN
+        LOOP
         + dedent("""
         if __name__ == "__main__":
             train(20, num_workers=2, multiprocessing_context="fork")
@@ -321,7 +303,7 @@ def test_records_a_script_with_workers_and_a_sitecustomize_of_its_own(tmp_path: 
     assert done.returncode == 3, done.stderr
     assert done.stderr == ""
     assert done.stdout.splitlines() == [f"chained {tmp_path}/own/sitecustomize.py", "[]", "[]"]
-    assert ranks_of(tmp_path / "run") == ["r00000"]
+    assert ranks_of(tmp_path) == ["r00000"]
     recorded = read(tmp_path / "run")
     assert [step["n"] for step in recorded.steps] == list(range(30))
     assert recorded.rank["ended"] == "exit"
@@ -332,7 +314,7 @@ def test_records_a_script_with_workers_and_a_sitecustomize_of_its_own(tmp_path: 
 def test_records_a_module_that_a_shell_script_starts_and_that_raises(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     (tmp_path / "package").mkdir()
-    (tmp_path / "package" / "__main__.py").write_text(TRAIN + "\ntrain(12)\nraise ValueError('out of data')\n")
+    (tmp_path / "package" / "__main__.py").write_text(LOOP + "\ntrain(12)\nraise ValueError('out of data')\n")
     (tmp_path / "job.sh").write_text(f"{PYTHON} --version\n{PYTHON} -m package\n")
     done = run(tmp_path, "bash", "job.sh")
     assert done.returncode == 1
@@ -345,7 +327,7 @@ def test_records_a_module_that_a_shell_script_starts_and_that_raises(tmp_path: P
 def test_a_killed_process_leaves_its_steps(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     (tmp_path / "train.py").write_text(
-        TRAIN + "\ntrain(150, pause=0.02)\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"
+        LOOP + "\ntrain(150, pause=0.02)\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"
     )
     assert run(tmp_path, PYTHON, "train.py").returncode == 137
     recorded = read(tmp_path / "run")
@@ -355,7 +337,7 @@ def test_a_killed_process_leaves_its_steps(tmp_path: Path) -> None:
 
 def test_training_outlives_a_killed_wrapper(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    (tmp_path / "train.py").write_text(TRAIN + "\ntrain(100, pause=0.01)\nopen('finished', 'w').close()\n")
+    (tmp_path / "train.py").write_text(LOOP + "\ntrain(100, pause=0.01)\nopen('finished', 'w').close()\n")
     process = subprocess.Popen(wrapped(tmp_path / "run", [PYTHON, "train.py"]), cwd=tmp_path, env=environment())
     wait_for((tmp_path / "run" / "ranks" / "r00000" / "rank.json").exists)
     process.kill()
@@ -369,7 +351,7 @@ def test_training_outlives_a_killed_wrapper(tmp_path: Path) -> None:
 def test_the_wrapper_samples_the_host_and_the_training_starts_no_process(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     (tmp_path / "train.py").write_text(
-        TRAIN + "\ntrain(150, pause=0.03)\nimport threading\nprint([t.name for t in threading.enumerate()])\n"
+        LOOP + "\ntrain(150, pause=0.03)\nimport threading\nprint([t.name for t in threading.enumerate()])\n"
     )
     done = run(tmp_path, PYTHON, "train.py")
     assert (done.returncode, done.stderr) == (0, "")
@@ -406,7 +388,7 @@ def test_records_every_rank_of_torchrun(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(DDP + "\ndist.init_process_group('gloo')\ntrain(dist.get_rank(), 20)\n")
     done = run(tmp_path, PYTHON, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "train.py")
     assert done.returncode == 0, done.stderr
-    assert ranks_of(tmp_path / "run") == ["r00000", "r00001"]
+    assert ranks_of(tmp_path) == ["r00000", "r00001"]
     for rank in (0, 1):
         recorded = read(tmp_path / "run", rank)
         assert len(recorded.steps) == 20
@@ -428,7 +410,7 @@ def test_records_every_rank_of_multiprocessing_spawn(tmp_path: Path) -> None:
     )
     done = run(tmp_path, PYTHON, "train.py")
     assert done.returncode == 0, done.stderr
-    assert ranks_of(tmp_path / "run") == ["r00000", "r00001"]
+    assert ranks_of(tmp_path) == ["r00000", "r00001"]
     assert [len(read(tmp_path / "run", rank).steps) for rank in (0, 1)] == [20, 20]
 
 
@@ -436,5 +418,5 @@ def test_nothing_is_written_where_nobody_trains(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     done = run(tmp_path, PYTHON, "-c", "import torch; torch.zeros(3, requires_grad=True).sum().backward()")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert ranks_of(tmp_path / "run") == []
+    assert ranks_of(tmp_path) == []
     assert not (tmp_path / "run" / "nodes").exists()

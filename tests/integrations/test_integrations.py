@@ -24,12 +24,12 @@ SCRIPTS = Path(__file__).parent / "scripts"
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(tmp_path: Path, script: str) -> Any:
-    """What the script has printed last."""
+def run(tmp_path: Path, script: Path) -> str:
+    """What the script has printed."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
     environment["IPYTHONDIR"] = str(tmp_path)
     done = subprocess.run(
-        [sys.executable, str(SCRIPTS / script)],
+        [sys.executable, str(script)],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
@@ -38,7 +38,12 @@ def run(tmp_path: Path, script: str) -> Any:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    return done.stdout
+
+
+def counted(tmp_path: Path, script: str) -> Any:
+    """What the script has printed last."""
+    return json.loads(run(tmp_path, SCRIPTS / script).splitlines()[-1])
 
 
 def steps(tmp_path: Path, name: str) -> int:
@@ -48,7 +53,7 @@ def steps(tmp_path: Path, name: str) -> int:
 def test_huggingface(tmp_path: Path) -> None:
     pytest.importorskip("transformers", reason="needs the extra `frameworks`")
     pytest.importorskip("accelerate", reason="needs the extra `frameworks`")
-    assert run(tmp_path, "with_huggingface.py") == [12, 12, 12]
+    assert counted(tmp_path, "with_huggingface.py") == [12, 12, 12]
     assert sorted(os.listdir(tmp_path / "runs")) == ["block", "callback"]
     assert [steps(tmp_path, name) for name in ("callback", "block")] == [12, 12]
     assert rundir.read_json(tmp_path / "runs/callback" / rundir.RUN)["exit_code"] == 0
@@ -56,7 +61,7 @@ def test_huggingface(tmp_path: Path) -> None:
 
 def test_lightning(tmp_path: Path) -> None:
     pytest.importorskip("lightning", reason="needs the extra `frameworks`")
-    assert run(tmp_path, "with_lightning.py") == [12, 12, 12, 2]
+    assert counted(tmp_path, "with_lightning.py") == [12, 12, 12, 2]
     assert sorted(os.listdir(tmp_path / "runs")) == ["block", "callback", "failed"]
     assert [steps(tmp_path, name) for name in ("callback", "block", "failed")] == [12, 12, 2]
     failed = read(tmp_path / "runs/failed").rank
@@ -65,14 +70,14 @@ def test_lightning(tmp_path: Path) -> None:
 
 def test_accelerate(tmp_path: Path) -> None:
     pytest.importorskip("accelerate", reason="needs the extra `frameworks`")
-    assert run(tmp_path, "with_accelerate.py") == [12, 12, 12]
+    assert counted(tmp_path, "with_accelerate.py") == [12, 12, 12]
     assert sorted(os.listdir(tmp_path / "runs")) == ["block", "prepared"]
     assert [steps(tmp_path, name) for name in ("prepared", "block")] == [12, 12]
 
 
 def test_cells_of_a_notebook(tmp_path: Path) -> None:
     pytest.importorskip("IPython", reason="needs IPython")
-    assert run(tmp_path, "notebook.py") == 1  # the cell that fails
+    assert counted(tmp_path, "notebook.py") == 1  # the cell that fails
     assert [steps(tmp_path, name) for name in ("cells", "block", "decorated")] == [12, 5, 4]
     rank = read(tmp_path / "runs/cells").rank
     assert (rank["ended"], rank["reason"]) == ("exit", None)  # the failed cell did not end the recording
@@ -93,16 +98,6 @@ def test_the_snippets_of_the_page_run_as_they_are(
         if package in code:
             pytest.importorskip(package, reason="needs the extra `frameworks`")
     (tmp_path / "snippet.py").write_text(code)
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "snippet.py"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    run(tmp_path, tmp_path / "snippet.py")
     (name,) = os.listdir(tmp_path / "runs")
     assert steps(tmp_path, name) == (50 if name == "accelerate" else 100)

@@ -25,7 +25,8 @@ import llmprof
 from llmprof.analyzers.diagnosis import Diagnosis, Evidence, Finding
 from llmprof.analyzers.facts.measure import measure
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.reports.perfetto import Exported, _nested, _us, write_perfetto
+from llmprof.reports.perfetto import Exported, write_perfetto
+from llmprof.reports.perfetto_tracks import _nested, us_text
 from llmprof.timeline.events import Kind
 from llmprof.timeline.timeline import Timeline
 from tests.conftest import ROOT
@@ -189,7 +190,7 @@ def test_on_every_track_one_of_two_slices_holds_the_other(spans: list[tuple[int,
 
 @given(st.integers(-(10**18), 10**18))
 def test_microseconds_keep_every_nanosecond(ns: int) -> None:
-    assert Decimal(_us(ns)) * 1000 == ns
+    assert Decimal(us_text(ns)) * 1000 == ns
 
 
 def test_hostile_names_stay_names(two_ranks: Recorded, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_the_verdict_of_a_starved_run_reads_like_this() -> None:
         "    saves 2.20-5.60 ms (2.6-6.5 %)   few lines   medium confidence\n"
         " 3. Pin the batches and copy them asynchronously\n"
         "    saves 0.30-0.60 ms (0.4-0.7 %)   few lines   high confidence\n"
-        "    all three together: 85.5 ms -> 42.0-46.2 ms\n"
+        "    1, 2 and 3 together: 85.5 ms -> 42.0-46.2 ms\n"
         "why: input wait 45 % (threshold 5.0 %), num_workers 0, time to make one batch 39.2 ms, usable CPU\n"
         "  cores 16\n"
         "note: replay within 1.2 %\n"

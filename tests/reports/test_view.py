@@ -142,7 +142,7 @@ def test_the_combined_figure_says_whom_it_counts() -> None:
     for of in (tuple(names)[:2], tuple(names)[:3], tuple(names), tuple(names)[1:4]):
         together = together_of(dataclasses.replace(base, combined=Combined(of=of, step_ms_after=43.5)))
         said[of] = together.who if together else None
-    assert list(said.values()) == ["both together", "all three together", "all 4 together", "3 fixes together"]
+    assert list(said.values()) == ["1 and 2 together", "1, 2 and 3 together", "all 4 together", "2, 3 and 4 together"]
 
 
 def test_a_combined_figure_without_a_step_is_not_shown() -> None:

@@ -145,6 +145,7 @@ def _on_the_host(rank: RankTimeline, events: EventTable, windows: Windows) -> Co
     spans, passes = events.spans(found), _microbatches(rank)
     total_ns = _inside(spans, windows)
     exposed_ns = _inside(spans - union(operator_classes(events).values()), windows)
+    copies = _copy_back_spans(events)
     return CollectiveFacts(
         count_per_step=rows.size / len(windows),
         total_ns=total_ns,
@@ -156,6 +157,8 @@ def _on_the_host(rank: RankTimeline, events: EventTable, windows: Windows) -> Co
         passes_reduced=None if passes is None else passes_reduced(events, *host_steps(rank, windows), passes),
         microbatches=passes,
         gradients=_gradients(rank, windows),
+        bucket_copies_ns=_inside(copies, windows),
+        exposed_bucket_copies_ns=_inside(copies - spans, windows),
     )
 
 
@@ -240,12 +243,17 @@ def _bucket_copies(events: EventTable) -> Intervals | None:
     operators = events.rows(Kind.CPU_OP)
     if operators.size == 0:
         return None
-    wanted = events.strings.find(_COPY_BACK)
-    spans = events.spans(operators[events.name[operators] == wanted]) if wanted != NONE else EMPTY
+    spans = _copy_back_spans(events)
     device = events.rows(*DEVICE_KINDS)
     launch = events.launch[device]
     inside = (launch != NONE) & spans.contains(events.ts[np.maximum(launch, 0)])
     return events.spans(device[inside])
+
+
+def _copy_back_spans(events: EventTable) -> Intervals:
+    """When the host was in the operators that copy reduced gradients out of their buckets."""
+    operators, wanted = events.rows(Kind.CPU_OP), events.strings.find(_COPY_BACK)
+    return events.spans(operators[events.name[operators] == wanted]) if wanted != NONE else EMPTY
 
 
 def _gradients(rank: RankTimeline, windows: Windows) -> float | None:

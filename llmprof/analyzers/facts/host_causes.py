@@ -37,6 +37,9 @@ class Collections:
     """Its standard error."""
     traced_ns: float | None = None
     """Pause per traced step; None where none was traced."""
+    least_ns: float | None = None
+    """Pause per step that as many other steps of the loop have, too: two standard errors less than the mean, and not
+    below the median, since what comes in every second step is sure to come again; a rare long one is not."""
 
     @property
     def told_from_nothing(self) -> bool:
@@ -135,7 +138,16 @@ def collections_of(times: StepTimes | None, marks: StepMarks = NO_STEPS) -> Coll
         felt_ns=felt,
         felt_error_ns=error,
         traced_ns=float(traced.mean()) if traced.size else None,
+        least_ns=_least(pause),
     )
+
+
+def _least(pause: npt.NDArray[np.float64]) -> float | None:
+    if pause.size < 2:
+        return None
+    error = float(pause.std(ddof=1) / np.sqrt(pause.size))
+    mean = float(pause.mean())
+    return min(mean, max(float(np.median(pause)), mean - 2 * error))
 
 
 def _allocator(rank: RankTimeline) -> AllocatorCalls | None:

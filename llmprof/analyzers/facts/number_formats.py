@@ -13,6 +13,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from llmprof.analyzers.facts.channels_last import (
+    CONVOLUTION_KERNELS,
+    CONVOLUTION_NS,
+    CONVOLUTION_TIME,
+    in_channels_last,
+)
 from llmprof.analyzers.facts.convolutions import BACKWARD_CONVOLUTION, FORWARD_CONVOLUTION, is_depthwise
 from llmprof.analyzers.facts.faster_attention import (
     CAUSAL,
@@ -20,12 +26,6 @@ from llmprof.analyzers.facts.faster_attention import (
     CAUSAL_BACKWARD_NS,
     CAUSAL_NS,
     HOPPER,
-)
-from llmprof.analyzers.facts.faster_kernels import (
-    CONVOLUTION_KERNELS,
-    CONVOLUTION_NS,
-    CONVOLUTION_TIME,
-    in_channels_last,
 )
 from llmprof.analyzers.facts.matmul_shapes import ALIGNED, product_of
 from llmprof.analyzers.facts.op_bytes import operands_of

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llmprof.analyzers.facts.between import idle_share
-from llmprof.analyzers.facts.loader_model import DEFAULT_PREFETCH
+from llmprof.analyzers.facts.loader_queue import DEFAULT_PREFETCH
 from llmprof.analyzers.facts.step_times import MIN_BASELINE_STEPS, counted_steps
 from llmprof.timeline.steps import StepMarks, StepPhase, StepTimes
 from llmprof.timeline.timeline import RankTimeline

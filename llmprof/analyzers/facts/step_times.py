@@ -10,10 +10,13 @@ from llmprof.timeline.steps import StepPhase, StepTimes
 from llmprof.timeline.timeline import RankTimeline
 from llmprof.units import NS_PER_MS
 
-__all__ = ["MIN_BASELINE_STEPS", "counted_steps", "exposed_wait_ns", "step_facts"]
+__all__ = ["MIN_BASELINE_STEPS", "counted_steps", "device_spread_ns", "exposed_wait_ns", "step_facts"]
 
 MIN_BASELINE_STEPS = 3
 """Fewer unprofiled steps than this do not make a mean; the next best steps are used."""
+
+MIN_READINGS = 6
+"""Of fewer steps the spread is a matter of chance."""
 
 HISTORY_POINTS = 200
 RARE = ("checkpoint", "evaluation", "epoch_start")
@@ -61,6 +64,14 @@ def counted_steps(times: StepTimes | None) -> npt.NDArray[np.intp]:
         return np.flatnonzero(times.chosen)
     rows = times.select(StepPhase.BASELINE)
     return rows if rows.size >= MIN_BASELINE_STEPS else times.select(StepPhase.AFTER)
+
+
+def device_spread_ns(times: StepTimes | None) -> float | None:
+    """The standard deviation of the counted steps that were read on the device; None where there are too few."""
+    device = None if times is None else times.parts.get("device")
+    lengths = np.empty(0) if device is None else device[counted_steps(times)]
+    lengths = lengths[lengths > 0]
+    return float(lengths.std(ddof=1)) if lengths.size >= MIN_READINGS else None
 
 
 def exposed_wait_ns(times: StepTimes) -> float | None:
@@ -116,11 +127,12 @@ def _noise_ns(times: StepTimes, rows: npt.NDArray[np.intp]) -> float | None:
     """
     if rows.size < 2:
         return None
-    rest = times.wall_ns[rows].astype(np.float64)
+    planned = np.zeros(rows.size)
     for name in RARE:
         column = times.parts.get(name)
         if column is not None:
-            rest -= np.maximum(column[rows], 0)
+            planned += np.maximum(column[rows], 0)
+    rest = times.wall_ns[rows] - planned
     waits = times.parts.get("data_wait")
     starts = times.parts.get("epoch_start")
     if waits is not None and starts is not None:
@@ -129,7 +141,23 @@ def _noise_ns(times: StepTimes, rows: npt.NDArray[np.intp]) -> float | None:
     if waits is not None:
         # A host that waits for the device anyway gives back what it waited for a batch: then the step varies less.
         least = min(least, (rest - np.maximum(waits[rows], 0)).std(ddof=1))
-    return float(least / np.sqrt(rest.size))
+    return min(float(least / np.sqrt(rest.size)), _noise_on_device_ns(times, rows, rest, planned))
+
+
+def _noise_on_device_ns(
+    times: StepTimes, rows: npt.NDArray[np.intp], rest: npt.NDArray[np.float64], planned: npt.NDArray[np.float64]
+) -> float:
+    """The same by the steps that were read on the device, with how far their mean is from the host's; or infinity.
+
+    A host that runs ahead of its device is stopped where a logged loss needs it, for as long as it was ahead, and is
+    quick in the next steps: on its clock steps vary whose work does not.
+    """
+    device = times.parts.get("device")
+    read = np.zeros(rows.size, bool) if device is None else device[rows] > 0
+    if device is None or int(read.sum()) < MIN_READINGS:
+        return float("inf")
+    lengths = device[rows][read] - planned[read]
+    return float(np.hypot(lengths.std(ddof=1) / np.sqrt(lengths.size), rest.mean() - lengths.mean()))
 
 
 def _traced_count(rank: RankTimeline, windows: Windows | None) -> int | None:

@@ -13,10 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from llmprof.analyzers.diagnosis import Combined, Gain, Recommendation, Sharing
-from llmprof.analyzers.facts.faster_kernels import in_channels_last
+from llmprof.analyzers.facts.channels_last import in_channels_last
 from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.facts.step_times import device_spread_ns
 from llmprof.analyzers.facts.timed_kernels import timed_note
 from llmprof.analyzers.replay.beside import STALL_DOUBT
+from llmprof.analyzers.replay.fed import WORKERS, with_workers
 from llmprof.analyzers.replay.model import FAITHFUL, Model, model_of, sharing_of
 from llmprof.analyzers.replay.transforms.buckets import split
 from llmprof.analyzers.replay.transforms.loader import FIXES as LOADER_FIXES
@@ -162,14 +164,26 @@ class Replays:
         return self.what_if.outcome([fix for one in some for fix in _all_of(one)]).step_ns
 
     def _chance_ns(self, fix: str) -> float:
-        """How far recorded waits, for batches or for other ranks, may be off the run's: two standard errors."""
+        """How far what was recorded of waits, or of a slow device, may be off the run's: two standard errors."""
         assert self.what_if is not None
         if fix == "balance-batches":
             return NOISE_ERRORS * self._skew_error_ns()
+        if fix == "repair-straggler":
+            return NOISE_ERRORS * self._pace_error_ns()
         loader = self.what_if.subject.facts.critical.loader
         if fix not in LOADER_FIXES or loader is None:
             return 0.0
         return NOISE_ERRORS * (loader.wait_error_ns or 0.0)
+
+    def _pace_error_ns(self) -> float:
+        """How far the few traced steps may be off the device's usual pace, which the readings of other steps vary by.
+
+        A device that was slow in these steps alone needs no repair.
+        """
+        assert self.what_if is not None
+        subject = self.what_if.subject
+        spreads = [spread for rank in subject.ranks if (spread := device_spread_ns(rank.times)) is not None]
+        return min(spreads, default=0.0) / math.sqrt(subject.graph.steps)
 
     def _skew_error_ns(self) -> float:
         """The standard error of the mean wait for other ranks, over the few steps that were traced."""
@@ -188,6 +202,7 @@ class Replays:
         found = self.what_if.predict(_all_of(one))
         if one.id in found.left_out:
             return one
+        one, found = self._fed(one, found)
         step = self.what_if.model.step_ns
         told = f"{self._told(one)} {_longer(found, step)}".strip()
         if step - found.step_ns > NOTHING_SHARE * step:
@@ -208,6 +223,15 @@ class Replays:
             basis="prior" if untold else "replay",
         )
         return self._agreed(one, replace(one, gain=nothing, why=one.why if untold else why))
+
+    def _fed(self, one: Recommendation, alone: Prediction) -> tuple[Recommendation, Prediction]:
+        """The recommendation with more workers, where it needs them: then the two are one."""
+        assert self.what_if is not None
+        both = with_workers(self.what_if, _all_of(one), alone)
+        if both is None:
+            return one, alone
+        why = f"Alone it leaves the step waiting for batches: it takes {both[1]} workers."
+        return replace(one, requires=(*one.requires, WORKERS), why=f"{one.why} {why}".strip()), both[0]
 
     def _known_to_rule(self, one: Recommendation) -> bool:
         """Whether the rule knows the gain better than a replay. It does not know that of buckets which are cut up."""
@@ -250,8 +274,10 @@ class Replays:
         partition = self.what_if.subject.facts.critical.partition
         exposed = 0.0 if partition is None else partition.parts.get("communication", 0.0)
         bound = exposed > MOST_OF_STEP * self.what_if.model.step_ns
-        # A replay that has another explanation of the step, with an early host, spans both already.
-        decided = not bound or rule.low_ms <= other.high_ms or self.what_if.model.rival is not None
+        # A replay that explains the step by an early host, or as well by one, spans both already.
+        model = self.what_if.model
+        early = model.rival is not None or model.distortion.device != 1
+        decided = not bound or rule.low_ms <= other.high_ms or early
         if one.id not in TRANSFER_FIXES or decided:
             return replayed
         why = f"{one.why} A replay of the traced steps saves less, {format_ms(other.expected_ms)}.".strip()

@@ -10,6 +10,7 @@ import numpy as np
 
 from llmprof.analyzers.diagnosis import Sharing
 from llmprof.analyzers.facts.correction import MAX_COST_NS
+from llmprof.analyzers.facts.given_back import locked_ns
 from llmprof.analyzers.facts.interference import UNSEEN, UNSEEN_SLOW, Interference, assumed, interference_of
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.steady import steady
@@ -163,7 +164,7 @@ def model_of(
     distortion, rival = Distortion(error=run(Scenario(graph=fed, feeds=feeds)).step_ns / step_ns - 1), None
     waited_ns = _waited(critical, step_ns) if feeds and len(ranks) == 1 else 0.0
     if undistort and facts.step.basis == "unprofiled":
-        explain = partial(_explained, ranks, _later(ranks, facts), step_ns=step_ns, feeds=feeds, waited_ns=waited_ns)
+        explain = partial(_explained, ranks, facts, step_ns=step_ns, feeds=feeds, waited_ns=waited_ns)
         fed, distortion, rival = _less_crowded(ranks, fed, explain, learned)
     scenario = contended(Scenario(graph=relieved(fed, distortion), feeds=feeds), ranks, learned)
     return Model(
@@ -220,19 +221,18 @@ def sharing_of(model: Model) -> Sharing | None:
 
 def _explained(
     ranks: tuple[RankTimeline, ...],
-    later: Mapping[int, float],
+    facts: Facts,
     fed: Graph,
     step_ns: float,
     feeds: Mapping[int, Feed],
     waited_ns: float,
 ) -> tuple[Graph, Distortion, Distortion | None]:
-    """What leads from the traced to the unprofiled step, from which graph, and the other explanation, if any.
-
-    later    by index of the rank, ns per step that its host was seen to take longer between its phases
-    """
+    """What leads from the traced to the unprofiled step, from which graph, and the other explanation, if any."""
+    later = _later(ranks, facts)
+    locked = {place: locked_ns(facts.ranks[rank.rank]) for place, rank in enumerate(ranks)}
     fed = evened(ranks, fed, _relief(fed))
     predict, target_ns = _target(feeds, step_ns, waited_ns)
-    seen = seen_of(ranks, fed, _relief(fed), MAX_COST_NS)
+    seen = seen_of(ranks, fed, _relief(fed), MAX_COST_NS, locked)
     if later and predict(fed) < (1 - SHORT) * target_ns:
         fed = with_longer(ranks, fed, later)
     found = fit(fed, target_ns, predict, seen=seen)
@@ -285,6 +285,7 @@ def _less_crowded(
 
 
 def _later(ranks: Sequence[RankTimeline], facts: Facts) -> dict[int, float]:
+    """By index of the rank, ns per step that its host was seen to take longer between its phases."""
     return {place: ns for place, rank in enumerate(ranks) if (ns := facts.ranks[rank.rank].longer_ns) > 0}
 
 

@@ -63,11 +63,16 @@ class Seen:
 
 
 def seen_of(
-    ranks: Sequence[RankTimeline], graph: Graph, relieve: Callable[[float], Graph], most_cost_ns: float
+    ranks: Sequence[RankTimeline],
+    graph: Graph,
+    relieve: Callable[[float], Graph],
+    most_cost_ns: float,
+    locked: Mapping[int, float] | None = None,
 ) -> Seen:
     """Look at the unprofiled steps of these ranks; the one that is least sure counts.
 
     relieve    the graph without so many ns a recorded event
+    locked     by index of the rank, ns per step that another thread holds Python's lock for
     """
     shares, costs, quick, early = [], [], [], []
     for place, rank in enumerate(ranks):
@@ -76,7 +81,7 @@ def seen_of(
             shares.append(share)
         costs.append(_least_cost(rank, graph, place, relieve, most_cost_ns))
         quick.append(_least_cost(rank, graph, place, relieve, most_cost_ns, QUICK))
-        early.append(early_costs(rank, graph, place, relieve, most_cost_ns))
+        early.append(early_costs(rank, graph, place, relieve, most_cost_ns, (locked or {}).get(place, 0.0)))
     least, quickest = min(costs, default=0.0), min(quick, default=0.0)
     events = [rank.events for rank in ranks if rank.events is not None]
     ahead = max(shares, default=1.0) < _BUSY_SHARE
@@ -114,11 +119,16 @@ def evened(ranks: Sequence[RankTimeline], graph: Graph, relieve: Callable[[float
     if not alike or np.ptp(phases) > _SAME_PHASES * phases.max() or events.min() <= 0:
         return graph
     lag, dur = graph.before_lag.copy(), graph.dur.copy()
+    lead, own = graph.lead_events.copy(), graph.own_events.copy()
+    quickest = int(work.argmin())
     for place in np.flatnonzero(work > work.min()).tolist():
         relieved = relieve(float((work[place] - work.min()) / events[place]))
         mine = host & (graph.rank == place)
         lag[mine], dur[mine] = relieved.before_lag[mine], relieved.dur[mine]
-    return replace(graph, before_lag=lag, dur=dur)
+        # As long as the quickest one, it holds as much of the profiler's, whatever was recorded of it.
+        share = counts[0][quickest] / counts[0][place] if counts[0][place] > 0 else 1.0
+        lead[mine], own[mine] = share * lead[mine], share * own[mine]
+    return replace(graph, before_lag=lag, dur=dur, lead_events=lead, own_events=own)
 
 
 MOST_OFF = 1.5

@@ -15,6 +15,7 @@ from llmprof.analyzers.replay.outcome import parts_after
 from llmprof.analyzers.replay.path import critical_path
 from llmprof.analyzers.replay.scenario import Outcome, Scenario, run
 from llmprof.analyzers.replay.transforms.base import Level, Subject
+from llmprof.analyzers.replay.transforms.loader import FIXES as LOADER_FIXES
 from llmprof.analyzers.replay.transforms.registry import transforms_by_fix
 
 __all__ = ["Prediction", "WhatIf"]
@@ -199,5 +200,9 @@ _FIRST = ("remove-sync", "pin-memory", "log-less-often", "wrap-ddp")
 
 
 def _ordered(fixes: Sequence[str]) -> list[str]:
-    """Each once; first what decides whether the model can be one graph: syncs, and hooks that reduce gradients."""
-    return sorted(dict.fromkeys(fixes), key=lambda fix: fix not in _FIRST)
+    """Each once, in an order in which every fix finds what the ones before it leave.
+
+    First what decides whether the model can be one graph: syncs, and hooks that reduce gradients. Last the loaders:
+    how many workers are enough is told by the step that they are for.
+    """
+    return sorted(dict.fromkeys(fixes), key=lambda fix: (fix in LOADER_FIXES, fix not in _FIRST))

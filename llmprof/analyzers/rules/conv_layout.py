@@ -31,7 +31,7 @@ Verify:
 
 from __future__ import annotations
 
-from llmprof.analyzers.facts.faster_kernels import in_channels_last, layout_savings, nchw_norms
+from llmprof.analyzers.facts.channels_last import in_channels_last, layout_savings, nchw_norms
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.facts.saving import sum_of
 from llmprof.analyzers.rules import evidence, thresholds
@@ -84,13 +84,7 @@ def evaluate(facts: Facts) -> Judgement:
     if saving.expected_ns < thresholds.CONVERSIONS.value * facts.step.mean_ns:
         told = f"Conversions between layouts take {format_ns(total)} of the step. {copies}".rstrip()
         return RULE.passed(told, evidence=figures)
-    estimate, late = kernel_gain(
-        facts,
-        low_ns=saving.low_ns,
-        expected_ns=saving.expected_ns,
-        high_ns=saving.high_ns,
-        at_most_ns=saving.high_ns,
-    )
+    estimate, late = kernel_gain(facts, saving, at_most_ns=saving.high_ns)
     fix = recommend(
         "channels-last",
         rule=RULE.id,

@@ -23,6 +23,7 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.facts.saving import Saving
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend
@@ -55,9 +56,7 @@ def evaluate(facts: Facts) -> Judgement:
         return RULE.no_data("Whether cuDNN may try its algorithms is not recorded; `llmprof run` does.")
     if precision.cudnn_benchmark or precision.cudnn_deterministic or precision.deterministic_algorithms:
         return RULE.passed("cuDNN tries its algorithms, or is kept from it for determinism.", evidence=figures)
-    estimate, late = kernel_gain(
-        facts, low_ns=0.0, expected_ns=0.0, high_ns=total * thresholds.BENCHMARK_HIGH.value, at_most_ns=total
-    )
+    estimate, late = kernel_gain(facts, Saving(ns=total, high_ns=total * thresholds.BENCHMARK_HIGH.value))
     fix = recommend(
         "cudnn-benchmark",
         rule=RULE.id,

@@ -74,7 +74,7 @@ def evaluate(facts: Facts) -> Judgement:
         return RULE.no_data("The settings of DistributedDataParallel are not known; record with `llmprof run`.")
     if environment.ddp.find_unused_parameters:
         return _unused(facts)
-    return RULE.passed("DistributedDataParallel, nccl, no search for unused parameters.")
+    return RULE.passed(f"DistributedDataParallel, {backend or 'nccl'}, no search for unused parameters.")
 
 
 def _data_parallel(facts: Facts) -> Judgement:

@@ -30,10 +30,11 @@ from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Evidence, Recommendation
 from llmprof.analyzers.facts.compiled_launches import launches_left
+from llmprof.analyzers.facts.given_back import locked_ns
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
-from llmprof.analyzers.rules.compact_batches import SHARES, compact_batches, locked_ns, wide_share
+from llmprof.analyzers.rules.compact_batches import SHARES, compact_batches, wide_share
 from llmprof.analyzers.rules.fixes import FIXES, recommend
 from llmprof.analyzers.rules.gains import data_late_weight, gain, part_ns
 from llmprof.analyzers.rules.host_waits import HostWaits, host_waits, reduced_by_hand, unprofiled_ns
@@ -143,7 +144,7 @@ def _fixes(facts: Facts, waits: HostWaits) -> list[Recommendation]:
 
 def _compact(facts: Facts, waits: HostWaits) -> list[Recommendation]:
     """Where the host pauses, and the thread that pins has much memory to give back, which stops all other Python."""
-    copies, locked = facts.critical.copies, locked_ns(facts)
+    copies, locked = facts.critical.copies, locked_ns(facts.critical)
     wide = wide_share(copies.pinned_to_device, copies.pinned_float_bytes) if copies is not None else 0.0
     seen = min(locked, waits.pause_ns)
     if not wide or seen < thresholds.LAUNCH_SHARE.value * facts.step.mean_ns:

@@ -66,13 +66,7 @@ def evaluate(facts: Facts) -> Judgement:
     ]
     if total < thresholds.COPY_SHARE.value * facts.step.mean_ns:
         return RULE.passed(f"Copies within the device take {format_ns(total)} of the step.", evidence=figures)
-    estimate, late = kernel_gain(
-        facts,
-        low_ns=saving.low_ns,
-        expected_ns=saving.expected_ns,
-        high_ns=saving.high_ns,
-        at_most_ns=total,
-    )
+    estimate, late = kernel_gain(facts, saving)
     fix = recommend(
         "keep-layout",
         rule=RULE.id,

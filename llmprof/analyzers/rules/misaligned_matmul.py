@@ -91,13 +91,7 @@ def evaluate(facts: Facts) -> Judgement:
 
 
 def _fix(facts: Facts, operators: OperatorFacts, odd: list[OperatorWork], saving: Saving) -> tuple[Recommendation, int]:
-    estimate, late = kernel_gain(
-        facts,
-        low_ns=saving.low_ns,
-        expected_ns=saving.expected_ns,
-        high_ns=saving.high_ns,
-        at_most_ns=saving.ns,
-    )
+    estimate, late = kernel_gain(facts, saving)
     size = odd_size(odd)
     padded = -(-size // MULTIPLE) * MULTIPLE
     why = f"{size} is no multiple of 8, so that tensor cores cannot load whole rows; {padded} is. {late}".rstrip()

@@ -8,6 +8,7 @@ from llmprof.analyzers.diagnosis import Evidence, Gain
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.facts.operator_facts import OperatorFacts
 from llmprof.analyzers.facts.operators import OperatorWork
+from llmprof.analyzers.facts.saving import Saving
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
 from llmprof.analyzers.rules.gains import device_gain
@@ -42,11 +43,18 @@ def worth(facts: Facts, ns: float) -> bool:
     return ns >= thresholds.KERNEL_GAIN.value * facts.step.mean_ns
 
 
-def kernel_gain(
-    facts: Facts, *, low_ns: float, expected_ns: float, high_ns: float, at_most_ns: float
-) -> tuple[Gain, str]:
-    """The gain of shorter kernels with a sentence when waiting takes it away; see `gains.device_gain`."""
-    return device_gain(facts, low_ns=low_ns, expected_ns=expected_ns, high_ns=high_ns, at_most_ns=at_most_ns)
+def kernel_gain(facts: Facts, saving: Saving, *, at_most_ns: float | None = None) -> tuple[Gain, str]:
+    """The gain of shorter kernels with a sentence when waiting takes it away; see `gains.device_gain`.
+
+    at_most_ns    all that can go; without it what the kernels take now
+    """
+    return device_gain(
+        facts,
+        low_ns=saving.low_ns,
+        expected_ns=saving.expected_ns,
+        high_ns=saving.high_ns,
+        at_most_ns=saving.ns if at_most_ns is None else at_most_ns,
+    )
 
 
 def longest_operators(work: Iterable[OperatorWork], rank: int, *, most: int = SHOWN) -> list[Evidence]:

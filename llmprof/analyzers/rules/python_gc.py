@@ -11,7 +11,8 @@ Why it costs time:
 How it is measured:
     The recorder notes every pause (gc.callbacks). What of it the step feels is the slope of step time over pause
     among the counted steps (ordinary least squares): behind a full launch queue a pause costs nothing. Without
-    enough steps of either kind the pause is bounded by the time in which the device waited for the host.
+    enough steps of either kind the pause is bounded by the time in which the device waited for the host. On the CPU
+    every pause is felt; how often a rare one comes again is not known.
 
 Does not apply when:
     No step was measured while it ran, as in a trace alone.
@@ -85,7 +86,7 @@ def _felt(facts: Facts, found: Collections) -> tuple[float, float, float]:
     """Low, middle and high of what the step feels of the pauses."""
     partition = facts.critical.partition
     if partition is not None and partition.cpu_only:
-        return found.mean_ns, found.mean_ns, found.mean_ns
+        return found.mean_ns if found.least_ns is None else found.least_ns, found.mean_ns, found.mean_ns
     if found.felt_ns is not None and found.felt_error_ns is not None:
         margin = thresholds.NOISE_ERRORS.value * found.felt_error_ns
         high = min(found.mean_ns, found.felt_ns + margin)

@@ -98,13 +98,7 @@ def evaluate(facts: Facts) -> Judgement:
 
 def _fix(facts: Facts, newer: Saving, given: Saving) -> Recommendation:
     saving = sum_of((newer, given))
-    estimate, late = kernel_gain(
-        facts,
-        low_ns=saving.low_ns,
-        expected_ns=saving.expected_ns,
-        high_ns=saving.high_ns,
-        at_most_ns=saving.ns,
-    )
+    estimate, late = kernel_gain(facts, saving)
     causal = "is_causal=True instead of the mask tensor, where that is all it says; flex_attention for other masks"
     if newer.ns <= 0:
         action = "Say that attention is causal instead of handing it a mask"

@@ -118,13 +118,7 @@ def _score_bytes(found: WrittenAttention) -> int:
 
 def _fix(facts: Facts, operators: OperatorFacts, found: WrittenAttention, saving: Saving | None) -> Recommendation:
     """Without the device's rates only an upper bound can be given."""
-    estimate, late = kernel_gain(
-        facts,
-        low_ns=0.0 if saving is None else saving.low_ns,
-        expected_ns=0.0 if saving is None else saving.expected_ns,
-        high_ns=found.ns if saving is None else saving.high_ns,
-        at_most_ns=found.ns,
-    )
+    estimate, late = kernel_gain(facts, saving or Saving(ns=found.ns, high_ns=found.ns), at_most_ns=found.ns)
     scores = format_bytes(_score_bytes(found))
     biases = [one.bias for one in found.parts or (found,) if one.bias is not None]
     strided = _STRIDED if any(one.scattered for one in biases) else ""

@@ -101,13 +101,7 @@ def evaluate(facts: Facts) -> Judgement:
 
 
 def _fix(facts: Facts, saving: Saving, *, pads: bool, before: bool) -> Recommendation:
-    estimate, late = kernel_gain(
-        facts,
-        low_ns=saving.low_ns,
-        expected_ns=saving.expected_ns,
-        high_ns=saving.high_ns,
-        at_most_ns=saving.ns,
-    )
+    estimate, late = kernel_gain(facts, saving)
     return recommend(
         "fused-cross-entropy",
         rule=RULE.id,

@@ -73,13 +73,7 @@ def evaluate(facts: Facts) -> Judgement:
     ]
     if not worth(facts, saving.expected_ns):
         return RULE.passed(f"Norms in separate operators take {format_ns(found.ns)} of the step.", evidence=figures)
-    estimate, late = kernel_gain(
-        facts,
-        low_ns=saving.low_ns,
-        expected_ns=saving.expected_ns,
-        high_ns=saving.high_ns,
-        at_most_ns=found.ns,
-    )
+    estimate, late = kernel_gain(facts, saving, at_most_ns=found.ns)
     fix = recommend(
         "fused-norm",
         rule=RULE.id,

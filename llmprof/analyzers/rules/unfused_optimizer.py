@@ -12,7 +12,8 @@ How it is measured:
     The kind follows from the names of the optimizer's kernels. On the host the cost is the time inside
     `Optimizer.step`, measured without a profiler or corrected for it, as far as the device was idle because of the
     host. On the device it is the traffic that one fused pass saves; of SGD it is counted by its operations, and without
-    momentum and weight decay that is none.
+    momentum and weight decay that is none. On the CPU the time inside `Optimizer.step` falls with that traffic; a
+    foreach one is no faster there, since its operations go through the list one by one.
 
 Does not apply when:
     The optimizer is fused already, or has no fused form.
@@ -83,7 +84,7 @@ def evaluate(facts: Facts) -> Judgement:
     """Judge the optimizer of the critical rank."""
     critical = facts.critical
     if critical.partition is not None and critical.partition.cpu_only:
-        return RULE.not_applicable("Training runs on the CPU: there are no kernels to fuse.")
+        return _on_cpu(facts)
     kernels = critical.kernels
     if (kernels is None or kernels.optimizer_kind is None) and _built_fused(facts):
         return RULE.passed("The optimizer was built with fused=True.")
@@ -116,6 +117,44 @@ def evaluate(facts: Facts) -> Judgement:
         confidence=confidence_of(facts, "host", strength=0.9),
         evidence=figures,
         recommendations=_fixes(facts, kind, cost),
+    )
+
+
+def _on_cpu(facts: Facts) -> Judgement:
+    """Judge by the time inside `Optimizer.step`, which the recorder measures: all of it holds training up there.
+
+    Since torch 2.4 these optimizers have a fused kernel for the CPU (torch/utils/_foreach_utils.py names the devices).
+    """
+    critical = facts.critical
+    settings = critical.environment.optimizers
+    spent = critical.table.phases_ns.get("optimizer") if critical.table is not None else None
+    if not spent or not settings or facts.step.basis != "unprofiled":
+        return RULE.not_applicable("Training runs on the CPU, and what its optimizer takes there was not recorded.")
+    if _built_fused(facts):
+        return RULE.passed("The optimizer was built with fused=True.")
+    if any(one.fused or one.name not in _HAS_FUSED or one.package not in (None, "torch") for one in settings):
+        return RULE.not_applicable("Training runs on the CPU, and its optimizer has no fused form for that.")
+    left = fused_traffic(critical.operators)
+    if left is None and settings[0].name == "SGD":
+        return RULE.no_data("Which operations SGD makes in a step was not recognised in the traced ones.")
+    saved = spent * (thresholds.OPTIMIZER_TRAFFIC.value if left is None else 1 - left)
+    share = saved / facts.step.mean_ns
+    figures = [
+        evidence.time("time inside Optimizer.step", spent, source="step times", rank=critical.rank),
+        evidence.share("what a fused one saves", facts, saved, thresholds.OPTIMIZER_COST, source="model"),
+    ]
+    if share < thresholds.OPTIMIZER_COST.value:
+        return RULE.passed(f"A fused optimizer would save {format_percent(share)} of the step.", evidence=figures)
+    low, high = saved * thresholds.OPTIMIZER_LOW.value, spent * (1 - thresholds.FUSED_HOST_REST.value)
+    estimate = gain(facts, expected_ns=saved, low_ns=low, high_ns=high, at_most_ns=spent)
+    why = "One pass over parameters and states replaces one for each operation; PyTorch has one for the CPU, too."
+    return RULE.fired(
+        facts,
+        f"The optimizer takes {format_ns(spent)} of every step on the CPU, and it is not the fused one.",
+        cost_ns=saved,
+        confidence=confidence_of(facts, strength=0.9),
+        evidence=figures,
+        recommendations=[_fix(facts, "fused-optimizer", settings[0].name, why, estimate)],
     )
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from llmprof.collectors.files.memory_snapshot import SUFFIXES, SnapshotFile, is_snapshot, read_snapshot
 from llmprof.errors import LlmprofError
-from llmprof.timeline.memory import AllocatorStats
 from llmprof.timeline.timeline import RankTimeline
 
 __all__ = ["join_snapshots", "read_snapshots", "snapshots_among"]
@@ -54,7 +53,7 @@ def join_snapshots(
         elif known.memory is not None and known.memory.snapshot is not None:
             warnings.append(f"rank {number} has several memory snapshots; {file.path.name} is left out.")
         else:
-            joined[number] = replace(known, memory=_with(known, file))
+            joined[number] = replace(known, memory=file.stats())
     return tuple(joined[number] for number in sorted(joined))
 
 
@@ -67,15 +66,6 @@ def _numbers(snapshots: Sequence[SnapshotFile], ranks: Collection[int]) -> list[
         return claimed
     free = (number for number in range(len(snapshots)) if number not in claimed)
     return [next(free) if number is None else number for number in claimed]
-
-
-def _with(rank: RankTimeline, file: SnapshotFile) -> AllocatorStats:
-    """What a snapshot adds to a trace: with the peak of each traced step that its history covers."""
-    marks = rank.marks
-    starts, ends = marks.start_ns + rank.origin_ns, marks.end_ns + rank.origin_ns
-    steps = [(int(n), int(a), int(b)) for n, a, b in zip(marks.number, starts, ends, strict=True)]
-    stats = file.stats()
-    return replace(stats, snapshot=file.snapshot(steps)) if steps else stats
 
 
 def _listable(folder: Path) -> bool:

@@ -28,23 +28,18 @@ from llmprof.collectors.files import kineto_arguments as arguments
 from llmprof.collectors.files import scan_choice
 from llmprof.collectors.files.json_events import EventWalk
 from llmprof.collectors.files.json_text import decoded
+from llmprof.collectors.files.kineto_damage import events_text, require_events, truncation
 from llmprof.collectors.files.kineto_rows import RowCollector
 from llmprof.collectors.files.kineto_table import Rows
 from llmprof.collectors.files.limits import TooMuch
-from llmprof.collectors.files.quality import (
-    clock_quantum,
-    collective_arguments_share,
-    overlapping_rows,
-    unanswered_launches,
-)
+from llmprof.collectors.files.quality import clock_quantum, collective_arguments_share, overlapping_rows
 from llmprof.collectors.files.scan_choice import GuessedWrong, plain_limit
 from llmprof.collectors.files.streams import STANDARD_INPUT, ByteStream, is_remote, open_stream
 from llmprof.collectors.files.trace_cache import Kept, TraceCache
-from llmprof.errors import UnknownFormatError, UnreadableError
+from llmprof.errors import UnreadableError
 from llmprof.timeline.events import DEVICE_KINDS, NONE, EventTable, Kind, Lane
 from llmprof.timeline.steps import NO_STEPS, StepMarks
 from llmprof.timeline.timeline import Quality, RankTimeline
-from llmprof.units import format_count, format_ns, format_percent
 
 if TYPE_CHECKING:
     from llmprof.collectors.files.scan_columns import ScannedRows
@@ -140,13 +135,13 @@ class KinetoTrace:
     def _warnings(self, rows: Rows, marks: StepMarks) -> Iterator[str]:
         yield from (*self.notes, *rows.notes)
         if self.repaired:
-            yield f"repaired {_events(self.repaired)}"
+            yield f"repaired {events_text(self.repaired)}"
         if self.cut_at is not None:
-            yield _truncation(rows.events, marks, self.all_events, self.cut_at)
+            yield truncation(rows.events, marks, self.all_events, self.cut_at)
         if self.damaged:
-            yield f"left out {_events(self.damaged)} that could not be read"
+            yield f"left out {events_text(self.damaged)} that could not be read"
         for reason, count in sorted(rows.dropped.items()):
-            yield f"left out {_events(count)} with {reason}"
+            yield f"left out {events_text(count)} with {reason}"
 
 
 def read_kineto(path: str | Path, *, rank: int | None = None) -> RankTimeline:
@@ -230,7 +225,7 @@ def _trace(
     repaired: int,
     notes: Sequence[str],
 ) -> KinetoTrace:
-    _require_events(stream, walk, collector, damaged)
+    require_events(stream, walk, collector, damaged)
     return KinetoTrace(
         path=Path(stream.name),
         header=walk.header,
@@ -241,35 +236,6 @@ def _trace(
         repaired=repaired,
         flows=collector.flows,
         notes=(*stream.notes, *notes, *([FOLLOWED] if walk.followed else [])),
-    )
-
-
-def _require_events(
-    stream: ByteStream, walk: EventWalk | ScanWalk, collector: RowCollector | ScannedRows, damaged: int
-) -> None:
-    """Raise the error that says why nothing of this file can be used, when nothing can."""
-    if len(collector):
-        return
-    if stream.truncated or (walk.cut_at is not None and walk.found_list):
-        raise UnreadableError(
-            f"{stream.name} is cut short before its first complete event; copy it again or record again."
-        )
-    if walk.cut_at is not None:
-        raise UnreadableError(
-            f"{stream.name} is not valid JSON (from character {format_count(walk.cut_at)} on); copy it again or "
-            "record again."
-        )
-    if not walk.found_list or (walk.bare and not collector.trace_events):
-        raise UnknownFormatError(
-            f"{stream.name} is JSON but holds no traceEvents list; give a PyTorch profiler trace "
-            "(prof.export_chrome_trace) or a folder of an `llmprof run`."
-        )
-    left_out = sum(collector.dropped.values()) + damaged
-    reason = (
-        f"none of its events can be read ({format_count(left_out)} tried)" if left_out else "it holds no timed events"
-    )
-    raise UnreadableError(
-        f"{stream.name} is a trace, but {reason}; record again with at least one active profiler step."
     )
 
 
@@ -296,25 +262,6 @@ def _main_device(events: EventTable, lanes: tuple[Lane, ...]) -> int | None:
         device = lanes[index].device
         totals[device] = totals.get(device, 0) + rows
     return max(totals, key=lambda device: totals[device])
-
-
-def _events(count: int) -> str:
-    return f"{format_count(count)} event{'' if count == 1 else 's'}"
-
-
-def _truncation(events: EventTable, marks: StepMarks, all_events: bool, cut_at: int) -> str:
-    """What a cut file holds, and what can be known of the rest."""
-    if all_events:
-        return "the file is cut short after its last event; facts about the run may be missing"
-    last = int((events.ts + events.dur).max())
-    lacking = unanswered_launches(events)
-    known = [f"up to place {format_count(cut_at)} of the text"]
-    known += [f"with {format_count(len(marks))} marked step{'' if len(marks) == 1 else 's'}"]
-    known += [] if lacking is None else [f"and {format_percent(lacking)} of the launches lack their device work"]
-    return (
-        f"the file is cut short; {_events(len(events))} over {format_ns(last)} kept, {', '.join(known)}; how many are "
-        "missing is unknown, and since a trace file is not in order of time, whole threads or all device rows may be"
-    )
 
 
 @contextmanager

@@ -65,8 +65,8 @@ class SnapshotFile:
         match = _RANK.search(self.path.name)
         return int(match[1] or match[2]) if match else None
 
-    def snapshot(self, steps: Sequence[tuple[int, int, int]] = ()) -> MemorySnapshot:
-        """What it holds; `steps` are (number, start, end) in unix ns, for the peak of each step."""
+    def snapshot(self) -> MemorySnapshot:
+        """What it holds."""
         device, notes = self._device()
         state = summarize(self.segments, device)
         entries = self.traces[device] if device < len(self.traces) else []
@@ -78,9 +78,7 @@ class SnapshotFile:
             segments=state,
             events=len(entries),
             peak_bytes=None if history is None or peak is None else max(int(history.level[peak]), history.before),
-            peak_ns=None if history is None or peak is None else int(history.t_ns[peak]) or None,
             curve=None if history is None else _curve(history),
-            step_peaks=_step_peaks(history, steps),
             failures=_failures(entries),
             notes=notes,
         )
@@ -215,21 +213,6 @@ def _curve(history: _History) -> Curve | None:
     return Curve(
         t_ns=tuple(int(history.t_ns[row]) for row in highest), bytes=tuple(int(history.level[row]) for row in highest)
     )
-
-
-def _step_peaks(history: _History | None, steps: Sequence[tuple[int, int, int]]) -> tuple[tuple[int, int], ...]:
-    """The most in use within each step that lies wholly in the history."""
-    if history is None or not history.t_ns.any():
-        return ()
-    times, found = history.t_ns, []
-    for number, start, end in steps:
-        if start < times[0] or end > times[-1]:
-            continue
-        first, last = np.searchsorted(times, start, side="right"), np.searchsorted(times, end)
-        within = history.level[max(int(first) - 1, 0) : int(last)]  # from what was in use when the step began
-        if within.size:
-            found.append((number, int(within.max())))
-    return tuple(found)
 
 
 def _failures(entries: Sequence[Any]) -> tuple[OutOfMemory, ...]:

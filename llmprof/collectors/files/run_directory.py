@@ -218,7 +218,7 @@ def _memory(process: _Process, failure: OutOfMemory | None, warnings: list[str])
     if capacity is None and failure is not None:
         capacity = integer_of(process.failure.get("capacity"))
     stats = allocator_stats(lines, process.times, capacity, failure)
-    return with_snapshot(stats, snapshot_in(process.folder, warnings), process.times)
+    return with_snapshot(stats, snapshot_in(process.folder, warnings))
 
 
 # Settings and how it ended

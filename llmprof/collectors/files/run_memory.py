@@ -120,18 +120,13 @@ def snapshot_in(folder: Path, warnings: list[str]) -> SnapshotFile | None:
     return None
 
 
-def with_snapshot(
-    stats: AllocatorStats | None, file: SnapshotFile | None, times: StepTimes | None
-) -> AllocatorStats | None:
+def with_snapshot(stats: AllocatorStats | None, file: SnapshotFile | None) -> AllocatorStats | None:
     """The statistics with what a snapshot adds; nothing that was counted over the run is replaced by it."""
     if file is None:
         return stats
-    steps = (
-        [] if times is None else list(zip(times.number, times.start_ns, times.start_ns + times.wall_ns, strict=True))
-    )
-    found = file.snapshot([(int(number), int(start), int(end)) for number, start, end in steps])
     if stats is None:
         return file.stats()
+    found = file.snapshot()
     failure = stats.out_of_memory
     if failure is not None and found.failures and not any(group.stack for group in _live(failure)):
         failure = replace(failure, segments=found.segments, stack=failure.stack or found.failures[-1].stack)

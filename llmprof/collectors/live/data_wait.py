@@ -12,7 +12,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from llmprof.collectors.live.step_timer import DeviceTimer, OpenStep
+from llmprof.collectors.live.device_timer import DeviceTimer
+from llmprof.collectors.live.step_timer import OpenStep
 from llmprof.collectors.live.tokens import TokenCounter
 
 __all__ = ["DataWait", "FetchGroup", "queue_depth"]

@@ -14,8 +14,9 @@ from functools import partial
 from time import perf_counter_ns
 
 from llmprof.collectors.live.crew import Crew
+from llmprof.collectors.live.device_timer import DeviceTimer
 from llmprof.collectors.live.session import Session
-from llmprof.collectors.live.step_timer import DeviceTimer, OpenStep, SettlingSteps, next_sampled
+from llmprof.collectors.live.step_timer import OpenStep, SettlingSteps, next_sampled
 from llmprof.collectors.live.warmup import WarmUp
 from llmprof.timeline import rundir
 

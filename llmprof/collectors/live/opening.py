@@ -9,12 +9,13 @@ from functools import partial
 from typing import Any
 
 from llmprof.collectors.live.crew import Crew
+from llmprof.collectors.live.device_timer import DeviceTimer
 from llmprof.collectors.live.finished import FinishedSteps
 from llmprof.collectors.live.hooks import Apart, Hook
 from llmprof.collectors.live.models import find_models
 from llmprof.collectors.live.run_length import steps_of_an_epoch
 from llmprof.collectors.live.session import Session
-from llmprof.collectors.live.step_timer import DeviceTimer, OpenStep
+from llmprof.collectors.live.step_timer import OpenStep
 
 __all__ = ["begin_collecting", "hide_from_compiler", "how_it_ends"]
 

@@ -13,7 +13,7 @@ from llmprof.reports.html.first_screen import first_screen
 from llmprof.reports.html.fixes import cards, joint_results
 from llmprof.reports.html.frame import Page
 from llmprof.reports.html.markup import esc, island
-from llmprof.reports.html.pane import pane, tone_colours
+from llmprof.reports.html.pane import Pane, pane, tone_colours
 from llmprof.reports.html.sections import TITLES, sections
 from llmprof.reports.labels import CLASS_LABELS, PART_LABELS
 from llmprof.reports.view import View, build_view
@@ -22,7 +22,7 @@ from llmprof.units import format_ms
 if TYPE_CHECKING:
     from llmprof.timeline.timeline import Timeline
 
-__all__ = ["render_html"]
+__all__ = ["page_with", "render_html"]
 
 _PART_OF_BOUND = {
     "data": "data",
@@ -44,8 +44,12 @@ def render_html(diagnosis: Diagnosis, timeline: Timeline | None = None, *, redac
     The content security policy forbids every request. Its nonce is a hash of the content, so that nothing inside the
     content can know it, and so that the text is the same every time.
     """
+    return page_with(diagnosis, pane(diagnosis, timeline, redact=redact))
+
+
+def page_with(diagnosis: Diagnosis, shown: Pane) -> str:
+    """The report with this timeline; see `render_html`."""
     view = build_view(diagnosis)
-    shown = pane(diagnosis, timeline, redact=redact)
     page = Page(view, diagnosis, timeline=bool(shown.data))
     body = first_screen(view, diagnosis) + cards(page) + shown.html + sections(page)
     data = island(diagnosis.to_dict())

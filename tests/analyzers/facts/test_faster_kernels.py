@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from llmprof.analyzers.facts.faster_kernels import FIXES, FP8_SPEEDUP, faster_kernels, in_channels_last
+from llmprof.analyzers.facts.faster_kernels import FIXES, FP8_SPEEDUP, faster_kernels
 from llmprof.analyzers.facts.operator_facts import OperatorFacts
 from llmprof.analyzers.facts.saving import Saving, saving_of, sum_of
 from llmprof.timeline.environment import Device
@@ -17,7 +17,6 @@ AMPERE = Device(name="NVIDIA A100-SXM4-80GB", sm_count=108, capability=(8, 0))
 UNKNOWN = Device(name="Some GPU", sm_count=17)
 SCORES = "[64,2048,2048]"
 LOGITS = "[8192,50304]"
-NCHW = "void at::native::batch_norm_collect_statistics_kernel<at::native::Var, c10::BFloat16>"
 FLASH2 = "void pytorch_flash::flash_fwd_kernel<Flash_fwd_kernel_traits<128>>"
 
 WRITTEN = make_operators(
@@ -70,25 +69,6 @@ def test_a_loss_that_is_compiled_with_its_output_layer_pads_an_odd_vocabulary_bu
     assert loss.work[0].operator.startswith("aten::_log_softmax")
 
 
-def test_conversions_are_told_by_their_names_and_norms_by_their_operators() -> None:
-    convolution = work("aten::convolution", "[64,64,56,56];[64,64,3,3]", 30.0, kind="convolution")
-    norm = work("aten::native_batch_norm", "[160,64,48,48];[64]", 20.0, kind="normalization", kernel=NCHW)
-    conversions, rest = savings("channels-last", make_operators(convolution, norm, conversion_ns=4e6))
-    assert (conversions.ns, conversions.expected_ns, conversions.low_ns) == (4e6, 4e6, 0.0)
-    assert conversions.named and not conversions.work
-    assert rest.work == (norm,) and 0 < rest.low_ns < rest.expected_ns < rest.high_ns < rest.ns
-
-
-@pytest.mark.parametrize(("best_ms", "left_ms"), [(2.0, 2.804), (25.0, 27.0)])
-def test_a_convolution_takes_in_channels_last_what_is_usual_there(best_ms: float, left_ms: float) -> None:
-    """Of 30 ms 3 are conversions; images of odd sizes in NCHW are loaded in pieces, which shows in the rest."""
-    one = work("aten::convolution", "[64,64,5,5];[64,64,1,1]", 30.0, kind="convolution", number_format="bf16")
-    slow = replace(one, best_ns=best_ms * 1e6, number_format="bf16", calls=1.0)
-    conversions, found = savings("channels-last", make_operators(slow, conversion_ns=3e6))
-    assert found.ns - found.expected_ns == pytest.approx(left_ms * 1e6)
-    assert (found.low_ns, conversions.ns) == (0.0, 0.0)
-
-
 def test_each_copy_is_a_saving_and_half_of_those_within_a_format_go() -> None:
     plain, cast = copied(10**8, 4.0), copied(10**8, 3.0, types="float;c10::BFloat16")
     found = {one.work[0]: one for one in savings("keep-layout", make_operators(plain, cast))}
@@ -131,13 +111,3 @@ def test_without_the_rates_of_the_device_nothing_is_told(fix: str, given: Operat
 def test_without_operators_there_is_a_reason(fix: str) -> None:
     assert faster_kernels(fix, None, H200) == "the recording holds no kernels with their operators"
     assert isinstance(faster_kernels(fix, make_operators(), H200), str)
-
-
-def test_images_that_lie_in_channels_last_already_cannot_be_turned() -> None:
-    """cuDNN converts for kernels of fp32 that read nothing else; the batch norms tell how the images lie."""
-    last = "void cudnn::batchnorm_fwtr_nhwc_semiPersist<float, float, float, 512, 16, 2, 4, 1, 0>"
-    norm = work("aten::cudnn_batch_norm", "[96,256,48,48];[256]", 20.0, kind="normalization", kernel=last)
-    turned = make_operators(norm, conversion_ns=4e6)
-    assert in_channels_last(turned) and isinstance(faster_kernels("channels-last", turned, H200), str)
-    assert not in_channels_last(make_operators(replace(norm, kernel=NCHW), conversion_ns=4e6))
-    assert not in_channels_last(make_operators(conversion_ns=4e6))  # without batch norms nothing tells

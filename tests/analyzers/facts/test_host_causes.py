@@ -52,6 +52,20 @@ def test_pauses_that_are_alike_in_all_steps_cannot_be_compared() -> None:
     assert (found.felt_ns, found.steps_share) == (None, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("pauses", "least"),
+    [
+        ([15.0] * 41 + [1264.0], 15.0),  # comes once in the steps seen: how often, they do not tell
+        ([5.0] * 30, 5.0),
+        ([0.0, 0.0, 20.0] * 30, 20 / 3 - 2 * 9.481 / 90**0.5),  # every third step
+        ([0.0] * 39 + [40.0], 0.0),
+    ],
+)
+def test_what_pauses_cost_at_least_leaves_rare_ones_out(pauses: list[float], least: float) -> None:
+    found = host_causes(rank_of(times_of([50.0 + pause for pause in pauses], pauses)), None, None).collections
+    assert found is not None and found.least_ns == pytest.approx(least * MS, rel=0.01, abs=1)
+
+
 def test_what_the_allocator_counted_is_per_step() -> None:
     stats = AllocatorStats(device_allocations=200, device_frees=100, retries=0, measured_steps=50)
     found = host_causes(rank_of(None, memory=stats), None, None).allocator

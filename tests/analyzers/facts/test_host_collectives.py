@@ -64,6 +64,22 @@ def test_without_a_backend_on_the_host_nothing_waits_for_it() -> None:
     assert waits_for_backend(events) == EMPTY
 
 
+def test_without_a_device_copies_out_of_buckets_are_those_of_the_host() -> None:
+    """Two buckets: the copy out of the first one, 3 ms, begins 2 ms before the second has been reduced."""
+    builder = TraceBuilder()
+    builder.step(0, 0, 40 * MS)
+    builder.op("aten::mm", 1 * MS, 10 * MS, tid=TRAINING)
+    builder.annotation("gloo:all_reduce", 8 * MS, 6 * MS, tid=BACKEND)
+    builder.annotation("gloo:all_reduce", 14 * MS, 8 * MS, tid=BACKEND)
+    for at, took in ((20, 3), (23, 4)):
+        builder.op("torch.distributed.ddp.reducer::copy_bucket_to_grad", at * MS, took * MS, tid=TRAINING)
+        builder.op("aten::copy_", at * MS + US, took * MS - 2 * US, tid=TRAINING)
+    builder.op("aten::copy_", 30 * MS, 5 * MS, tid=TRAINING)  # another one
+    found = reduce_rank(builder.rank()).facts.collectives  # type: ignore[union-attr]
+    assert found is not None
+    assert (found.bucket_copies_ns, found.exposed_bucket_copies_ns) == (7 * MS, 5 * MS)
+
+
 def accumulated(*reduced_in: int, losses: bool = False) -> float | None:
     """Passes reduced in steps of 40 ms, each of three backward passes over two gradients, of which some reduce both.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llmprof.analyzers.facts.faster_kernels import CONVOLUTION_NS
+from llmprof.analyzers.facts.channels_last import CONVOLUTION_NS
 from llmprof.analyzers.facts.number_formats import (
     CAST_NS,
     FILL_NS,

@@ -135,3 +135,15 @@ def test_a_start_of_an_epoch_is_waiting_for_data_from_its_begin_to_its_first_bat
     waits[4], starts[4], exposed[8] = 200 * MS, 300 * MS, MS // 2
     measured = replace(measured, parts={"data_wait": waits, "epoch_start": starts, "data_wait_exposed": exposed})
     assert exposed_wait_ns(measured) == pytest.approx((300 + 9 * 0.5) * MS / 10)
+
+
+@pytest.mark.parametrize(("readings", "longer", "noise_ms"), [(12, 0, 0.0), (12, 2, 2.0), (3, 0, 4.4)])
+def test_a_host_that_waits_for_its_device_now_and_then_makes_no_noise(
+    readings: int, longer: int, noise_ms: float
+) -> None:
+    """Of six steps one waits for the loss and the next is quick; on the device all are alike, or somewhat longer."""
+    measured = times(*[(StepPhase.BASELINE, 4, 40), (StepPhase.BASELINE, 1, 75), (StepPhase.BASELINE, 1, 5)] * 4)
+    device = np.full(24, -1, np.int64)
+    device[: 2 * readings : 2] = (40 + longer) * MS
+    found = step_facts(RankTimeline(rank=0, events=None, times=replace(measured, parts={"device": device})), None)
+    assert found is not None and found.noise_ns == pytest.approx(noise_ms * MS, rel=0.05)

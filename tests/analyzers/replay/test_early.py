@@ -64,6 +64,34 @@ def test_the_cost_leaves_the_host_about_the_work_of_the_steps_that_waited_for_no
     assert work(graph, costs[2]) == pytest.approx(0.95 * own, rel=0.01)
 
 
+def test_a_lock_that_another_thread_holds_once_a_step_is_in_no_quickest_phase() -> None:
+    """Of 100 us a batch, the lock is taken in the backward pass (350 of 570 us) and held beyond it, or costs it all."""
+    graph = build(rank := record(PROGRAM, times=times(2)))
+    assert graph is not None
+    costs = early_costs(
+        rank, graph, 0, lambda cost: relieved(graph, Distortion(cost_ns=cost)), MAX_COST_NS, locked_ns=100_000
+    )
+    assert costs is not None
+    own, beside = sum(FREE.values()) + BETWEEN, (220 * 100_000 + 100 * 50_000) / 570
+    assert work(graph, costs[1]) == pytest.approx(1.15 * own + beside, rel=0.01)
+    assert work(graph, costs[2]) == pytest.approx(0.95 * own, rel=0.01)
+    assert work(graph, costs[0]) == pytest.approx(1.4 * own + 100_000, rel=0.01)
+
+
+def test_the_first_steps_show_how_quick_a_phase_is_that_leaves_nothing_out() -> None:
+    """Two of them wait for nothing in forward and backward; the very first has no full phases, and a scaler may have
+    skipped their updates."""
+    found = times(2)
+    found.phase[:3] = StepPhase.WARMUP
+    for name, quick in {"forward": 100_000, "backward": 250_000, "optimizer": 1_000}.items():
+        found.parts[name][0] = 500
+        found.parts[name][1:3] = quick
+    wall = np.sum(list(found.parts.values()), axis=0) + BETWEEN
+    costs, graph = asked(record(PROGRAM, times=replace(found, wall_ns=wall)))
+    assert costs is not None
+    assert work(graph, costs[2]) == pytest.approx(0.95 * (100_000 + 250_000 + 50_000 + BETWEEN), rel=0.01)
+
+
 def test_a_host_that_always_waited_shows_nothing() -> None:
     assert asked(record(PROGRAM, times=times(0)))[0] is None
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from llmprof.analyzers.facts.faster_kernels import nchw_norms
+from llmprof.analyzers.facts.channels_last import nchw_norms
 from llmprof.analyzers.facts.operators import OperatorWork
 from llmprof.analyzers.rules.conv_layout import evaluate
 from tests.analyzers.rules.facts_builder import assert_consistent, fix, status

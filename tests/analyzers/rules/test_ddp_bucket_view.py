@@ -37,6 +37,23 @@ def test_the_gain_is_what_nothing_hides() -> None:
     assert_consistent(advice, facts)
 
 
+def test_on_the_cpu_copies_are_as_much_shorter_than_traced_as_the_step_is() -> None:
+    """Two ranks with gloo on two cores that others used as well: 35.8 ms in a traced step half as long again."""
+    known = copying(35.8, 35.8)
+    facts = make_facts(
+        100,
+        traced_ms=150,
+        cpu_only=True,
+        compute=80.0,
+        world_size=2,
+        environment=known.critical.environment,
+        collectives=known.critical.collectives,
+    )
+    advice = fix(evaluate(facts), "ddp-bucket-view")
+    assert advice.gain.expected_ms == pytest.approx(35.8 / 1.5)
+    assert_consistent(advice, facts)
+
+
 @pytest.mark.parametrize(("exposed_ms", "expected"), [(0.99, "passed"), (1.0, "fired")])
 def test_threshold(exposed_ms: float, expected: str) -> None:
     assert status(evaluate(copying(exposed_ms))) == expected

@@ -14,12 +14,12 @@ from llmprof.collectors.files import load
 from llmprof.collectors.files.memory_snapshot import is_snapshot, read_snapshot
 from llmprof.errors import NotFoundError, UnknownFormatError, UnreadableError, UnsafePickleError
 from llmprof.timeline.memory import LiveBlocks, MemorySnapshot
-from tests.collectors.files.snapshots import ACTIVATIONS, MIB, START_US, block, entry, segment, snapshot, write
+from tests.collectors.files.snapshots import ACTIVATIONS, MIB, block, entry, segment, snapshot, write
 from tests.scenarios.builder import TraceBuilder
 
 
-def read(tmp_path: Path, value: Any, **steps: Any) -> MemorySnapshot:
-    return read_snapshot(write(tmp_path / "snapshot.pickle", value)).snapshot(**steps)
+def read(tmp_path: Path, value: Any) -> MemorySnapshot:
+    return read_snapshot(write(tmp_path / "snapshot.pickle", value)).snapshot()
 
 
 def test_the_snapshots_of_these_tests_are_of_the_form_that_torch_s_tools_take() -> None:
@@ -69,7 +69,6 @@ def test_the_peak_of_the_history(tmp_path: Path) -> None:
     """Counted back from the 100 MiB in use at the end: 62 MiB came and went before the last 32."""
     found = read(tmp_path, snapshot())
     assert (found.events, found.peak_bytes) == (5, 130 * MIB)
-    assert found.peak_ns == (START_US + 1000) * 1000
     assert found.curve is not None
     assert [value // MIB for value in found.curve.bytes] == [130, 68, 99]
 
@@ -78,15 +77,6 @@ def test_the_peak_may_lie_before_the_first_entry(tmp_path: Path) -> None:
     value = snapshot()
     value["device_traces"] = [[entry("free_completed", 0, 500 * MIB, 1, []), entry("alloc", 0, MIB, 2, [])]]
     assert read(tmp_path, value).peak_bytes == 599 * MIB - 512
-
-
-def test_the_peak_of_each_step_that_the_history_covers(tmp_path: Path) -> None:
-    def at(start: int, end: int) -> tuple[int, int]:
-        return (START_US + start) * 1000, (START_US + end) * 1000
-
-    steps = [(1, *at(0, 1200)), (2, *at(1200, 1900)), (3, *at(2100, 2900)), (4, *at(2900, 3000)), (5, *at(2900, 9999))]
-    found = read(tmp_path, snapshot(), steps=steps)
-    assert found.step_peaks == ((2, 130 * MIB), (3, 68 * MIB), (4, 68 * MIB))
 
 
 def test_a_long_history_is_thinned_and_keeps_its_peak(tmp_path: Path) -> None:

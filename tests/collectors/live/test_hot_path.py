@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch")
 from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
 
 from llmprof.collectors.live import injection  # noqa: E402
-from llmprof.collectors.live.step_timer import DeviceTimer  # noqa: E402
+from llmprof.collectors.live.device_timer import DeviceTimer  # noqa: E402
 from tests.collectors.live.training_loops import model, sgd  # noqa: E402
 
 PACKAGE = str(Path(injection.__file__).resolve().parents[2])

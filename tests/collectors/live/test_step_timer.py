@@ -2,44 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
-from time import thread_time_ns
 from typing import Any
 
 import numpy as np
 import pytest
 
-from llmprof.collectors.live.hooks import LONG_NS, Apart, Hook
-from llmprof.collectors.live.step_timer import RING, SETTLING, DeviceTimer, OpenStep, SettlingSteps, next_sampled
-
-
-class Device:
-    """A device whose events happen when the test says so; time is what `clock_ms` was when they were recorded."""
-
-    def __init__(self) -> None:
-        self.clock_ms = 0.0
-        self.reached_ms = -1.0
-        self.capturing = False
-
-    def timer(self) -> DeviceTimer:
-        return DeviceTimer(lambda: Event(self), lambda: None, lambda: self.capturing)
-
-
-class Event:
-    def __init__(self, device: Device) -> None:
-        self.device = device
-        self.at = float("inf")
-
-    def record(self, stream: Any) -> None:
-        self.at = self.device.clock_ms
-
-    def query(self) -> bool:
-        return self.at <= self.device.reached_ms
-
-    def elapsed_time(self, end: Event) -> float:
-        if not (self.query() and end.query()):
-            raise RuntimeError("not ready")
-        return end.at - self.at
+from llmprof.collectors.live.device_timer import RING, DeviceTimer
+from llmprof.collectors.live.step_timer import SETTLING, OpenStep, SettlingSteps, next_sampled
+from tests.collectors.live.devices import Device
 
 
 class Fetches:
@@ -142,65 +112,6 @@ def test_events_are_used_again() -> None:
     assert timer.dropped == 0
 
 
-def test_a_full_ring_drops_and_counts() -> None:
-    timer = Device().timer()
-    assert all(timer.mark() is not None for _ in range(RING))
-    assert timer.mark() is None
-    assert timer.dropped == 1
-
-
-def test_nothing_is_recorded_while_a_graph_is_captured() -> None:
-    device = Device()
-    timer = device.timer()
-    device.capturing = True
-    assert timer.mark() is None
-    device.capturing = False
-    assert timer.mark() is not None
-
-
-def test_the_stream_is_looked_up_again_only_when_it_has_changed() -> None:
-    device, current, found = Device(), ["a"], []
-    recorded = []
-
-    class Recording(Event):
-        def record(self, stream: Any) -> None:
-            recorded.append(stream)
-
-    def stream() -> str:
-        found.append(current[0])
-        return current[0].upper()
-
-    timer = DeviceTimer(lambda: Recording(device), stream, lambda: False, lambda: current[0])
-    for name in "aabba":
-        current[0] = name
-        timer.mark()
-    assert recorded == ["A", "A", "B", "B", "A"]
-    assert found == ["a", "b", "a"]
-
-
-def test_waiting_for_room_in_the_launch_queue_is_not_the_hooks() -> None:
-    """Ten events of 2 ms of processor time each, which the driver holds back: a hook is not switched off for them."""
-
-    class Held(Event):
-        def record(self, stream: Any) -> None:
-            until = thread_time_ns() + 2 * LONG_NS
-            while thread_time_ns() < until:
-                pass
-
-    reasons: list[str] = []
-    apart = Apart()
-    hook = Hook("loader", lambda name, reason: reasons.append(reason), apart)
-    timer = DeviceTimer(lambda: Held(Device()), lambda: None, lambda: False, blocked=partial(apart.note, "queue"))
-    for _ in range(10):
-        hook.run(timer.mark)
-    assert (hook.armed, reasons) == (True, [])
-    assert apart.totals["queue"] > 10 * LONG_NS
-    unheard = DeviceTimer(lambda: Held(Device()), lambda: None, lambda: False)
-    for _ in range(10):
-        hook.run(unheard.mark)
-    assert not hook.armed
-
-
 def test_a_fetch_without_its_events_leaves_the_exposed_wait_unknown() -> None:
     device, written = Device(), []
     timer, settling = device.timer(), SettlingSteps(written.append)
@@ -253,11 +164,3 @@ def test_loader_workers_that_take_turns_are_met_alike(workers: int) -> None:
     turns = np.bincount(np.array(sampled(12, 16_512)) % workers, minlength=workers)
     assert turns.min() > 0.8 * turns.mean()
     assert turns.max() < 1.2 * turns.mean()
-
-
-def test_there_is_no_device_timer_without_a_cuda_device() -> None:
-    class Cpu:
-        type, index = "cpu", None
-
-    assert DeviceTimer.of(Cpu()) is None
-    assert DeviceTimer.of(None) is None

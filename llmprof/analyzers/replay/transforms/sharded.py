@@ -24,7 +24,7 @@ _COPIES = ("fsdp::all_gather_copy_in", "fsdp::split_with_sizes_copy")
 
 def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scenario | str:
     """The scenario in which gathers start when their launch allows it, or only forward gathers."""
-    gathers = subject.names_where(lambda name: "allgather" in name.lower().replace("_", "")) & subject.device
+    gathers = subject.once(_gathers)
     if not gathers.any():
         return "no parameters are gathered"
     graph = scenario.graph
@@ -32,12 +32,12 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
         settings = subject.facts.critical.environment.fsdp
         if settings is not None and settings.reshard_after_forward == "no":
             return "parameters stay whole between forward and backward already"
-        later = _of_backward(subject, gathers)
+        later = subject.once(_of_backward)
         moved = later | np.isin(np.arange(len(graph)), graph.meeting[later] if graph.meeting.size else [])
-        found = removed(scenario, (moved & (later | transfers(subject))) | (_copies(subject) & subject.device))
+        found = removed(scenario, (moved & (later | transfers(subject))) | (subject.once(_copies) & subject.device))
         return replace(found, graph=_unawaited(found.graph, later & (graph.kind == NodeKind.DEVICE)))
     # The turns of one communicator, the arrivals at a meeting, and the copies into what is gathered stay.
-    early = gathers[graph.extra_to] & _computing(subject)[graph.extra_from % len(graph)]
+    early = gathers[graph.extra_to] & subject.once(_computing)[graph.extra_from % len(graph)]
     if not early.any():
         return "no gather waits for other work on the device"
     source = np.where(early, _updates(graph, graph.extra_from), graph.extra_from)
@@ -46,6 +46,11 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
         scenario,
         graph=replace(graph, extra_to=graph.extra_to[kept], extra_from=source[kept], extra_lag=graph.extra_lag[kept]),
     )
+
+
+def _gathers(subject: Subject) -> Mask:
+    """The collectives that make shards whole."""
+    return subject.names_where(lambda name: "allgather" in name.lower().replace("_", "")) & subject.device
 
 
 def _computing(subject: Subject) -> Mask:
@@ -97,11 +102,12 @@ def _unawaited(graph: Graph, gathers: Mask) -> Graph:
     return unmet(alone, gathers)
 
 
-def _of_backward(subject: Subject, gathers: Mask) -> Mask:
+def _of_backward(subject: Subject) -> Mask:
     """The gathers that the backward pass launches, from a thread of its own; where that is not recorded, half of them.
 
     A step has several passes where it accumulates gradients.
     """
+    gathers = subject.once(_gathers)
     found = _in_backward(subject, ("",)) & gathers
     return found if (found & (subject.graph.kind == NodeKind.DEVICE)).any() else _second_half(subject, gathers)
 

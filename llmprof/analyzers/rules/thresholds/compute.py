@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llmprof.analyzers.facts import faster_attention, faster_kernels, fused_loss, misaligned_products
+from llmprof.analyzers.facts import channels_last, faster_attention, faster_kernels, fused_loss, misaligned_products
 from llmprof.analyzers.rules.thresholds.record import ML_ENGINEERING, OWN, TRACELENS, XPROF, Threshold, factor, share
 
 LIGER = "Liger-Kernel (Hsu and others, arXiv 2410.10989)"
@@ -189,11 +189,11 @@ FP8_SPEEDUP = factor(
 
 CONVERSIONS = share("layout-conversions", 0.02, OWN, "Conversions between NCHW and NHWC around tensor-core kernels.")
 LAYOUT_NORM = factor(
-    "layout-norm", faster_kernels.LAYOUT_NORM, TRACELENS, "TraceLens closes 75 % of a kernel's gap at the least."
+    "layout-norm", channels_last.LAYOUT_NORM, TRACELENS, "TraceLens closes 75 % of a kernel's gap at the least."
 )
 LAYOUT_NORM_LOW = factor(
     "layout-norm-low",
-    faster_kernels.LAYOUT_NORM_LOW,
+    channels_last.LAYOUT_NORM_LOW,
     OWN,
     "An assumption: some operators have no channels_last kernel and convert back and forth.",
 )

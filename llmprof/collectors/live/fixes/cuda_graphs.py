@@ -5,10 +5,11 @@ from __future__ import annotations
 from llmprof.collectors.live.fixes.applying.attempt import Attempt
 from llmprof.collectors.live.fixes.applying.compiling import compile_models
 
-__all__ = ["NUMERICS", "VALUE", "apply"]
+__all__ = ["NEEDS_GPU", "NUMERICS", "VALUE", "apply"]
 
 NUMERICS = True
 VALUE = ""
+NEEDS_GPU = True
 
 
 def apply(attempt: Attempt) -> None:

@@ -11,10 +11,11 @@ from llmprof.collectors.live.fixes.applying.attempt import Attempt
 from llmprof.collectors.live.fixes.applying.moments import at_first_step
 from llmprof.timeline.cpus import cpu_set
 
-__all__ = ["NUMERICS", "VALUE", "apply"]
+__all__ = ["NEEDS_GPU", "NUMERICS", "VALUE", "apply"]
 
 NUMERICS = False
 VALUE = ""
+NEEDS_GPU = True
 PCI = Path("/sys/bus/pci/devices")
 
 
@@ -25,7 +26,9 @@ def apply(attempt: Attempt) -> None:
         device = next(iter(optimizer.param_groups[0]["params"])).device
         near = _near(device) if device.type == "cuda" else None
         allowed = os.sched_getaffinity(0)
-        if near is None:
+        if device.type == "cpu":
+            attempt.refuse("the model is trained on the CPU, and there is no GPU to be near to")
+        elif near is None:
             attempt.refuse(f"the kernel does not say which cores are near the device {device}")
         elif not near & allowed or allowed <= near:
             attempt.refuse("the process runs near its GPU already, or may not run there")

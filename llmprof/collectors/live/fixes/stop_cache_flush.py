@@ -7,10 +7,11 @@ from typing import Any
 
 from llmprof.collectors.live.fixes.applying.attempt import Attempt
 
-__all__ = ["NUMERICS", "VALUE", "apply"]
+__all__ = ["NEEDS_GPU", "NUMERICS", "VALUE", "apply"]
 
 NUMERICS = False
 VALUE = ""
+NEEDS_GPU = True
 
 
 def apply(attempt: Attempt) -> None:

@@ -21,17 +21,24 @@ def apply(attempt: Attempt) -> None:
     import torch
 
     wanted, process = attempt.number(cores_per_rank()), os.getpid()
-    now = torch.get_num_threads()
+    asked = torch.get_num_threads()
 
     def make(original: Callable[[int], None]) -> Callable[[int], None]:
         def set_num_threads(count: int) -> None:
-            original(wanted if attempt.armed and os.getpid() == process else count)
+            nonlocal asked
+            here = attempt.armed and os.getpid() == process
+            asked = count if here else asked
+            original(wanted if here else count)
 
         return set_num_threads
 
     attempt.wrap(torch, "set_num_threads", make)
 
     def first(optimizer: Any) -> None:
+        now = asked
+        if now == wanted:
+            attempt.refuse(f"torch has {wanted} threads already")
+            return
         torch.set_num_threads(wanted)
         attempt.applied(f"threads of torch {now} -> {wanted}")
 

@@ -223,6 +223,15 @@ def test_a_model_in_bf16_needs_no_autocast(apply: Apply) -> None:
     assert "parameters in bfloat16" in why_not(attempt)
 
 
+@pytest.fixture
+def gpu_with_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch says that there is one; the model of these tests stands for one on it."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    monkeypatch.setattr("llmprof.collectors.live.fixes.tf32._on_cpu", lambda optimizer: False)
+
+
+@pytest.mark.usefixtures("gpu_with_tf32")
 def test_tf32_is_allowed_whatever_the_script_has_set_before(apply: Apply) -> None:
     attempt = apply("tf32")
     torch.set_float32_matmul_precision("highest")
@@ -234,11 +243,34 @@ def test_tf32_is_allowed_whatever_the_script_has_set_before(apply: Apply) -> Non
     assert torch.get_float32_matmul_precision() == "highest"
 
 
+@pytest.mark.usefixtures("gpu_with_tf32")
 def test_a_script_that_forbids_tf32_later_is_told_of(apply: Apply) -> None:
     attempt = apply("tf32")
     train(nn.Linear(8, 2))
     torch.set_float32_matmul_precision("highest")
     assert attempt.report()["status"] == "never"
+
+
+def test_tf32_changes_nothing_where_no_gpu_has_it(apply: Apply, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempt = apply("tf32")
+    train(nn.Linear(8, 2))
+    assert "there is no GPU here" in why_not(attempt)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 0))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla V100")
+    old = apply("tf32")
+    train(nn.Linear(8, 2))
+    assert "Tesla V100 has no TF32" in why_not(old)
+
+
+def test_tf32_changes_nothing_for_a_model_on_the_cpu_beside_a_gpu(
+    apply: Apply, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    attempt = apply("tf32")
+    train(nn.Linear(8, 2))
+    assert "trained on the CPU" in why_not(attempt)
 
 
 def test_attention_of_hugging_face(apply: Apply) -> None:
@@ -424,10 +456,16 @@ def test_threads_stay_as_they_were_set(apply: Apply) -> None:
         train(nn.Linear(8, 2))
         torch.set_num_threads(1)
         assert torch.get_num_threads() == 2
-        assert done(attempt) == [f"threads of torch {before} -> 2"]
+        assert done(attempt) == ["threads of torch 1 -> 2"], "what the script asks for, and what it gets"
     finally:
         attempt.remove()
         torch.set_num_threads(before)
+
+
+def test_as_many_threads_as_there_are_already_are_no_fix(apply: Apply) -> None:
+    attempt = apply("thread-count", str(torch.get_num_threads()))
+    train(nn.Linear(8, 2))
+    assert "threads already" in why_not(attempt)
 
 
 def test_the_process_is_bound_near_its_gpu(apply: Apply, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -443,7 +481,7 @@ def test_the_process_is_bound_near_its_gpu(apply: Apply, monkeypatch: pytest.Mon
     attempt = apply("numa-binding")
     train(nn.Linear(8, 2))
     if not torch.cuda.is_available():  # a model on the CPU has no GPU to be near to
-        assert "does not say" in why_not(attempt)
+        assert "trained on the CPU" in why_not(attempt)
         return
     assert bound[os.getpid()] == near
 

@@ -28,6 +28,8 @@ class AboutFix:
     """Whether losses may change: more than the order of the samples or the last bits of a sum."""
     value: str
     """Regular expression that finds the value in a recommendation's `how`; empty for a fix without one."""
+    needs_gpu: bool
+    """Whether there is nothing that it could change where training runs on the CPU."""
 
 
 @cache
@@ -42,4 +44,5 @@ def about(fix: str) -> AboutFix | None:
     if not _ID.match(fix) or fix not in applicable():
         return None
     module: Any = import_module(f"{FIXES}.{fix.replace('-', '_')}")
-    return AboutFix(id=fix, numerics=module.NUMERICS, value=module.VALUE)
+    needs_gpu = getattr(module, "NEEDS_GPU", False)
+    return AboutFix(id=fix, numerics=module.NUMERICS, value=module.VALUE, needs_gpu=needs_gpu)
