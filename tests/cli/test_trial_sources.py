@@ -62,6 +62,7 @@ def test_a_run_that_does_not_say_where_it_looked_is_looked_up_today(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/today")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     recorded = Recorded(command=("python",), cwd=tmp_path, variables={"OMP_NUM_THREADS": "4"})
     environment = environment_of(recorded, [])
     assert (environment["PATH"], environment["OMP_NUM_THREADS"], environment[VARIABLE]) == ("/today", "4", "")
