@@ -50,6 +50,7 @@ def train(steps=12, pause=0.0):
         optimizer.step()
         time.sleep(pause)
         yield step
+    time.sleep(0.2)  # gloo's threads let go of the last tensors; an interpreter that ends before them may abort
 """
 
 

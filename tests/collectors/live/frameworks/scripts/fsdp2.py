@@ -1,6 +1,7 @@
 """FSDP2 on the CPU (gloo): 40 batches, two to an update; a distributed checkpoint after the tenth."""
 
 import tempfile
+import time
 
 import torch
 import torch.distributed.checkpoint as dcp
@@ -29,4 +30,5 @@ for number, (batch,) in enumerate(DataLoader(TensorDataset(torch.randn(80, 8)), 
             torch.distributed.broadcast_object_list(folder)
             dcp.save({"model": get_model_state_dict(model)}, checkpoint_id=folder[0])
 print(updates)
+time.sleep(0.2)  # gloo's threads let go of the last tensors; an interpreter that ends before them may abort
 torch.distributed.destroy_process_group()
