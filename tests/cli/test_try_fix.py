@@ -489,7 +489,8 @@ def test_a_second_interruption_kills_what_is_left(monkeypatch: pytest.MonkeyPatc
     assert process.returncode == -signal.SIGKILL
 
 
-def test_a_trial_that_is_ended_ends_its_runs(llmprof: Llmprof, tmp_path: Path) -> None:
+def trial_under_way(tmp_path: Path) -> tuple[Path, subprocess.Popen[bytes]]:
+    """A run that never ends by itself, and the trial of a fix for it, whose first training is up."""
     (tmp_path / "hang.py").write_text("import time\nprint('up', flush=True)\ntime.sleep(600)\n")
     run = recorded(tmp_path, sys.executable, "hang.py")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -497,19 +498,18 @@ def test_a_trial_that_is_ended_ends_its_runs(llmprof: Llmprof, tmp_path: Path) -
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     log = run / "trials" / "1" / "plain-1.log"
     wait_for(lambda: log.is_file() and "up" in log.read_text())
+    return run, process
+
+
+def test_a_trial_that_is_ended_ends_its_runs(tmp_path: Path) -> None:
+    run, process = trial_under_way(tmp_path)
     process.terminate()
     assert process.wait(60) == 128 + signal.SIGTERM
     assert processes_in(run) == []
 
 
 def test_a_trial_that_is_killed_leaves_no_training_behind(tmp_path: Path) -> None:
-    (tmp_path / "hang.py").write_text("import time\nprint('up', flush=True)\ntime.sleep(600)\n")
-    run = recorded(tmp_path, sys.executable, "hang.py")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "llmprof", "try", "--fix", "gc-policy", str(run)]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-    log = run / "trials" / "1" / "plain-1.log"
-    wait_for(lambda: log.is_file() and "up" in log.read_text())
+    run, process = trial_under_way(tmp_path)
     process.kill()
     process.wait(60)
     wait_for(lambda: processes_in(run) == [])
