@@ -110,7 +110,7 @@ def show(case: Case, device: torch.device, spin: Spin, steps: int) -> float:
 
 def recorded_ms(case: Case, device: torch.device, spin: Spin, steps: int) -> tuple[float, float]:
     """(the wait by the recording, the step by the benchmark's own clock) of the loop with its loader."""
-    from llmprof.analyzers.facts.step_times import counted_steps, exposed_wait_ns
+    from llmprof.analyzers.facts.steps.step_times import counted_steps, exposed_wait_ns
     from llmprof.collectors.files.run_directory import read_run_directory
     from llmprof.collectors.live import injection
 

@@ -204,7 +204,7 @@ def given_ms(
     received: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
     """When the model has each batch received, in ms, given when each was begun, done, asked for and received."""
-    from llmprof.analyzers.facts.loader_queue import received_ns
+    from llmprof.analyzers.facts.loading.loader_queue import received_ns
 
     workers = setting.workers
     loads = np.where(done > begun, done - begun, (done - begun)[done > begun].mean())  # some are on order at the end

@@ -35,7 +35,7 @@ from measuring import Sides
 from packing import compress, pack
 from table import CASES, EVERY, FRESH, HELD_OUT, MORE, SEVENTH, SIXTH
 
-from llmprof.analyzers.facts.timed_kernels import FIXES
+from llmprof.analyzers.facts.faster.timed_kernels import FIXES
 
 RECORD_S, ANALYZE_S = 120.0, 60.0
 CASE_S = 35.0

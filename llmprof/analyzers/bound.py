@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from llmprof.analyzers.diagnosis import Bound, RunnerUp
-from llmprof.analyzers.facts.operator_facts import OperatorFacts
-from llmprof.analyzers.facts.partition import Partition
+from llmprof.analyzers.facts.operators.operator_facts import OperatorFacts
+from llmprof.analyzers.facts.partition.partition import Partition
 from llmprof.analyzers.imbalance import EXPLAINED_SHARE, Imbalance
 
 __all__ = ["bound_of", "close_to", "largest", "margin", "roofline_share", "runner_up", "scores"]

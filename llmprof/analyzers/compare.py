@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from llmprof.analyzers.diagnosis import PARTS, Diagnosis, Finding
 from llmprof.analyzers.document import plain
-from llmprof.analyzers.facts.kernels import TOP
+from llmprof.analyzers.facts.device.kernels import TOP
 from llmprof.analyzers.trial import student_t
 from llmprof.analyzers.unlike import SAME_TOKENS, Unlike, settings_between, tokens_per_step, unlike
 from llmprof.errors import NotEnoughDataError

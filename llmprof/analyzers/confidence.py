@@ -7,9 +7,9 @@ import math
 from llmprof.analyzers.bound import FULL_MARGIN, bound_of, margin, roofline_share
 from llmprof.analyzers.counters import Witness
 from llmprof.analyzers.diagnosis import Bound
-from llmprof.analyzers.facts.coverage import RecordingFacts
 from llmprof.analyzers.facts.measured import Facts, RankFacts
-from llmprof.analyzers.facts.partition import Partition
+from llmprof.analyzers.facts.partition.partition import Partition
+from llmprof.analyzers.facts.steps.coverage import RecordingFacts
 
 __all__ = ["confidence", "unknown_share"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from math import sqrt
 
-from llmprof.analyzers.facts.collectives import CollectiveGroup
+from llmprof.analyzers.facts.communication.collectives import CollectiveGroup
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.trial import student_t
 from llmprof.units import NS_PER_MS

@@ -15,7 +15,7 @@ from llmprof.analyzers.diagnosis import Capture, Diagnosis, RankSummary, Recordi
 from llmprof.analyzers.environment import environment_of
 from llmprof.analyzers.facts.measure import measure
 from llmprof.analyzers.facts.measured import Facts, RankFacts
-from llmprof.analyzers.facts.utilization import Utilization
+from llmprof.analyzers.facts.operators.utilization import Utilization
 from llmprof.analyzers.replay.gains import Replays, replays_of
 from llmprof.analyzers.rules import registry
 from llmprof.analyzers.rules.base import Judgement

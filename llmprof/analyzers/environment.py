@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from llmprof.analyzers.facts.hardware import HardwareFacts
+from llmprof.analyzers.facts.communication.parallelism import parallelism_of
+from llmprof.analyzers.facts.device.hardware import HardwareFacts
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.parallelism import parallelism_of
 from llmprof.timeline.environment import Environment
 from llmprof.timeline.settings import ModelSettings
 from llmprof.timeline.topology import Node

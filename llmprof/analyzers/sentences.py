@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from llmprof.analyzers.diagnosis import Bound, Recommendation, RunnerUp, Verdict
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.pipeline import waiting_for_stages
+from llmprof.analyzers.facts.pipeline.pipeline import waiting_for_stages
 from llmprof.timeline.cpus import cpu_list
 from llmprof.units import NS_PER_MS, format_ms, format_percent
 

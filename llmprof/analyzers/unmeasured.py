@@ -10,8 +10,8 @@ from dataclasses import replace
 from llmprof.analyzers import ranking
 from llmprof.analyzers.diagnosis import Diagnosis, Recommendation, Verdict
 from llmprof.analyzers.facts.measured import Facts, RankFacts
-from llmprof.analyzers.facts.memory import MemoryFacts, memory_facts
-from llmprof.analyzers.facts.steps import StepFacts
+from llmprof.analyzers.facts.memory.memory import MemoryFacts, memory_facts
+from llmprof.analyzers.facts.steps.steps import StepFacts
 from llmprof.analyzers.rules import registry
 from llmprof.analyzers.rules.memory_fixes import MEMORY_RULES
 from llmprof.analyzers.sentences import abstention

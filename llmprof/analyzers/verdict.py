@@ -7,8 +7,8 @@ from llmprof.analyzers.confidence import confidence, unknown_share
 from llmprof.analyzers.counters import witness
 from llmprof.analyzers.diagnosis import Bound, RunnerUp, Verdict
 from llmprof.analyzers.facts.measured import Facts, RankFacts
-from llmprof.analyzers.facts.partition import Partition
-from llmprof.analyzers.facts.pipeline import uneven_stages_ns
+from llmprof.analyzers.facts.partition.partition import Partition
+from llmprof.analyzers.facts.pipeline.pipeline import uneven_stages_ns
 from llmprof.analyzers.imbalance import EXPLAINED_SHARE, IMBALANCE_SHARE, Imbalance, imbalance_of
 from llmprof.analyzers.rules.out_of_memory import circumstances
 from llmprof.analyzers.sentences import abstention, next_in_line, sentence

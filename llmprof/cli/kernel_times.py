@@ -47,10 +47,10 @@ def with_kernel_times(
 
 def calls_to_time(diagnosis: Diagnosis, rank: RankTimeline) -> tuple[KernelCall, ...]:
     """The calls whose times tell what the recommended fixes bring; none where they would bring nothing."""
-    from llmprof.analyzers.facts.channels_last import in_channels_last
-    from llmprof.analyzers.facts.operator_facts import operator_facts
-    from llmprof.analyzers.facts.timed_kernels import FIXES, questions
-    from llmprof.analyzers.facts.windows import windows_of
+    from llmprof.analyzers.facts.faster.channels_last import in_channels_last
+    from llmprof.analyzers.facts.faster.timed_kernels import FIXES, questions
+    from llmprof.analyzers.facts.operators.operator_facts import operator_facts
+    from llmprof.analyzers.facts.steps.windows import windows_of
 
     fixes = [one.id for one in diagnosis.recommendations if one.id in FIXES and one.gain.expected_ms > 0]
     operators = operator_facts(rank, windows_of(rank)) if fixes else None

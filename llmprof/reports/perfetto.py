@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from llmprof._version import __version__
-from llmprof.analyzers.facts.kernel_names import CLASSES
-from llmprof.analyzers.facts.kernels import row_classes
+from llmprof.analyzers.facts.device.kernel_names import CLASSES
+from llmprof.analyzers.facts.device.kernels import row_classes
 from llmprof.errors import InputError
 from llmprof.reports.labels import CLASS_LABELS, PART_LABELS
 from llmprof.reports.perfetto_tracks import LONGEST_NAME, TrackFile, us_text

@@ -59,7 +59,7 @@ class StepTimes:
     tokens: Int64 | None = None
     microbatches: Int64 | None = None
     chosen: npt.NDArray[np.bool_] | None = None
-    """The steps that stand for the run, where these are not simply all of a phase (`facts.steady`)."""
+    """The steps that stand for the run, where these are not simply all of a phase (`facts.pace.steady`)."""
 
     def __len__(self) -> int:
         return int(self.number.size)

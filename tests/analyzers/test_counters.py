@@ -8,7 +8,7 @@ import pytest
 
 from llmprof.analyzers.counters import witness
 from llmprof.analyzers.diagnosis import Bound
-from llmprof.analyzers.facts.hardware import HardwareFacts
+from llmprof.analyzers.facts.device.hardware import HardwareFacts
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.verdict import judge
 from tests.analyzers.rules.facts_builder import make_facts

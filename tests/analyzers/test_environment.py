@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 from llmprof.analyzers.environment import environment_of
-from llmprof.analyzers.facts.hardware import HardwareFacts
+from llmprof.analyzers.facts.device.hardware import HardwareFacts
 from llmprof.timeline.environment import Environment
 from llmprof.timeline.settings import (
     DdpSettings,

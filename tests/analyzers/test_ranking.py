@@ -10,7 +10,7 @@ import pytest
 
 from llmprof.analyzers.diagnosis import Gain, Recommendation
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.memory import MemoryFacts
+from llmprof.analyzers.facts.memory.memory import MemoryFacts
 from llmprof.analyzers.ranking import noise_ms, rank
 from llmprof.analyzers.rules.fixes import FIXES
 from tests.analyzers.rules.facts_builder import make_facts

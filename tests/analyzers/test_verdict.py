@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from llmprof.analyzers.bound import scores
-from llmprof.analyzers.facts.coverage import MAX_LOST, RecordingFacts
-from llmprof.analyzers.facts.host import HostFacts
+from llmprof.analyzers.facts.host.host import HostFacts
 from llmprof.analyzers.facts.measured import Facts, RankFacts
-from llmprof.analyzers.facts.memory import MemoryFacts
-from llmprof.analyzers.facts.operator_facts import OperatorFacts
-from llmprof.analyzers.facts.partition import Partition, parts_of
-from llmprof.analyzers.facts.steps import StepFacts, Windows
+from llmprof.analyzers.facts.memory.memory import MemoryFacts
+from llmprof.analyzers.facts.operators.operator_facts import OperatorFacts
+from llmprof.analyzers.facts.partition.partition import Partition, parts_of
+from llmprof.analyzers.facts.steps.coverage import MAX_LOST, RecordingFacts
+from llmprof.analyzers.facts.steps.steps import StepFacts, Windows
 from llmprof.analyzers.verdict import judge
 from llmprof.timeline.environment import Environment
 from llmprof.timeline.intervals import Intervals

@@ -237,7 +237,7 @@ class TestTelemetry:
             assert known == sorted(known), column
 
     def test_reasons_have_names(self, samples: list[dict[str, str]]) -> None:
-        from llmprof.analyzers.facts.hardware import REASONS
+        from llmprof.analyzers.facts.device.hardware import REASONS
 
         seen = {int(value) for value in known_of(samples, "throttle_reasons")}
         unnamed = {bits for bits in seen if bits & ~sum(REASONS)}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from llmprof.analyzers.facts.devices import find_device
+from llmprof.analyzers.facts.device.devices import find_device
 from llmprof.collectors.timing.starting import time_kernels
 from llmprof.timeline.kernel_times import KernelCall, KernelTimes
 

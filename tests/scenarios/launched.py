@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from llmprof.analyzers.facts.op_bytes import countable
+from llmprof.analyzers.facts.operators.op_bytes import countable
 from llmprof.collectors.files.kineto import read_kineto
 from llmprof.collectors.files.kineto_arguments import shapes
 from llmprof.timeline.timeline import RankTimeline

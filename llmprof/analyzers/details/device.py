@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from llmprof.analyzers.facts.fits import batch_that_fits, plans
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.memory import MemoryFacts
+from llmprof.analyzers.facts.memory.fits import batch_that_fits, plans
+from llmprof.analyzers.facts.memory.memory import MemoryFacts
 from llmprof.timeline.telemetry import Series
 from llmprof.timeline.timeline import RankTimeline
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from llmprof.analyzers.facts.kernels import TopKernel
+from llmprof.analyzers.facts.device.kernels import TopKernel
+from llmprof.analyzers.facts.device.roofline import roofline_of
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.operators import OperatorWork
-from llmprof.analyzers.facts.roofline import roofline_of
+from llmprof.analyzers.facts.operators.operators import OperatorWork
 from llmprof.timeline.timeline import RankTimeline
 from llmprof.units import NS_PER_MS
 

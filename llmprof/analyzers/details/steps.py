@@ -10,8 +10,8 @@ import numpy as np
 
 from llmprof.analyzers.diagnosis import PARTS
 from llmprof.analyzers.facts.measured import Facts, RankFacts
-from llmprof.analyzers.facts.partition import PART_OF, Partition
-from llmprof.analyzers.facts.steps import Windows
+from llmprof.analyzers.facts.partition.partition import PART_OF, Partition
+from llmprof.analyzers.facts.steps.steps import Windows
 from llmprof.timeline.intervals import Int64, lengths_inside
 from llmprof.timeline.timeline import RankTimeline
 from llmprof.units import NS_PER_MS, ms

@@ -1,7 +1,7 @@
 """What do ranks that are not alike cost? The figures S, removed and added of the ranks section, and a sentence on them.
 
 The same figures from a table of pipeline operations, from a replay of several recorded ranks, or from their partitions;
-`basis` says which. `analyzers.facts.attribution` defines them.
+`basis` says which. `analyzers.facts.communication.attribution` defines them.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llmprof.analyzers.facts.attribution import Attribution, Effect, attribution_of_parts
+from llmprof.analyzers.facts.communication.attribution import Attribution, Effect, attribution_of_parts
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.stragglers import Blame, StragglerFacts
+from llmprof.analyzers.facts.pipeline.stragglers import Blame, StragglerFacts
 from llmprof.analyzers.replay.attribution import attribution_of
 from llmprof.analyzers.replay.gains import Replays
 from llmprof.analyzers.rules.straggler_rank import perturbed

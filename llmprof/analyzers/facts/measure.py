@@ -6,18 +6,18 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from llmprof.analyzers.facts.alignment import Waits, match_collectives, transfers_of, waits_of
-from llmprof.analyzers.facts.clocks import clocks_of
-from llmprof.analyzers.facts.collective_calls import ONE_SIDED
-from llmprof.analyzers.facts.collectives import CollectiveFacts, with_peers
-from llmprof.analyzers.facts.cores import own_cores
-from llmprof.analyzers.facts.correction import correct, elastic_of, waited_longer
-from llmprof.analyzers.facts.data_loading import passing_ns
+from llmprof.analyzers.facts.communication.alignment import Waits, match_collectives, transfers_of, waits_of
+from llmprof.analyzers.facts.communication.clocks import clocks_of
+from llmprof.analyzers.facts.communication.collective_calls import ONE_SIDED
+from llmprof.analyzers.facts.communication.collectives import CollectiveFacts, with_peers
+from llmprof.analyzers.facts.host.cores import own_cores
+from llmprof.analyzers.facts.loading.data_loading import passing_ns
 from llmprof.analyzers.facts.measured import Facts, RankFacts
-from llmprof.analyzers.facts.partition import Partition, with_skew
+from llmprof.analyzers.facts.partition.correction import correct, elastic_of, waited_longer
+from llmprof.analyzers.facts.partition.partition import Partition, with_skew
+from llmprof.analyzers.facts.pipeline.written_pipeline import agreed
 from llmprof.analyzers.facts.reduction import RankReduction, reduce_rank
-from llmprof.analyzers.facts.steps import StepFacts
-from llmprof.analyzers.facts.written_pipeline import agreed
+from llmprof.analyzers.facts.steps.steps import StepFacts
 from llmprof.errors import NotEnoughDataError
 from llmprof.timeline.intervals import EMPTY, Int64, Intervals
 from llmprof.timeline.timeline import Timeline

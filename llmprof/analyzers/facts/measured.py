@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from llmprof.analyzers.facts.collectives import CollectiveFacts
-from llmprof.analyzers.facts.copies import CopyFacts
-from llmprof.analyzers.facts.coverage import RecordingFacts
-from llmprof.analyzers.facts.data_loading import LoaderFacts
-from llmprof.analyzers.facts.hardware import HardwareFacts
-from llmprof.analyzers.facts.host import HostFacts
-from llmprof.analyzers.facts.host_causes import HostCauses
-from llmprof.analyzers.facts.host_memory import HostMemory
-from llmprof.analyzers.facts.kernels import KernelFacts
-from llmprof.analyzers.facts.logits import LogitsFacts
-from llmprof.analyzers.facts.memory import MemoryFacts
-from llmprof.analyzers.facts.operator_facts import OperatorFacts
-from llmprof.analyzers.facts.partition import Partition
-from llmprof.analyzers.facts.spread import SoloKernel
-from llmprof.analyzers.facts.stage_work import StageWork
-from llmprof.analyzers.facts.step_table import StepTable
-from llmprof.analyzers.facts.steps import StepFacts, Windows
-from llmprof.analyzers.facts.utilization import Utilization
+from llmprof.analyzers.facts.communication.collectives import CollectiveFacts
+from llmprof.analyzers.facts.device.hardware import HardwareFacts
+from llmprof.analyzers.facts.device.kernels import KernelFacts
+from llmprof.analyzers.facts.device.spread import SoloKernel
+from llmprof.analyzers.facts.host.host import HostFacts
+from llmprof.analyzers.facts.host.host_causes import HostCauses
+from llmprof.analyzers.facts.host.host_memory import HostMemory
+from llmprof.analyzers.facts.loading.copies import CopyFacts
+from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
+from llmprof.analyzers.facts.memory.logits import LogitsFacts
+from llmprof.analyzers.facts.memory.memory import MemoryFacts
+from llmprof.analyzers.facts.operators.operator_facts import OperatorFacts
+from llmprof.analyzers.facts.operators.utilization import Utilization
+from llmprof.analyzers.facts.pace.step_table import StepTable
+from llmprof.analyzers.facts.partition.partition import Partition
+from llmprof.analyzers.facts.pipeline.stage_work import StageWork
+from llmprof.analyzers.facts.steps.coverage import RecordingFacts
+from llmprof.analyzers.facts.steps.steps import StepFacts, Windows
 from llmprof.timeline.environment import Environment
 
 __all__ = ["Facts", "RankFacts"]

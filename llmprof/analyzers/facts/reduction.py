@@ -12,34 +12,34 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from llmprof.analyzers.facts.between import longer_between_ns, waits_inside
-from llmprof.analyzers.facts.collectives import exposed_spans, own_collectives, slim
-from llmprof.analyzers.facts.copies import copy_facts
-from llmprof.analyzers.facts.correction import ELASTIC, Elastic, HostEvents, elastic_of, host_events
-from llmprof.analyzers.facts.coverage import gap_in_recording, recording_facts
-from llmprof.analyzers.facts.cpu_partition import cpu_partition
-from llmprof.analyzers.facts.data_loading import loader_facts
-from llmprof.analyzers.facts.flops import rank_flops
-from llmprof.analyzers.facts.hardware import hardware_facts
-from llmprof.analyzers.facts.host import host_facts
-from llmprof.analyzers.facts.host_causes import collections_of, host_causes
-from llmprof.analyzers.facts.host_memory import host_memory
-from llmprof.analyzers.facts.kernels import kernel_facts
-from llmprof.analyzers.facts.logits import logits_facts
+from llmprof.analyzers.facts.communication.collectives import exposed_spans, own_collectives, slim
+from llmprof.analyzers.facts.communication.rank_calls import RankCalls, rank_calls
+from llmprof.analyzers.facts.device.hardware import hardware_facts
+from llmprof.analyzers.facts.device.kernels import kernel_facts
+from llmprof.analyzers.facts.device.spread import solo_kernels
+from llmprof.analyzers.facts.host.host import host_facts
+from llmprof.analyzers.facts.host.host_causes import collections_of, host_causes
+from llmprof.analyzers.facts.host.host_memory import host_memory
+from llmprof.analyzers.facts.loading.copies import copy_facts
+from llmprof.analyzers.facts.loading.data_loading import loader_facts
 from llmprof.analyzers.facts.measured import RankFacts
-from llmprof.analyzers.facts.memory import memory_facts
-from llmprof.analyzers.facts.operator_facts import operator_facts
-from llmprof.analyzers.facts.partition import Partition, device_partition, parts_of
-from llmprof.analyzers.facts.rank_calls import RankCalls, rank_calls
-from llmprof.analyzers.facts.spread import solo_kernels
-from llmprof.analyzers.facts.stage_work import stage_work
-from llmprof.analyzers.facts.steady import steady
-from llmprof.analyzers.facts.step_table import StepTable, step_table
-from llmprof.analyzers.facts.step_times import counted_steps, exposed_wait_ns, step_facts
-from llmprof.analyzers.facts.steps import StepFacts, Windows
-from llmprof.analyzers.facts.utilization import utilization
-from llmprof.analyzers.facts.windows import windows_of
-from llmprof.analyzers.facts.written_pipeline import with_pipeline
+from llmprof.analyzers.facts.memory.logits import logits_facts
+from llmprof.analyzers.facts.memory.memory import memory_facts
+from llmprof.analyzers.facts.operators.flops import rank_flops
+from llmprof.analyzers.facts.operators.operator_facts import operator_facts
+from llmprof.analyzers.facts.operators.utilization import utilization
+from llmprof.analyzers.facts.pace.between import longer_between_ns, waits_inside
+from llmprof.analyzers.facts.pace.steady import steady
+from llmprof.analyzers.facts.pace.step_table import StepTable, step_table
+from llmprof.analyzers.facts.partition.correction import ELASTIC, Elastic, HostEvents, elastic_of, host_events
+from llmprof.analyzers.facts.partition.cpu_partition import cpu_partition
+from llmprof.analyzers.facts.partition.partition import Partition, device_partition, parts_of
+from llmprof.analyzers.facts.pipeline.stage_work import stage_work
+from llmprof.analyzers.facts.pipeline.written_pipeline import with_pipeline
+from llmprof.analyzers.facts.steps.coverage import gap_in_recording, recording_facts
+from llmprof.analyzers.facts.steps.step_times import counted_steps, exposed_wait_ns, step_facts
+from llmprof.analyzers.facts.steps.steps import StepFacts, Windows
+from llmprof.analyzers.facts.steps.windows import windows_of
 from llmprof.timeline.events import DEVICE_KINDS, NONE
 from llmprof.timeline.intervals import EMPTY, Intervals
 from llmprof.timeline.timeline import RankTimeline

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from llmprof.analyzers.facts.correction import MAX_COST_NS, MAX_STRETCH
 from llmprof.analyzers.facts.measured import Facts, RankFacts
+from llmprof.analyzers.facts.partition.correction import MAX_COST_NS, MAX_STRETCH
 from llmprof.analyzers.replay.distortion import Distortion, relieved
 from llmprof.analyzers.replay.graph import Graph
 from llmprof.analyzers.replay.scenario import Feed, Scenario, run

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from llmprof.analyzers.facts.idle import LAUNCH_GAP_NS
-from llmprof.analyzers.facts.inside import step_of
+from llmprof.analyzers.facts.partition.idle import LAUNCH_GAP_NS
+from llmprof.analyzers.facts.steps.inside import step_of
 from llmprof.analyzers.replay.calls import Points, points_of
 from llmprof.analyzers.replay.communicators import communicator_order
 from llmprof.analyzers.replay.draft import Draft

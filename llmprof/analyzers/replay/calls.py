@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from llmprof.analyzers.facts.idle import LOADER
+from llmprof.analyzers.facts.partition.idle import LOADER
 from llmprof.analyzers.replay.graph import Region
 from llmprof.timeline.events import DEVICE_KINDS, NONE, EventTable, Kind
 from llmprof.timeline.intervals import Int64

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from llmprof.analyzers.facts.interference import Interference
-from llmprof.analyzers.facts.kernel_names import CLASSES
-from llmprof.analyzers.facts.kernels import row_classes
+from llmprof.analyzers.facts.communication.interference import Interference
+from llmprof.analyzers.facts.device.kernel_names import CLASSES
+from llmprof.analyzers.facts.device.kernels import row_classes
 from llmprof.analyzers.replay.gaps import gap_factors
 from llmprof.analyzers.replay.graph import Float64, Graph, Int64, NodeKind
 from llmprof.analyzers.replay.replay import Replayed, replay

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from llmprof.analyzers.facts.correction import MAX_COST_NS, MAX_STRETCH
+from llmprof.analyzers.facts.partition.correction import MAX_COST_NS, MAX_STRETCH
 from llmprof.analyzers.replay.event_cost import USUAL_COST_NS
 from llmprof.analyzers.replay.graph import Graph, NodeKind
 from llmprof.analyzers.replay.seen import Seen

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from llmprof.analyzers.facts.given_back import exposed_ns
+from llmprof.analyzers.facts.loading.given_back import exposed_ns
 from llmprof.analyzers.replay.graph import Graph, Int64, NodeKind, Region
 from llmprof.timeline.steps import StepPhase, StepTimes
 from llmprof.timeline.timeline import RankTimeline

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from llmprof.analyzers.diagnosis import Combined, Gain, Recommendation, Sharing
-from llmprof.analyzers.facts.channels_last import in_channels_last
+from llmprof.analyzers.facts.faster.channels_last import in_channels_last
+from llmprof.analyzers.facts.faster.timed_kernels import timed_note
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.step_times import device_spread_ns
-from llmprof.analyzers.facts.timed_kernels import timed_note
+from llmprof.analyzers.facts.steps.step_times import device_spread_ns
 from llmprof.analyzers.replay.beside import STALL_DOUBT
 from llmprof.analyzers.replay.fed import WORKERS, with_workers
 from llmprof.analyzers.replay.model import FAITHFUL, Model, model_of, sharing_of

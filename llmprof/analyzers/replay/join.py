@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from llmprof.analyzers.facts.alignment import match_collectives, transfers_of
-from llmprof.analyzers.facts.clocks import clocks_of
-from llmprof.analyzers.facts.collective_calls import ONE_SIDED
-from llmprof.analyzers.facts.rank_calls import collective_rows, rank_calls
+from llmprof.analyzers.facts.communication.alignment import match_collectives, transfers_of
+from llmprof.analyzers.facts.communication.clocks import clocks_of
+from llmprof.analyzers.facts.communication.collective_calls import ONE_SIDED
+from llmprof.analyzers.facts.communication.rank_calls import collective_rows, rank_calls
 from llmprof.analyzers.replay.graph import NO_REF, Float64, Graph, Int64, NodeKind
 from llmprof.timeline.events import NONE
 from llmprof.timeline.timeline import RankTimeline

@@ -9,12 +9,18 @@ from functools import partial
 import numpy as np
 
 from llmprof.analyzers.diagnosis import Sharing
-from llmprof.analyzers.facts.correction import MAX_COST_NS
-from llmprof.analyzers.facts.given_back import locked_ns
-from llmprof.analyzers.facts.interference import UNSEEN, UNSEEN_SLOW, Interference, assumed, interference_of
+from llmprof.analyzers.facts.communication.interference import (
+    UNSEEN,
+    UNSEEN_SLOW,
+    Interference,
+    assumed,
+    interference_of,
+)
+from llmprof.analyzers.facts.loading.given_back import locked_ns
 from llmprof.analyzers.facts.measured import Facts, RankFacts
-from llmprof.analyzers.facts.steady import steady
-from llmprof.analyzers.facts.steps import Windows
+from llmprof.analyzers.facts.pace.steady import steady
+from llmprof.analyzers.facts.partition.correction import MAX_COST_NS
+from llmprof.analyzers.facts.steps.steps import Windows
 from llmprof.analyzers.replay.beside import collections_ns_of, epochs_ns_of, given_back_ns, stalls_ns_of
 from llmprof.analyzers.replay.build import ALL_EDGES, Edges, build
 from llmprof.analyzers.replay.contention import contention_of, settled, told_by

@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from llmprof.analyzers.facts.partition import Partition, device_partition, parts_of, with_skew
-from llmprof.analyzers.facts.windows import windows_of
+from llmprof.analyzers.facts.partition.partition import Partition, device_partition, parts_of, with_skew
+from llmprof.analyzers.facts.steps.windows import windows_of
 from llmprof.analyzers.replay.graph import Float64, Graph, Int64, NodeKind
 from llmprof.analyzers.replay.replay import Replayed
 from llmprof.analyzers.replay.scenario import Outcome

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from llmprof.analyzers.facts.host_work import computing_spans, preparing_spans
-from llmprof.analyzers.facts.windows import windows_of
+from llmprof.analyzers.facts.host.host_work import computing_spans, preparing_spans
+from llmprof.analyzers.facts.steps.windows import windows_of
 from llmprof.analyzers.replay.graph import NO_REF, NodeKind
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Mask, Subject, host_of, removed, scaled

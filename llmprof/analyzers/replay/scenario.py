@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from llmprof.analyzers.facts.batch_times import BatchTimes
-from llmprof.analyzers.facts.data_loading import LoaderFacts
-from llmprof.analyzers.facts.interference import Interference
-from llmprof.analyzers.facts.loader_model import SIBLING, alone_ns, batch_interval_ns, paired_share
-from llmprof.analyzers.facts.loader_queue import DEFAULT_PREFETCH
+from llmprof.analyzers.facts.communication.interference import Interference
+from llmprof.analyzers.facts.loading.batch_times import BatchTimes
+from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
+from llmprof.analyzers.facts.loading.loader_model import SIBLING, alone_ns, batch_interval_ns, paired_share
+from llmprof.analyzers.facts.loading.loader_queue import DEFAULT_PREFETCH
 from llmprof.analyzers.replay.contention import Contention, contention_of, settled, told_by
 from llmprof.analyzers.replay.graph import Float64, Graph, Region
 from llmprof.analyzers.replay.replay import Replayed, replay

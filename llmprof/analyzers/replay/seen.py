@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from llmprof.analyzers.facts.between import IDLE_SHARE, idle_share
+from llmprof.analyzers.facts.pace.between import IDLE_SHARE, idle_share
 from llmprof.analyzers.replay.early import PARTS, QUICK, early_costs, shrunk
 from llmprof.analyzers.replay.event_cost import USUAL_COST_NS, usual_cost_ns
 from llmprof.analyzers.replay.graph import Graph, NodeKind, Region

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Gain, Recommendation
-from llmprof.analyzers.facts.copies import CopyGroup
+from llmprof.analyzers.facts.loading.copies import CopyGroup
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import thresholds
 from llmprof.analyzers.rules.fixes import recommend

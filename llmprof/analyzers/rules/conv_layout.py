@@ -31,9 +31,9 @@ Verify:
 
 from __future__ import annotations
 
-from llmprof.analyzers.facts.channels_last import in_channels_last, layout_savings, nchw_norms
+from llmprof.analyzers.facts.faster.channels_last import in_channels_last, layout_savings, nchw_norms
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.saving import sum_of
+from llmprof.analyzers.facts.operators.saving import sum_of
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from llmprof.analyzers.facts.copies import CopyFacts
-from llmprof.analyzers.facts.hardware import HardwareFacts
+from llmprof.analyzers.facts.device.hardware import HardwareFacts
+from llmprof.analyzers.facts.loading.copies import CopyFacts
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule

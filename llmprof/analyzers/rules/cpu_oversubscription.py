@@ -27,8 +27,8 @@ Verify:
 
 from __future__ import annotations
 
-from llmprof.analyzers.facts.data_loading import LoaderFacts
-from llmprof.analyzers.facts.host_causes import CpuLoad
+from llmprof.analyzers.facts.host.host_causes import CpuLoad
+from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of

@@ -23,7 +23,7 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.saving import Saving
+from llmprof.analyzers.facts.operators.saving import Saving
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend

@@ -26,7 +26,7 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Recommendation
-from llmprof.analyzers.facts.links import expected_link
+from llmprof.analyzers.facts.communication.links import expected_link
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Recommendation
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.step_table import Stall
+from llmprof.analyzers.facts.pace.step_table import Stall
 from llmprof.analyzers.rules import thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
 from llmprof.analyzers.rules.fixes import recommend

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from llmprof.analyzers.diagnosis import Evidence, Gain
-from llmprof.analyzers.facts.collectives import CollectiveFacts, CollectiveGroup
+from llmprof.analyzers.facts.communication.collectives import CollectiveFacts, CollectiveGroup
+from llmprof.analyzers.facts.communication.parallelism import parallelism_of
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.parallelism import parallelism_of
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
 from llmprof.analyzers.rules.gains import data_late_weight, gain, part_ns

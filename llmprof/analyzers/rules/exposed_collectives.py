@@ -25,9 +25,9 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Evidence, Recommendation
-from llmprof.analyzers.facts.collectives import CollectiveFacts, CollectiveGroup
-from llmprof.analyzers.facts.gradients import BUCKET_BYTES, oversized
+from llmprof.analyzers.facts.communication.collectives import CollectiveFacts, CollectiveGroup
 from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.facts.operators.gradients import BUCKET_BYTES, oversized
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.exchange import exposed_of, joined_by_hand, parallelism, question, times_reduced

@@ -24,8 +24,8 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Recommendation
-from llmprof.analyzers.facts.collectives import CollectiveFacts, CollectiveGroup
-from llmprof.analyzers.facts.devices import find_device
+from llmprof.analyzers.facts.communication.collectives import CollectiveFacts, CollectiveGroup
+from llmprof.analyzers.facts.device.devices import find_device
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of

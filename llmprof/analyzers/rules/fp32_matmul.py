@@ -30,12 +30,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llmprof.analyzers.diagnosis import Evidence, Recommendation
-from llmprof.analyzers.facts.devices import find_device
-from llmprof.analyzers.facts.kernels import KernelFacts
+from llmprof.analyzers.facts.device.devices import find_device
+from llmprof.analyzers.facts.device.kernels import KernelFacts
+from llmprof.analyzers.facts.faster.number_formats import widened_attention
 from llmprof.analyzers.facts.measured import Facts, RankFacts
-from llmprof.analyzers.facts.number_formats import widened_attention
-from llmprof.analyzers.facts.operator_facts import CONVERSION, OperatorFacts
-from llmprof.analyzers.facts.partition import Partition
+from llmprof.analyzers.facts.operators.operator_facts import CONVERSION, OperatorFacts
+from llmprof.analyzers.facts.partition.partition import Partition
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend

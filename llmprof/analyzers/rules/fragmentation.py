@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Evidence
 from llmprof.analyzers.facts.measured import Facts, RankFacts
-from llmprof.analyzers.facts.memory import MemoryFacts
+from llmprof.analyzers.facts.memory.memory import MemoryFacts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
 from llmprof.analyzers.rules.memory_fixes import expandable

@@ -24,9 +24,9 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Recommendation
+from llmprof.analyzers.facts.communication.rank_differences import more_work
+from llmprof.analyzers.facts.device.spread import GpuSpread, gpu_spread
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.rank_differences import more_work
-from llmprof.analyzers.facts.spread import GpuSpread, gpu_spread
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.device_health import on_the_cpu, who

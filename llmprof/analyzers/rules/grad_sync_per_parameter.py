@@ -30,9 +30,9 @@ from __future__ import annotations
 from math import ceil
 
 from llmprof.analyzers.diagnosis import Recommendation
-from llmprof.analyzers.facts.collectives import CollectiveFacts
-from llmprof.analyzers.facts.gradients import BUCKET_BYTES, FIRST_BUCKET_BYTES
+from llmprof.analyzers.facts.communication.collectives import CollectiveFacts
 from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.facts.operators.gradients import BUCKET_BYTES, FIRST_BUCKET_BYTES
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.exchange import explained, gradient_bytes, joined_by_hand, question

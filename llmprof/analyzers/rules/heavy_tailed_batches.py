@@ -27,7 +27,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from llmprof.analyzers.diagnosis import Recommendation
-from llmprof.analyzers.facts.batch_times import BatchTimes
+from llmprof.analyzers.facts.loading.batch_times import BatchTimes
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of

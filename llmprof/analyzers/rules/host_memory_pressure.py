@@ -23,7 +23,7 @@ Verify:
 
 from __future__ import annotations
 
-from llmprof.analyzers.facts.host_memory import HostMemory
+from llmprof.analyzers.facts.host.host_memory import HostMemory
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule

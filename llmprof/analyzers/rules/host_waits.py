@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmprof.analyzers.facts.blocking import HOST_IDLE, BlockedCalls
-from llmprof.analyzers.facts.collectives import CollectiveFacts
+from llmprof.analyzers.facts.communication.collectives import CollectiveFacts
+from llmprof.analyzers.facts.host.blocking import HOST_IDLE, BlockedCalls
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import thresholds
 from llmprof.analyzers.rules.gains import part_ns
@@ -130,7 +130,7 @@ class Loss:
 
 
 def loss(facts: Facts, *groups: str) -> Loss | None:
-    """What waits of these groups (`facts.blocking.GROUPS`) cost; None where the recording does not tell."""
+    """What waits of these groups (`facts.host.blocking.GROUPS`) cost; None where the recording does not tell."""
     causes = facts.critical.causes
     found = causes.blocking if causes is not None else None
     if found is None:

@@ -36,7 +36,7 @@ from __future__ import annotations
 import math
 
 from llmprof.analyzers.diagnosis import Evidence
-from llmprof.analyzers.facts.data_loading import LoaderFacts
+from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of

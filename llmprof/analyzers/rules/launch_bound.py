@@ -29,8 +29,8 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Evidence, Recommendation
-from llmprof.analyzers.facts.compiled_launches import launches_left
-from llmprof.analyzers.facts.given_back import locked_ns
+from llmprof.analyzers.facts.host.compiled_launches import launches_left
+from llmprof.analyzers.facts.loading.given_back import locked_ns
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of

@@ -24,8 +24,8 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Recommendation
+from llmprof.analyzers.facts.communication.rank_differences import rank_difference
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.rank_differences import rank_difference
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.exchange import question

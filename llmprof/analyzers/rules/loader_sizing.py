@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from llmprof.analyzers.facts.batch_times import BatchTimes
-from llmprof.analyzers.facts.data_loading import LoaderFacts
-from llmprof.analyzers.facts.loader_model import SIBLING, alone_ns, batch_interval_ns, expected_hand_over_ns
-from llmprof.analyzers.facts.loader_queue import DEFAULT_PREFETCH
+from llmprof.analyzers.facts.loading.batch_times import BatchTimes
+from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
+from llmprof.analyzers.facts.loading.loader_model import SIBLING, alone_ns, batch_interval_ns, expected_hand_over_ns
+from llmprof.analyzers.facts.loading.loader_queue import DEFAULT_PREFETCH
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import thresholds
 

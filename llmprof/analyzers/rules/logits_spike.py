@@ -25,8 +25,8 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Recommendation
-from llmprof.analyzers.facts.logits import LogitsFacts
 from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.facts.memory.logits import LogitsFacts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
 from llmprof.analyzers.rules.fixes import recommend

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Evidence
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.operators import OperatorWork
+from llmprof.analyzers.facts.operators.operators import OperatorWork
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.operator_figures import longest_operators, operators_of

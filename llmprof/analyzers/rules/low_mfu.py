@@ -23,7 +23,7 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.operator_facts import OperatorFacts
+from llmprof.analyzers.facts.operators.operator_facts import OperatorFacts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.gains import part_ns

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from llmprof.analyzers.diagnosis import Recommendation
-from llmprof.analyzers.facts.fits import Plan, plans, smallest_stage
 from llmprof.analyzers.facts.measured import Facts, RankFacts
-from llmprof.analyzers.facts.memory import MemoryFacts
+from llmprof.analyzers.facts.memory.fits import Plan, plans, smallest_stage
+from llmprof.analyzers.facts.memory.memory import MemoryFacts
 from llmprof.analyzers.rules import thresholds
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import cost, gain, no_gain, part_ns

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from llmprof.analyzers.diagnosis import Evidence
 from llmprof.analyzers.facts.measured import Facts, RankFacts
-from llmprof.analyzers.facts.memory import MemoryFacts
+from llmprof.analyzers.facts.memory.memory import MemoryFacts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.timeline.memory import OutOfMemory
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from llmprof.analyzers.diagnosis import Evidence, Gain
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.operator_facts import OperatorFacts
-from llmprof.analyzers.facts.operators import OperatorWork
-from llmprof.analyzers.facts.saving import Saving
+from llmprof.analyzers.facts.operators.operator_facts import OperatorFacts
+from llmprof.analyzers.facts.operators.operators import OperatorWork
+from llmprof.analyzers.facts.operators.saving import Saving
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
 from llmprof.analyzers.rules.gains import device_gain

@@ -24,7 +24,7 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Recommendation
-from llmprof.analyzers.facts.hardware import HardwareFacts
+from llmprof.analyzers.facts.device.hardware import HardwareFacts
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule

@@ -30,9 +30,9 @@ from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Evidence, Gain, Recommendation
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.pipeline import bubble_of, waiting_for_stages
-from llmprof.analyzers.facts.pipeline_model import HIGH, LOW, PipelineModel, most_microbatches, pipeline_model
-from llmprof.analyzers.facts.pipeline_schedule import BY_HAND
+from llmprof.analyzers.facts.pipeline.pipeline import bubble_of, waiting_for_stages
+from llmprof.analyzers.facts.pipeline.pipeline_model import HIGH, LOW, PipelineModel, most_microbatches, pipeline_model
+from llmprof.analyzers.facts.pipeline.pipeline_schedule import BY_HAND
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.exchange import parallelism, question

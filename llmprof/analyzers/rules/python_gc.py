@@ -28,7 +28,7 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Gain, Recommendation
-from llmprof.analyzers.facts.host_causes import Collections
+from llmprof.analyzers.facts.host.host_causes import Collections
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of

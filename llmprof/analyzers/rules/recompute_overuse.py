@@ -24,9 +24,9 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Recommendation
-from llmprof.analyzers.facts.kept_activations import Kept, free_bytes, kept
+from llmprof.analyzers.facts.faster.kept_activations import Kept, free_bytes, kept
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.operator_facts import RecomputeFacts
+from llmprof.analyzers.facts.operators.operator_facts import RecomputeFacts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend

@@ -29,9 +29,9 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Recommendation
-from llmprof.analyzers.facts.faster_attention import HOPPER, masked, newer_saving, unmasked_saving
+from llmprof.analyzers.facts.faster.faster_attention import HOPPER, masked, newer_saving, unmasked_saving
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.saving import Saving, sum_of
+from llmprof.analyzers.facts.operators.saving import Saving, sum_of
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend

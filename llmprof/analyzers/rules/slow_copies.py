@@ -24,7 +24,7 @@ Verify:
 
 from __future__ import annotations
 
-from llmprof.analyzers.facts.copies import CopyGroup
+from llmprof.analyzers.facts.loading.copies import CopyGroup
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of

@@ -26,8 +26,8 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Recommendation
-from llmprof.analyzers.facts.collectives import CollectiveFacts, CollectiveGroup
-from llmprof.analyzers.facts.links import Link, expected_link
+from llmprof.analyzers.facts.communication.collectives import CollectiveFacts, CollectiveGroup
+from llmprof.analyzers.facts.communication.links import Link, expected_link
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of

@@ -27,7 +27,7 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Evidence, Gain, Recommendation
-from llmprof.analyzers.facts.buckets import SIZES, Buckets
+from llmprof.analyzers.facts.communication.buckets import SIZES, Buckets
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of

@@ -30,9 +30,9 @@ from collections.abc import Mapping
 
 from llmprof.analyzers.diagnosis import Gain
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.pipeline import busy_by_stage, waiting_for_stages
-from llmprof.analyzers.facts.pipeline_model import PipelineModel, pipeline_model
-from llmprof.analyzers.facts.stage_layers import Division, best_division, division_for
+from llmprof.analyzers.facts.pipeline.pipeline import busy_by_stage, waiting_for_stages
+from llmprof.analyzers.facts.pipeline.pipeline_model import PipelineModel, pipeline_model
+from llmprof.analyzers.facts.pipeline.stage_layers import Division, best_division, division_for
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.exchange import parallelism, question

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from llmprof.analyzers.diagnosis import Evidence, Recommendation
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.step_table import Stall
+from llmprof.analyzers.facts.pace.step_table import Stall
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
 from llmprof.units import NS_PER_MS, format_ns

@@ -25,7 +25,7 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.step_table import StepTable
+from llmprof.analyzers.facts.pace.step_table import StepTable
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
 from llmprof.units import NS_PER_MS, format_ns, format_percent

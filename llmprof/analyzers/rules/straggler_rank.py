@@ -27,8 +27,8 @@ from __future__ import annotations
 import statistics
 
 from llmprof.analyzers.diagnosis import Recommendation
+from llmprof.analyzers.facts.communication.rank_differences import RankDifference, more_work, rank_difference
 from llmprof.analyzers.facts.measured import Facts, RankFacts
-from llmprof.analyzers.facts.rank_differences import RankDifference, more_work, rank_difference
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.exchange import parallelism, question

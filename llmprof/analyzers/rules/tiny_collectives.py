@@ -27,8 +27,8 @@ from __future__ import annotations
 import numpy as np
 
 from llmprof.analyzers.diagnosis import Recommendation
-from llmprof.analyzers.facts.call_times import CallTimes
-from llmprof.analyzers.facts.collectives import CollectiveFacts
+from llmprof.analyzers.facts.communication.call_times import CallTimes
+from llmprof.analyzers.facts.communication.collectives import CollectiveFacts
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of

@@ -34,11 +34,11 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Recommendation
-from llmprof.analyzers.facts.faster_attention import fused_saving
+from llmprof.analyzers.facts.faster.faster_attention import fused_saving
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.operator_facts import OperatorFacts
-from llmprof.analyzers.facts.saving import Saving
-from llmprof.analyzers.facts.written_attention import WrittenAttention
+from llmprof.analyzers.facts.operators.operator_facts import OperatorFacts
+from llmprof.analyzers.facts.operators.saving import Saving
+from llmprof.analyzers.facts.operators.written_attention import WrittenAttention
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend

@@ -28,11 +28,11 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Recommendation
-from llmprof.analyzers.facts.faster_kernels import padded_with_loss
-from llmprof.analyzers.facts.fused_loss import before_saving, loss_saving
+from llmprof.analyzers.facts.device.roofline import roofline_of
+from llmprof.analyzers.facts.faster.faster_kernels import padded_with_loss
+from llmprof.analyzers.facts.faster.fused_loss import before_saving, loss_saving
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.roofline import roofline_of
-from llmprof.analyzers.facts.saving import Saving, sum_of
+from llmprof.analyzers.facts.operators.saving import Saving, sum_of
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend

@@ -36,12 +36,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from llmprof.analyzers.diagnosis import Recommendation
-from llmprof.analyzers.facts.contended_tables import ContendedTable, contended_tables
-from llmprof.analyzers.facts.fusion import FusionFacts
+from llmprof.analyzers.facts.faster.misaligned_products import aligned_savings, is_vocabulary, odd_products, odd_size
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.misaligned_products import aligned_savings, is_vocabulary, odd_products, odd_size
-from llmprof.analyzers.facts.operator_facts import OperatorFacts
-from llmprof.analyzers.facts.saving import Saving, sum_of
+from llmprof.analyzers.facts.operators.contended_tables import ContendedTable, contended_tables
+from llmprof.analyzers.facts.operators.fusion import FusionFacts
+from llmprof.analyzers.facts.operators.operator_facts import OperatorFacts
+from llmprof.analyzers.facts.operators.saving import Saving, sum_of
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend

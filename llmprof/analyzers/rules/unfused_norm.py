@@ -24,10 +24,10 @@ Verify:
 
 from __future__ import annotations
 
-from llmprof.analyzers.facts.faster_kernels import norm_savings
+from llmprof.analyzers.facts.device.roofline import roofline_of
+from llmprof.analyzers.facts.faster.faster_kernels import norm_savings
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.roofline import roofline_of
-from llmprof.analyzers.facts.saving import sum_of
+from llmprof.analyzers.facts.operators.saving import sum_of
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend

@@ -30,8 +30,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from llmprof.analyzers.diagnosis import Gain, Recommendation
-from llmprof.analyzers.facts.fused_traffic import fused_traffic
-from llmprof.analyzers.facts.kernels import KernelFacts
+from llmprof.analyzers.facts.device.kernels import KernelFacts
+from llmprof.analyzers.facts.faster.fused_traffic import fused_traffic
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of

@@ -24,8 +24,8 @@ Verify:
 from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Recommendation
-from llmprof.analyzers.facts.fits import batch_that_fits
 from llmprof.analyzers.facts.measured import Facts, RankFacts
+from llmprof.analyzers.facts.memory.fits import batch_that_fits
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule
 from llmprof.analyzers.rules.fixes import recommend

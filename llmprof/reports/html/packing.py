@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from llmprof.analyzers.facts.kernel_names import CLASSES
-from llmprof.analyzers.facts.kernels import row_classes
+from llmprof.analyzers.facts.device.kernel_names import CLASSES
+from llmprof.analyzers.facts.device.kernels import row_classes
 from llmprof.reports.text import clip, visible
 from llmprof.timeline.events import DEVICE_KINDS, NONE, EventTable, Kind
 from llmprof.timeline.timeline import RankTimeline

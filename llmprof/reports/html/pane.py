@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmprof.analyzers.diagnosis import Diagnosis
-from llmprof.analyzers.facts.windows import windows_of
+from llmprof.analyzers.facts.steps.windows import windows_of
 from llmprof.reports.html.charts import legend
 from llmprof.reports.html.markup import esc, island
 from llmprof.reports.html.packing import TONES, Packed, Rows, pack

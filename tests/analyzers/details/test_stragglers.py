@@ -7,7 +7,7 @@ import pytest
 from llmprof.analyzers.details import stragglers
 from llmprof.analyzers.details.stragglers import of_operations, of_ranks, with_stragglers
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.stragglers import straggler_facts
+from llmprof.analyzers.facts.pipeline.stragglers import straggler_facts
 from llmprof.analyzers.replay.gains import Replays
 from tests.analyzers.replay.test_attribution import three
 from tests.analyzers.replay.transforms.test_communication import asked

@@ -12,9 +12,9 @@ from types import ModuleType
 
 import pytest
 
-from llmprof.analyzers.facts.alignment import match_collectives
-from llmprof.analyzers.facts.clocks import clocks_of
-from llmprof.analyzers.facts.rank_calls import RankCalls
+from llmprof.analyzers.facts.communication.alignment import match_collectives
+from llmprof.analyzers.facts.communication.clocks import clocks_of
+from llmprof.analyzers.facts.communication.rank_calls import RankCalls
 from llmprof.analyzers.many_ranks.diagnose import diagnose_files
 from llmprof.analyzers.many_ranks.processes import Processes, worker_count
 from llmprof.analyzers.many_ranks.task import reduce_file

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmprof.analyzers.facts.interference import UNSEEN, UNSEEN_SLOW
+from llmprof.analyzers.facts.communication.interference import UNSEEN, UNSEEN_SLOW
 from llmprof.analyzers.facts.measure import measure
 from llmprof.analyzers.replay import contention
 from llmprof.analyzers.replay.build import ALL_EDGES

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llmprof.analyzers.facts.correction import MAX_COST_NS
+from llmprof.analyzers.facts.partition.correction import MAX_COST_NS
 from llmprof.analyzers.replay.build import build
 from llmprof.analyzers.replay.distortion import Distortion, relieved
 from llmprof.analyzers.replay.early import early_costs

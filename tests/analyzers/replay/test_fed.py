@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from llmprof.analyzers.facts.data_loading import LoaderFacts
+from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
 from llmprof.analyzers.replay.fed import WORKERS, with_workers
 from llmprof.analyzers.replay.gains import Replays
 from llmprof.analyzers.replay.scenario import Feed, run

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from llmprof.analyzers.diagnosis import Combined, Gain, Recommendation
-from llmprof.analyzers.facts.data_loading import LoaderFacts
+from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
 from llmprof.analyzers.facts.measure import measure
 from llmprof.analyzers.replay.distortion import Distortion
 from llmprof.analyzers.replay.gains import Replays, replays_of

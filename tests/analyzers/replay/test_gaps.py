@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from llmprof.analyzers.facts.interference import Interference
+from llmprof.analyzers.facts.communication.interference import Interference
 from llmprof.analyzers.facts.measure import measure
 from llmprof.analyzers.replay.build import build
 from llmprof.analyzers.replay.gaps import gap_factors

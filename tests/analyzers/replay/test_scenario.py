@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from llmprof.analyzers.facts.batch_times import BatchTimes
-from llmprof.analyzers.facts.data_loading import LoaderFacts
+from llmprof.analyzers.facts.loading.batch_times import BatchTimes
+from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
 from llmprof.analyzers.replay.scenario import Feed, recorded_feed
 from llmprof.timeline.environment import LoaderSettings
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from llmprof.analyzers.facts.blocking import BlockedCalls, Blocking
-from llmprof.analyzers.facts.host_causes import HostCauses
+from llmprof.analyzers.facts.host.blocking import BlockedCalls, Blocking
+from llmprof.analyzers.facts.host.host_causes import HostCauses
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.units import NS_PER_MS
 

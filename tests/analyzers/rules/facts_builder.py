@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from llmprof.analyzers.diagnosis import PARTS, Finding, Recommendation
-from llmprof.analyzers.facts.collectives import CollectiveFacts
-from llmprof.analyzers.facts.copies import CopyFacts
-from llmprof.analyzers.facts.data_loading import LoaderFacts
-from llmprof.analyzers.facts.host import HostFacts
-from llmprof.analyzers.facts.kernels import KernelFacts, TopKernel
+from llmprof.analyzers.facts.communication.collectives import CollectiveFacts
+from llmprof.analyzers.facts.device.kernels import KernelFacts, TopKernel
+from llmprof.analyzers.facts.host.host import HostFacts
+from llmprof.analyzers.facts.loading.copies import CopyFacts
+from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
 from llmprof.analyzers.facts.measured import Facts, RankFacts
-from llmprof.analyzers.facts.memory import MemoryFacts
-from llmprof.analyzers.facts.partition import Partition
-from llmprof.analyzers.facts.steps import StepFacts, Windows
+from llmprof.analyzers.facts.memory.memory import MemoryFacts
+from llmprof.analyzers.facts.partition.partition import Partition
+from llmprof.analyzers.facts.steps.steps import StepFacts, Windows
 from llmprof.analyzers.rules.base import Judgement
 from llmprof.timeline.environment import Device, Environment
 from llmprof.timeline.intervals import Intervals

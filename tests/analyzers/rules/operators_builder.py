@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from llmprof.analyzers.facts.flops import flops_of
-from llmprof.analyzers.facts.loss_layer import loss_layer
+from llmprof.analyzers.facts.device.roofline import roofline_of
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.op_bytes import bytes_of
-from llmprof.analyzers.facts.operator_facts import OperatorFacts
-from llmprof.analyzers.facts.operators import OperatorWork
-from llmprof.analyzers.facts.roofline import roofline_of
-from llmprof.analyzers.facts.written_attention import written_attention
-from llmprof.analyzers.facts.written_norm import written_norm
+from llmprof.analyzers.facts.operators.flops import flops_of
+from llmprof.analyzers.facts.operators.loss_layer import loss_layer
+from llmprof.analyzers.facts.operators.op_bytes import bytes_of
+from llmprof.analyzers.facts.operators.operator_facts import OperatorFacts
+from llmprof.analyzers.facts.operators.operators import OperatorWork
+from llmprof.analyzers.facts.operators.written_attention import written_attention
+from llmprof.analyzers.facts.operators.written_norm import written_norm
 from llmprof.timeline.environment import Device
 from llmprof.units import NS_PER_MS
 from tests.analyzers.rules.facts_builder import H200, make_facts

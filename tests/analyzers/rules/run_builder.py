@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from llmprof.analyzers.facts.measured import Facts, RankFacts
-from llmprof.analyzers.facts.step_table import StepTable, step_table
+from llmprof.analyzers.facts.pace.step_table import StepTable, step_table
 from llmprof.timeline.intervals import Int64
 from llmprof.timeline.steps import StepPhase, StepTimes
 from llmprof.timeline.timeline import RankTimeline

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmprof.analyzers.facts.host_causes import AllocatorCalls
+from llmprof.analyzers.facts.host.host_causes import AllocatorCalls
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.cache_flush import evaluate
 from llmprof.timeline.environment import Environment

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from llmprof.analyzers.facts.composition import Composition
-from llmprof.analyzers.facts.memory import MemoryFacts
-from llmprof.analyzers.facts.step_table import StepTable
+from llmprof.analyzers.facts.memory.composition import Composition
+from llmprof.analyzers.facts.memory.memory import MemoryFacts
+from llmprof.analyzers.facts.pace.step_table import StepTable
 from llmprof.analyzers.rules.checkpoint_stall import evaluate
 from llmprof.timeline.steps import StepPhase
 from tests.analyzers.rules.facts_builder import assert_consistent, fix, make_facts, status

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from llmprof.analyzers.facts.channels_last import nchw_norms
-from llmprof.analyzers.facts.operators import OperatorWork
+from llmprof.analyzers.facts.faster.channels_last import nchw_norms
+from llmprof.analyzers.facts.operators.operators import OperatorWork
 from llmprof.analyzers.rules.conv_layout import evaluate
 from tests.analyzers.rules.facts_builder import assert_consistent, fix, status
 from tests.analyzers.rules.operators_builder import copied, make_operators, with_operators, work

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from llmprof.analyzers.facts.collectives import CollectiveGroup
-from llmprof.analyzers.facts.host import HostFacts
+from llmprof.analyzers.facts.communication.collectives import CollectiveGroup
+from llmprof.analyzers.facts.host.host import HostFacts
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.ddp_misuse import evaluate
 from llmprof.timeline.environment import OptimizerSettings

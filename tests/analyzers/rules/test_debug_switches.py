@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmprof.analyzers.facts.host import HostFacts
+from llmprof.analyzers.facts.host.host import HostFacts
 from llmprof.analyzers.rules.debug_switches import evaluate
 from llmprof.timeline.environment import Environment
 from llmprof.timeline.settings import Precision

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from llmprof.analyzers.facts.batch_times import EpochStarts
-from llmprof.analyzers.facts.data_loading import LoaderFacts
+from llmprof.analyzers.facts.loading.batch_times import EpochStarts
+from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.epoch_boundary_stall import evaluate
 from llmprof.timeline.environment import LoaderSettings

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from llmprof.analyzers.facts.data_loading import LoaderFacts
+from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.exchange import communication_gain, explained, gradient_bytes, gradient_elements
 from llmprof.timeline.environment import Environment, OptimizerSettings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmprof.analyzers.facts.copies import CopyFacts, CopyGroup
+from llmprof.analyzers.facts.loading.copies import CopyFacts, CopyGroup
 from llmprof.analyzers.rules.exposed_input_copy import evaluate
 from llmprof.units import NS_PER_MS
 from tests.analyzers.rules.causes_builder import waits, with_causes

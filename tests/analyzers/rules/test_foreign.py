@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from llmprof.analyzers.facts.hardware import HardwareFacts
-from llmprof.analyzers.facts.memory import MemoryFacts
+from llmprof.analyzers.facts.device.hardware import HardwareFacts
+from llmprof.analyzers.facts.memory.memory import MemoryFacts
 from llmprof.analyzers.rules import foreign_memory, foreign_processes
 from tests.analyzers.rules.facts_builder import fix, make_facts, status
 from tests.analyzers.rules.run_builder import GIB, with_rank, with_ranks

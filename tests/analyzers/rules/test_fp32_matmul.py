@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from llmprof.analyzers.facts.kernels import TopKernel
+from llmprof.analyzers.facts.device.kernels import TopKernel
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.written_attention import WrittenAttention
+from llmprof.analyzers.facts.operators.written_attention import WrittenAttention
 from llmprof.analyzers.rules.fp32_matmul import evaluate
 from llmprof.timeline.environment import Device, Environment
 from llmprof.timeline.settings import Precision

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmprof.analyzers.facts.operators import OperatorWork
+from llmprof.analyzers.facts.operators.operators import OperatorWork
 from llmprof.analyzers.rules.fp8_opportunity import evaluate
 from llmprof.timeline.environment import Device, Environment
 from tests.analyzers.rules.facts_builder import fix, status

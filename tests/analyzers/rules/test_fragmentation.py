@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from llmprof.analyzers.facts.memory import MemoryFacts
+from llmprof.analyzers.facts.memory.memory import MemoryFacts
 from llmprof.analyzers.rules.fragmentation import evaluate
 from llmprof.timeline.environment import Environment
 from llmprof.timeline.memory import OutOfMemory

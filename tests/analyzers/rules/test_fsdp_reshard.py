@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.memory import MemoryFacts
+from llmprof.analyzers.facts.memory.memory import MemoryFacts
 from llmprof.analyzers.rules.fsdp_reshard import evaluate
 from llmprof.timeline.settings import FsdpSettings, Parallelism
 from tests.analyzers.rules.exchange_facts import facts_of, gain_ms

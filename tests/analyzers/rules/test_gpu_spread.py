@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from llmprof.analyzers.facts.spread import SoloKernel
-from llmprof.analyzers.facts.utilization import Utilization
+from llmprof.analyzers.facts.device.spread import SoloKernel
+from llmprof.analyzers.facts.operators.utilization import Utilization
 from llmprof.analyzers.rules.gpu_spread import evaluate
 from tests.analyzers.rules.facts_builder import assert_consistent, fix, make_facts, status
 from tests.analyzers.rules.run_builder import MS, with_rank, with_ranks

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from llmprof.analyzers.diagnosis import Gain
-from llmprof.analyzers.facts.steps import Windows
+from llmprof.analyzers.facts.steps.steps import Windows
 from llmprof.analyzers.rules import exposed_collectives
 from llmprof.analyzers.rules.grad_sync_per_parameter import evaluate
 from llmprof.timeline.environment import Environment, OptimizerSettings

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from llmprof.analyzers.facts.batch_times import BatchTimes
-from llmprof.analyzers.facts.data_loading import LoaderFacts
-from llmprof.analyzers.facts.loader_model import batch_interval_ns
+from llmprof.analyzers.facts.loading.batch_times import BatchTimes
+from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
+from llmprof.analyzers.facts.loading.loader_model import batch_interval_ns
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.heavy_tailed_batches import evaluate
 from llmprof.timeline.environment import LoaderSettings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmprof.analyzers.facts.hardware import HardwareFacts
+from llmprof.analyzers.facts.device.hardware import HardwareFacts
 from llmprof.analyzers.rules.hollow_utilization import evaluate
 from tests.analyzers.rules.facts_builder import make_facts, status
 from tests.analyzers.rules.run_builder import with_rank

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmprof.analyzers.facts.host_memory import HostMemory
+from llmprof.analyzers.facts.host.host_memory import HostMemory
 from llmprof.analyzers.rules.host_memory_pressure import evaluate
 from tests.analyzers.rules.facts_builder import make_facts, status
 from tests.analyzers.rules.run_builder import with_rank

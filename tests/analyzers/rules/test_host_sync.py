@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmprof.analyzers.facts.blocking import Blocking
+from llmprof.analyzers.facts.host.blocking import Blocking
 from llmprof.analyzers.rules.host_sync import evaluate
 from llmprof.timeline.environment import Environment
 from llmprof.timeline.settings import Precision

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from llmprof.analyzers.facts.batch_times import BatchTimes, EpochStarts
-from llmprof.analyzers.facts.data_loading import LoaderFacts
+from llmprof.analyzers.facts.loading.batch_times import BatchTimes, EpochStarts
+from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.ranking import rank
 from llmprof.analyzers.rules.input_starvation import evaluate

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from llmprof.analyzers.facts.copies import CopyFacts, CopyGroup
-from llmprof.analyzers.facts.data_loading import LoaderFacts
-from llmprof.analyzers.facts.host import HostFacts
-from llmprof.analyzers.facts.host_work import HostWork
+from llmprof.analyzers.facts.host.host import HostFacts
+from llmprof.analyzers.facts.host.host_work import HostWork
+from llmprof.analyzers.facts.loading.copies import CopyFacts, CopyGroup
+from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.launch_bound import evaluate
 from llmprof.timeline.environment import Environment, LoaderSettings

@@ -7,9 +7,9 @@ from typing import Literal
 
 import pytest
 
-from llmprof.analyzers.facts.copies import CopyFacts, CopyGroup
-from llmprof.analyzers.facts.data_loading import LoaderFacts
-from llmprof.analyzers.facts.loader_model import expected_hand_over_ns
+from llmprof.analyzers.facts.loading.copies import CopyFacts, CopyGroup
+from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
+from llmprof.analyzers.facts.loading.loader_model import expected_hand_over_ns
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.loader_sizing import deeper_queue_ns, input_need, left_ns, less_work_ns
 from llmprof.timeline.environment import LoaderSettings

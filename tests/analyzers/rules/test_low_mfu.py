@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.utilization import Utilization
+from llmprof.analyzers.facts.operators.utilization import Utilization
 from llmprof.analyzers.rules.low_mfu import evaluate
 from tests.analyzers.rules.facts_builder import status
 from tests.analyzers.rules.operators_builder import copied, product, put, with_operators

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from llmprof.analyzers.facts.data_loading import LoaderFacts
-from llmprof.analyzers.facts.host_work import HostWork
+from llmprof.analyzers.facts.host.host_work import HostWork
+from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.main_thread_preprocessing import evaluate
 from llmprof.timeline.environment import LoaderSettings

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from llmprof.analyzers.facts.composition import Composition
-from llmprof.analyzers.facts.logits import LogitsFacts
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.memory import MemoryFacts
+from llmprof.analyzers.facts.memory.composition import Composition
+from llmprof.analyzers.facts.memory.logits import LogitsFacts
+from llmprof.analyzers.facts.memory.memory import MemoryFacts
 from llmprof.analyzers.rules import activations_dominate, logits_spike, states_dominate, unused_memory
 from llmprof.timeline.environment import Environment, LoaderSettings, Parallelism
 from llmprof.timeline.settings import DeepSpeedSettings, ModelSettings, Precision

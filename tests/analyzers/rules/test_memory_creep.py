@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llmprof.analyzers.facts.memory import memory_facts
+from llmprof.analyzers.facts.memory.memory import memory_facts
 from llmprof.analyzers.rules.memory_creep import evaluate
 from llmprof.timeline.memory import AllocatorStats
 from llmprof.timeline.timeline import RankTimeline

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmprof.analyzers.facts.memory import MemoryFacts
+from llmprof.analyzers.facts.memory.memory import MemoryFacts
 from llmprof.analyzers.rules.memory_near_limit import evaluate, near_limit
 from llmprof.timeline.environment import Environment, LoaderSettings
 from llmprof.timeline.settings import ModelSettings, Precision

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmprof.analyzers.facts.hardware import HardwareFacts
+from llmprof.analyzers.facts.device.hardware import HardwareFacts
 from llmprof.analyzers.rules.numa_misaffinity import evaluate
 from llmprof.timeline.environment import Environment
 from llmprof.timeline.topology import Node

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from llmprof.analyzers.facts.composition import composition_of
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.memory import MemoryFacts
+from llmprof.analyzers.facts.memory.composition import composition_of
+from llmprof.analyzers.facts.memory.memory import MemoryFacts
 from llmprof.analyzers.rules.out_of_memory import circumstances, evaluate
 from llmprof.timeline.environment import Environment, LoaderSettings, OptimizerSettings, Parallelism
 from llmprof.timeline.memory import LiveBlocks, OutOfMemory, Segments

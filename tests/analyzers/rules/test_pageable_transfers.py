@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from llmprof.analyzers.facts.copies import CopyFacts, CopyGroup
-from llmprof.analyzers.facts.hardware import HardwareFacts
-from llmprof.analyzers.facts.host_work import HostWork
+from llmprof.analyzers.facts.device.hardware import HardwareFacts
+from llmprof.analyzers.facts.host.host_work import HostWork
+from llmprof.analyzers.facts.loading.copies import CopyFacts, CopyGroup
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.main_thread_preprocessing import evaluate as main_thread
 from llmprof.analyzers.rules.pageable_transfers import evaluate

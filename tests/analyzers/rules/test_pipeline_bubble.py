@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llmprof.analyzers.facts.host import HostFacts
+from llmprof.analyzers.facts.host.host import HostFacts
 from llmprof.analyzers.facts.measure import measure
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.pipeline_bubble import evaluate

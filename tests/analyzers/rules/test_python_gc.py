@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from llmprof.analyzers.facts.host_causes import Collections
+from llmprof.analyzers.facts.host.host_causes import Collections
 from llmprof.analyzers.ranking import rank
 from llmprof.analyzers.rules.python_gc import evaluate
 from llmprof.units import NS_PER_MS

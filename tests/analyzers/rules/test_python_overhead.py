@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from llmprof.analyzers.facts.host_causes import Collections
-from llmprof.analyzers.facts.host_work import HostWork
+from llmprof.analyzers.facts.host.host_causes import Collections
+from llmprof.analyzers.facts.host.host_work import HostWork
 from llmprof.analyzers.rules.python_overhead import evaluate
 from llmprof.units import NS_PER_MS
 from tests.analyzers.rules.causes_builder import with_causes, with_rank

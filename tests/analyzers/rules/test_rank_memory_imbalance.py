@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmprof.analyzers.facts.memory import MemoryFacts
+from llmprof.analyzers.facts.memory.memory import MemoryFacts
 from llmprof.analyzers.rules.rank_memory_imbalance import evaluate
 from llmprof.timeline.environment import Environment, Parallelism
 from tests.analyzers.rules.facts_builder import fix, make_facts, status

@@ -8,8 +8,8 @@ import pytest
 
 from llmprof.analyzers.facts.measure import measure
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.memory import MemoryFacts
-from llmprof.analyzers.facts.operator_facts import RecomputeFacts
+from llmprof.analyzers.facts.memory.memory import MemoryFacts
+from llmprof.analyzers.facts.operators.operator_facts import RecomputeFacts
 from llmprof.analyzers.rules.recompute_overuse import evaluate
 from llmprof.collectors.files import load
 from tests.analyzers.rules.facts_builder import assert_consistent, assert_contains, fix, status

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from llmprof.analyzers.facts.copies import CopyFacts, CopyGroup
-from llmprof.analyzers.facts.hardware import HardwareFacts
+from llmprof.analyzers.facts.device.hardware import HardwareFacts
+from llmprof.analyzers.facts.loading.copies import CopyFacts, CopyGroup
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.slow_copies import evaluate
 from llmprof.units import NS_PER_MS

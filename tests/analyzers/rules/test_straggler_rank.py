@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from llmprof.analyzers.facts.hardware import HardwareFacts
+from llmprof.analyzers.facts.device.hardware import HardwareFacts
 from llmprof.analyzers.facts.measure import measure
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.utilization import Utilization
+from llmprof.analyzers.facts.operators.utilization import Utilization
 from llmprof.analyzers.rules.straggler_rank import evaluate
 from llmprof.collectors.files import load
 from llmprof.timeline.settings import Parallelism

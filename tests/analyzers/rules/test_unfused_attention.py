@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from llmprof.analyzers.facts.faster_attention import CAUSAL, CAUSAL_NS
+from llmprof.analyzers.facts.faster.faster_attention import CAUSAL, CAUSAL_NS
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.operators import OperatorWork
+from llmprof.analyzers.facts.operators.operators import OperatorWork
 from llmprof.analyzers.rules.unfused_attention import evaluate
 from llmprof.timeline.environment import Device, Environment
 from tests.analyzers.rules.facts_builder import assert_consistent, fix, status

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from llmprof.analyzers.facts.fusion import FusionFacts
 from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.facts.operators.fusion import FusionFacts
 from llmprof.analyzers.rules.unfused_elementwise import evaluate
 from tests.analyzers.rules.facts_builder import assert_consistent, fix, status
 from tests.analyzers.rules.operators_builder import copied, make_operators, product, with_operators, work

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.operator_facts import operator_facts
-from llmprof.analyzers.facts.windows import windows_of
+from llmprof.analyzers.facts.operators.operator_facts import operator_facts
+from llmprof.analyzers.facts.steps.windows import windows_of
 from llmprof.analyzers.rules.unfused_norm import evaluate
 from tests.analyzers.rules.facts_builder import assert_consistent, fix, status
 from tests.analyzers.rules.operators_builder import make_operators, product, with_operators, work

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.operator_facts import OperatorFacts
-from llmprof.analyzers.facts.operators import OperatorWork
+from llmprof.analyzers.facts.operators.operator_facts import OperatorFacts
+from llmprof.analyzers.facts.operators.operators import OperatorWork
 from llmprof.analyzers.rules.unfused_optimizer import evaluate
 from llmprof.timeline.environment import Environment, OptimizerSettings
 from tests.analyzers.rules.facts_builder import (

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from llmprof.analyzers.facts.host_causes import AllocatorCalls
+from llmprof.analyzers.facts.host.host_causes import AllocatorCalls
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.variable_shapes import evaluate
 from llmprof.units import NS_PER_MS

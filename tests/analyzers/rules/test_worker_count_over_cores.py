@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from llmprof.analyzers.facts.batch_times import BatchTimes
-from llmprof.analyzers.facts.data_loading import LoaderFacts
+from llmprof.analyzers.facts.loading.batch_times import BatchTimes
+from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules.worker_count_over_cores import evaluate
 from llmprof.timeline.environment import LoaderSettings

@@ -23,7 +23,7 @@ from lanes import Lane, split  # noqa: E402
 from measuring import Sides  # noqa: E402
 from table import CASES, EVERY, FRESH, HELD_OUT, SEVENTH, SIXTH  # noqa: E402
 
-from llmprof.analyzers.facts.loader_queue import received_ns  # noqa: E402
+from llmprof.analyzers.facts.loading.loader_queue import received_ns  # noqa: E402
 from llmprof.analyzers.rules.fixes import FIXES  # noqa: E402
 from llmprof.analyzers.rules.registry import all_rules  # noqa: E402
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from llmprof.analyzers.diagnose import diagnose
-from llmprof.analyzers.facts.copies import copy_facts
-from llmprof.analyzers.facts.host import host_facts
-from llmprof.analyzers.facts.windows import windows_of
+from llmprof.analyzers.facts.host.host import host_facts
+from llmprof.analyzers.facts.loading.copies import copy_facts
+from llmprof.analyzers.facts.steps.windows import windows_of
 from llmprof.collectors.files import load
 from llmprof.timeline.events import NONE, EventTable, Kind
 from llmprof.timeline.timeline import RankTimeline, Timeline

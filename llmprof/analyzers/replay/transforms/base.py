@@ -10,10 +10,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from llmprof.analyzers.facts.kernel_names import CLASSES, NameTable, classify_table
-from llmprof.analyzers.facts.kernels import row_classes
+from llmprof.analyzers.facts.device.kernel_names import CLASSES, NameTable, classify_table
+from llmprof.analyzers.facts.device.kernels import row_classes
 from llmprof.analyzers.facts.measured import Facts, RankFacts
-from llmprof.analyzers.facts.operators import OperatorKey, Rows, kernel_calls, rows_by_operator
+from llmprof.analyzers.facts.operators.operators import OperatorKey, Rows, kernel_calls, rows_by_operator
 from llmprof.analyzers.replay.graph import NO_REF, Float64, Graph, NodeKind, Region
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.timeline.events import NONE

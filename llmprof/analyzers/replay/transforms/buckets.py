@@ -7,8 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from llmprof.analyzers.facts.gradients import BUCKET_BYTES, FIRST_BUCKET_BYTES, Gradients, gradients_of, oversized
-from llmprof.analyzers.facts.inside import host_steps
+from llmprof.analyzers.facts.operators.gradients import (
+    BUCKET_BYTES,
+    FIRST_BUCKET_BYTES,
+    Gradients,
+    gradients_of,
+    oversized,
+)
+from llmprof.analyzers.facts.steps.inside import host_steps
 from llmprof.analyzers.replay.graph import NO_REF, Float64, Graph, Int64, NodeKind
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject

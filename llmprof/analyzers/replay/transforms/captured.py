@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from llmprof.analyzers.facts.compiled_launches import EXTERN, share_left
-from llmprof.analyzers.facts.contended_tables import contended_tables
-from llmprof.analyzers.facts.fusion import is_indexed
-from llmprof.analyzers.facts.operator_tree import names_matching
-from llmprof.analyzers.facts.recompute import BACKWARD
+from llmprof.analyzers.facts.host.compiled_launches import EXTERN, share_left
+from llmprof.analyzers.facts.operators.contended_tables import contended_tables
+from llmprof.analyzers.facts.operators.fusion import is_indexed
+from llmprof.analyzers.facts.operators.operator_tree import names_matching
+from llmprof.analyzers.facts.operators.recompute import BACKWARD
 from llmprof.analyzers.replay.graph import NO_REF, Graph, NodeKind, Region
 from llmprof.analyzers.replay.launch_queue import DEPTH
 from llmprof.analyzers.replay.scenario import Scenario

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from llmprof.analyzers.facts.devices import find_device
-from llmprof.analyzers.facts.gradients import BUCKET_BYTES
+from llmprof.analyzers.facts.device.devices import find_device
+from llmprof.analyzers.facts.operators.gradients import BUCKET_BYTES
 from llmprof.analyzers.replay.graph import NO_REF, Float64, Graph, Int64, NodeKind, Region
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, host_of

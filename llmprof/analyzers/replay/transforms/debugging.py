@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from llmprof.analyzers.facts.operator_tree import names_matching
-from llmprof.analyzers.facts.recompute import BACKWARD
+from llmprof.analyzers.facts.operators.operator_tree import names_matching
+from llmprof.analyzers.facts.operators.recompute import BACKWARD
 from llmprof.analyzers.replay.graph import Region
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms import pauses

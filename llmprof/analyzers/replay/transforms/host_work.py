@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from llmprof.analyzers.facts.host_work import LONG_NS, long_and_short, preparing_spans
-from llmprof.analyzers.facts.windows import windows_of
+from llmprof.analyzers.facts.host.host_work import LONG_NS, long_and_short, preparing_spans
+from llmprof.analyzers.facts.steps.windows import windows_of
 from llmprof.analyzers.replay.garbage import collections_in
 from llmprof.analyzers.replay.graph import Float64, Region
 from llmprof.analyzers.replay.reads import computed_behind, copies_of, reads_of, uncopied

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from llmprof.analyzers.facts.copies import CopyFacts
-from llmprof.analyzers.facts.data_loading import LoaderFacts
-from llmprof.analyzers.facts.loader_model import pinning_ns
-from llmprof.analyzers.facts.loader_queue import DEFAULT_PREFETCH
+from llmprof.analyzers.facts.loading.copies import CopyFacts
+from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
+from llmprof.analyzers.facts.loading.loader_model import pinning_ns
+from llmprof.analyzers.facts.loading.loader_queue import DEFAULT_PREFETCH
 from llmprof.analyzers.facts.measured import RankFacts
 from llmprof.analyzers.replay.graph import Region
 from llmprof.analyzers.replay.scenario import HAND_OVER_NS, Feed, Scenario, run, without_waits

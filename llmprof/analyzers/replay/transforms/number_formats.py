@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from llmprof.analyzers.facts.devices import find_device
-from llmprof.analyzers.facts.number_formats import MEMORY_CLASSES, Converted, converted, slower_formats
-from llmprof.analyzers.facts.operators import Rows
+from llmprof.analyzers.facts.device.devices import find_device
+from llmprof.analyzers.facts.faster.number_formats import MEMORY_CLASSES, Converted, converted, slower_formats
+from llmprof.analyzers.facts.operators.operators import Rows
 from llmprof.analyzers.replay.graph import Float64
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, host_of, in_optimizer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llmprof.analyzers.facts.fused_traffic import fused_traffic
+from llmprof.analyzers.facts.faster.fused_traffic import fused_traffic
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Subject, in_optimizer, scaled
 

@@ -11,9 +11,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from llmprof.analyzers.facts.collective_calls import describe
-from llmprof.analyzers.facts.pipeline_model import HIGH, LOW, Doubt, PipelineModel, most_microbatches, pipeline_model
-from llmprof.analyzers.facts.stage_layers import best_division, division_for
+from llmprof.analyzers.facts.communication.collective_calls import describe
+from llmprof.analyzers.facts.pipeline.pipeline_model import (
+    HIGH,
+    LOW,
+    Doubt,
+    PipelineModel,
+    most_microbatches,
+    pipeline_model,
+)
+from llmprof.analyzers.facts.pipeline.stage_layers import best_division, division_for
 from llmprof.analyzers.replay.scenario import Scenario, run
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, host_of, scaled
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from llmprof.analyzers.facts.devices import find_device
-from llmprof.analyzers.facts.links import expected_link
-from llmprof.analyzers.facts.number_formats import WIDENING
+from llmprof.analyzers.facts.communication.links import expected_link
+from llmprof.analyzers.facts.device.devices import find_device
+from llmprof.analyzers.facts.faster.number_formats import WIDENING
 from llmprof.analyzers.replay.graph import Float64, NodeKind
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from llmprof.analyzers.facts import channels_last, faster_attention, faster_kernels, fused_loss, misaligned_products
+from llmprof.analyzers.facts.faster import (
+    channels_last,
+    faster_attention,
+    faster_kernels,
+    fused_loss,
+    misaligned_products,
+)
 from llmprof.analyzers.rules.thresholds.record import ML_ENGINEERING, OWN, TRACELENS, XPROF, Threshold, factor, share
 
 LIGER = "Liger-Kernel (Hsu and others, arXiv 2410.10989)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llmprof.analyzers.facts import kept_activations
+from llmprof.analyzers.facts.faster import kept_activations
 from llmprof.analyzers.rules.thresholds.record import (
     HUGGING_FACE,
     MEGATRON,

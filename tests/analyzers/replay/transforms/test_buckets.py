@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llmprof.analyzers.facts.gradients import gradients_of
+from llmprof.analyzers.facts.operators.gradients import gradients_of
 from llmprof.analyzers.replay.scenario import run
 from llmprof.analyzers.replay.transforms.base import Level
 from llmprof.analyzers.replay.what_if import WhatIf

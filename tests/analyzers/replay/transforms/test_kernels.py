@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from llmprof.analyzers.facts.contended_tables import contended_tables
-from llmprof.analyzers.facts.faster_kernels import FIXES, faster_kernels
+from llmprof.analyzers.facts.faster.faster_kernels import FIXES, faster_kernels
 from llmprof.analyzers.facts.measure import measure
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.facts.saving import Saving, sum_of
+from llmprof.analyzers.facts.operators.contended_tables import contended_tables
+from llmprof.analyzers.facts.operators.saving import Saving, sum_of
 from llmprof.analyzers.replay.gains import replays_of
 from llmprof.analyzers.replay.model import Model, model_of
 from llmprof.analyzers.replay.scenario import run

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from llmprof.analyzers.facts.number_formats import converted
+from llmprof.analyzers.facts.faster.number_formats import converted
 from llmprof.analyzers.replay.transforms.base import Level
 from llmprof.analyzers.replay.transforms.number_formats import CAST_HOST_NS
 from llmprof.analyzers.replay.what_if import WhatIf

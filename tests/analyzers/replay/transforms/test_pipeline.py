@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from llmprof.analyzers.facts.measure import measure
-from llmprof.analyzers.facts.pipeline_model import PipelineModel, pipeline_model
-from llmprof.analyzers.facts.stage_layers import division_for
+from llmprof.analyzers.facts.pipeline.pipeline_model import PipelineModel, pipeline_model
+from llmprof.analyzers.facts.pipeline.stage_layers import division_for
 from llmprof.analyzers.replay.model import Model, model_of
 from llmprof.analyzers.replay.transforms.pipeline import FIXES
 from llmprof.analyzers.replay.what_if import WhatIf

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from llmprof.analyzers.facts.kept_activations import FIT_SHARE
+from llmprof.analyzers.facts.faster.kept_activations import FIT_SHARE
 from llmprof.analyzers.facts.measure import measure
-from llmprof.analyzers.facts.memory import MemoryFacts
+from llmprof.analyzers.facts.memory.memory import MemoryFacts
 from llmprof.analyzers.replay.model import Model, model_of
 from llmprof.analyzers.replay.transforms.base import Level
 from llmprof.analyzers.replay.what_if import WhatIf

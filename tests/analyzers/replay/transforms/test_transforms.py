@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llmprof.analyzers.facts.data_loading import LoaderFacts
+from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
 from llmprof.analyzers.replay.scenario import Feed, Scenario, run
 from llmprof.analyzers.replay.transforms.base import Level, Subject
 from llmprof.analyzers.replay.transforms.loader import apply, crowded, less_work, with_enough_workers

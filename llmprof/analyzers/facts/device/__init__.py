@@ -1,0 +1,1 @@
+"""The device: what it is, what its kernels are, how even and how busy it is."""

@@ -1,0 +1,1 @@
+"""The host: its launches, waits, work, memory and cores."""

@@ -1,0 +1,1 @@
+"""Device memory: how full, of what, and what would fit."""

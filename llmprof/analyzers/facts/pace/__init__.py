@@ -1,0 +1,1 @@
+"""The pace of a whole run: which steps stand for all, what stops between them, which are much longer."""

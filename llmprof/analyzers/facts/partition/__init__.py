@@ -1,0 +1,1 @@
+"""Where each nanosecond of a step goes, with the profiler and without it."""

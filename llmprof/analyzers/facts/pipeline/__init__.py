@@ -1,0 +1,1 @@
+"""Pipelines: their schedules, stages and stragglers."""
