@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from llmprof.analyzers.facts.measure import measure
-from llmprof.analyzers.replay.graph import NO_REF, Graph, Int64
+from llmprof.analyzers.replay.graph.graph import NO_REF, Graph, Int64
+from llmprof.analyzers.replay.graph.replay import replay
 from llmprof.analyzers.replay.model import model_of
-from llmprof.analyzers.replay.replay import replay
 from llmprof.collectors.files import load
 from llmprof.units import NS_PER_MS, NS_PER_S
 

@@ -21,8 +21,8 @@ from replay_runs import SIGN, Measured, Score, measured, percent, table
 
 import llmprof.analyzers.replay.model as replaying
 from llmprof.analyzers.facts.measure import measure
-from llmprof.analyzers.replay.build import ALL_EDGES, Edges, build
-from llmprof.analyzers.replay.graph import NO_REF, Graph, NodeKind
+from llmprof.analyzers.replay.graph.build import ALL_EDGES, Edges, build
+from llmprof.analyzers.replay.graph.graph import NO_REF, Graph, NodeKind
 from llmprof.analyzers.replay.what_if import WhatIf
 from llmprof.collectors.files import load
 from llmprof.errors import LlmprofError

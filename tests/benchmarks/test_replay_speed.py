@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.replay_speed import tiled
-from llmprof.analyzers.replay.build import build
-from llmprof.analyzers.replay.replay import replay
+from llmprof.analyzers.replay.graph.build import build
+from llmprof.analyzers.replay.graph.replay import replay
 from tests.analyzers.replay.programs import Call, record
 
 PROGRAM = [

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from llmprof.analyzers.facts.communication.attribution import HOST, Attribution, Effect, effect_of
-from llmprof.analyzers.replay.graph import Float64, Graph, NodeKind, Region
+from llmprof.analyzers.replay.graph.graph import Float64, Graph, NodeKind, Region
 from llmprof.analyzers.replay.model import Model
 from llmprof.analyzers.replay.scenario import Feed, run
 from llmprof.analyzers.replay.transforms.base import Mask

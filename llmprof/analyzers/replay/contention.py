@@ -17,9 +17,9 @@ import numpy.typing as npt
 from llmprof.analyzers.facts.communication.interference import Interference
 from llmprof.analyzers.facts.device.kernel_names import CLASSES
 from llmprof.analyzers.facts.device.kernels import row_classes
-from llmprof.analyzers.replay.gaps import gap_factors
-from llmprof.analyzers.replay.graph import Float64, Graph, Int64, NodeKind
-from llmprof.analyzers.replay.replay import Replayed, replay
+from llmprof.analyzers.replay.graph.gaps import gap_factors
+from llmprof.analyzers.replay.graph.graph import Float64, Graph, Int64, NodeKind
+from llmprof.analyzers.replay.graph.replay import Replayed, replay
 from llmprof.timeline.events import NONE
 from llmprof.timeline.intervals import Intervals
 from llmprof.timeline.timeline import RankTimeline

@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from llmprof.analyzers.facts.partition.idle import LAUNCH_GAP_NS
-from llmprof.analyzers.replay.event_waits import HANDOVER_NS, SLACK_NS
-from llmprof.analyzers.replay.graph import Graph, Int64, NodeKind
+from llmprof.analyzers.replay.graph.event_waits import HANDOVER_NS, SLACK_NS
+from llmprof.analyzers.replay.graph.graph import Graph, Int64, NodeKind
 from llmprof.analyzers.replay.transforms.base import Subject
 
 __all__ = ["drained", "held_by"]

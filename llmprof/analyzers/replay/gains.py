@@ -17,13 +17,13 @@ from llmprof.analyzers.facts.faster.channels_last import in_channels_last
 from llmprof.analyzers.facts.faster.timed_kernels import timed_note
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.facts.steps.step_times import device_spread_ns
-from llmprof.analyzers.replay.beside import STALL_DOUBT
 from llmprof.analyzers.replay.fed import WORKERS, with_workers
 from llmprof.analyzers.replay.model import FAITHFUL, Model, model_of, sharing_of
 from llmprof.analyzers.replay.transforms.buckets import split
 from llmprof.analyzers.replay.transforms.loader import FIXES as LOADER_FIXES
 from llmprof.analyzers.replay.transforms.registry import transforms_by_fix
 from llmprof.analyzers.replay.transforms.transfers import FIXES as TRANSFER_FIXES
+from llmprof.analyzers.replay.unprofiled.beside import STALL_DOUBT
 from llmprof.analyzers.replay.what_if import Prediction, WhatIf
 from llmprof.timeline.timeline import Timeline
 from llmprof.units import NS_PER_MS, format_ms, format_percent

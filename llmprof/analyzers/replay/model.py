@@ -21,10 +21,14 @@ from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.pace.steady import steady
 from llmprof.analyzers.facts.partition.correction import MAX_COST_NS
 from llmprof.analyzers.facts.steps.steps import Windows
-from llmprof.analyzers.replay.beside import collections_ns_of, epochs_ns_of, given_back_ns, stalls_ns_of
-from llmprof.analyzers.replay.build import ALL_EDGES, Edges, build
 from llmprof.analyzers.replay.contention import contention_of, settled, told_by
-from llmprof.analyzers.replay.distortion import (
+from llmprof.analyzers.replay.graph.build import ALL_EDGES, Edges, build
+from llmprof.analyzers.replay.graph.graph import Graph, NodeKind
+from llmprof.analyzers.replay.graph.join import join, meetings_of
+from llmprof.analyzers.replay.graph.replay import Replayed, replay
+from llmprof.analyzers.replay.scenario import Feed, Outcome, Scenario, contended, feed_of, run, without_waits
+from llmprof.analyzers.replay.unprofiled.beside import collections_ns_of, epochs_ns_of, given_back_ns, stalls_ns_of
+from llmprof.analyzers.replay.unprofiled.distortion import (
     MOST_SLOWER,
     MOST_SLOWER_HOST,
     Distortion,
@@ -32,14 +36,10 @@ from llmprof.analyzers.replay.distortion import (
     relieved,
     slower_device,
 )
-from llmprof.analyzers.replay.first_step import without_first_pauses
-from llmprof.analyzers.replay.garbage import without_collections
-from llmprof.analyzers.replay.graph import Graph, NodeKind
-from llmprof.analyzers.replay.join import join, meetings_of
-from llmprof.analyzers.replay.rare_syncs import without_rare_syncs
-from llmprof.analyzers.replay.replay import Replayed, replay
-from llmprof.analyzers.replay.scenario import Feed, Outcome, Scenario, contended, feed_of, run, without_waits
-from llmprof.analyzers.replay.seen import evened, seen_of, with_longer, with_optimizer
+from llmprof.analyzers.replay.unprofiled.first_step import without_first_pauses
+from llmprof.analyzers.replay.unprofiled.garbage import without_collections
+from llmprof.analyzers.replay.unprofiled.rare_syncs import without_rare_syncs
+from llmprof.analyzers.replay.unprofiled.seen import evened, seen_of, with_longer, with_optimizer
 from llmprof.timeline.timeline import RankTimeline, Timeline
 from llmprof.units import format_count
 

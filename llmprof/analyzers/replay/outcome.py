@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from llmprof.analyzers.facts.partition.partition import Partition, device_partition, parts_of, with_skew
 from llmprof.analyzers.facts.steps.windows import windows_of
-from llmprof.analyzers.replay.graph import Float64, Graph, Int64, NodeKind
-from llmprof.analyzers.replay.replay import Replayed
+from llmprof.analyzers.replay.graph.graph import Float64, Graph, Int64, NodeKind
+from llmprof.analyzers.replay.graph.replay import Replayed
 from llmprof.analyzers.replay.scenario import Outcome
 from llmprof.timeline.events import DEVICE_KINDS, NONE, EventTable
 from llmprof.timeline.intervals import EMPTY, Intervals

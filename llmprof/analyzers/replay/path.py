@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from llmprof.analyzers.facts.device.kernel_names import CLASSES
-from llmprof.analyzers.replay.graph import NO_REF, Region
-from llmprof.analyzers.replay.replay import Replayed
+from llmprof.analyzers.replay.graph.graph import NO_REF, Region
+from llmprof.analyzers.replay.graph.replay import Replayed
 from llmprof.analyzers.replay.transforms.base import Subject
 
 __all__ = ["critical_path"]

@@ -6,7 +6,7 @@ import numpy as np
 
 from llmprof.analyzers.facts.host.host_work import computing_spans, preparing_spans
 from llmprof.analyzers.facts.steps.windows import windows_of
-from llmprof.analyzers.replay.graph import NO_REF, NodeKind
+from llmprof.analyzers.replay.graph.graph import NO_REF, NodeKind
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Mask, Subject, host_of, removed, scaled
 from llmprof.timeline.events import NONE

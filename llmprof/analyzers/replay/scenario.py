@@ -18,8 +18,8 @@ from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
 from llmprof.analyzers.facts.loading.loader_model import SIBLING, alone_ns, batch_interval_ns, paired_share
 from llmprof.analyzers.facts.loading.loader_queue import DEFAULT_PREFETCH
 from llmprof.analyzers.replay.contention import Contention, contention_of, settled, told_by
-from llmprof.analyzers.replay.graph import Float64, Graph, Region
-from llmprof.analyzers.replay.replay import Replayed, replay
+from llmprof.analyzers.replay.graph.graph import Float64, Graph, Region
+from llmprof.analyzers.replay.graph.replay import Replayed, replay
 from llmprof.timeline.timeline import RankTimeline
 
 __all__ = ["Feed", "Outcome", "Scenario", "contended", "feed_of", "recorded_feed", "run", "without_waits"]

@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.replay.beside import pauses_ns_of
-from llmprof.analyzers.replay.distortion import WEIGHTS, Distortion
 from llmprof.analyzers.replay.drain import drained, held_by
-from llmprof.analyzers.replay.graph import Int64
+from llmprof.analyzers.replay.graph.graph import Int64
 from llmprof.analyzers.replay.model import Model
 from llmprof.analyzers.replay.outcome import parts_after
 from llmprof.analyzers.replay.path import critical_path
@@ -17,6 +15,8 @@ from llmprof.analyzers.replay.scenario import Outcome, Scenario, run
 from llmprof.analyzers.replay.transforms.base import Level, Subject
 from llmprof.analyzers.replay.transforms.loader import FIXES as LOADER_FIXES
 from llmprof.analyzers.replay.transforms.registry import transforms_by_fix
+from llmprof.analyzers.replay.unprofiled.beside import pauses_ns_of
+from llmprof.analyzers.replay.unprofiled.distortion import WEIGHTS, Distortion
 
 __all__ = ["Prediction", "WhatIf"]
 

@@ -12,20 +12,20 @@ from hypothesis import strategies as st
 from llmprof.analyzers.facts.communication.interference import UNSEEN, UNSEEN_SLOW
 from llmprof.analyzers.facts.measure import measure
 from llmprof.analyzers.replay import contention
-from llmprof.analyzers.replay.build import ALL_EDGES
 from llmprof.analyzers.replay.contention import Contention, _Covered, contention_of, settled, told_by
-from llmprof.analyzers.replay.distortion import Distortion
-from llmprof.analyzers.replay.graph import NO_REF, Graph, NodeKind
+from llmprof.analyzers.replay.graph.build import ALL_EDGES
+from llmprof.analyzers.replay.graph.graph import NO_REF, Graph, NodeKind
+from llmprof.analyzers.replay.graph.replay import replay
 from llmprof.analyzers.replay.model import Model, _less_crowded, model_of
-from llmprof.analyzers.replay.replay import replay
 from llmprof.analyzers.replay.scenario import Scenario, contended, run
 from llmprof.analyzers.replay.transforms.base import scaled
+from llmprof.analyzers.replay.unprofiled.distortion import Distortion
 from llmprof.analyzers.replay.what_if import WhatIf
 from llmprof.timeline.events import NONE
 from llmprof.timeline.intervals import Intervals
 from llmprof.timeline.timeline import Timeline
+from tests.analyzers.replay.graph.test_replay import graph_of
 from tests.analyzers.replay.sharing import BEGIN, Program, recorded, simulate
-from tests.analyzers.replay.test_replay import graph_of
 
 STEPS = 12
 LATE = Program(scale=(1.0, 1.6), kernels=1.5, transfer=500_000.0)

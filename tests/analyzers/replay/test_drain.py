@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from llmprof.analyzers.facts.measure import measure
-from llmprof.analyzers.replay.build import build
 from llmprof.analyzers.replay.drain import drained, held_by
-from llmprof.analyzers.replay.graph import Graph
+from llmprof.analyzers.replay.graph.build import build
+from llmprof.analyzers.replay.graph.graph import Graph
+from llmprof.analyzers.replay.graph.replay import replay
 from llmprof.analyzers.replay.model import Model, model_of
-from llmprof.analyzers.replay.replay import replay
 from llmprof.analyzers.replay.what_if import WhatIf
 from llmprof.timeline.events import CollectiveCall
 from llmprof.timeline.timeline import RankTimeline, Timeline

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llmprof.analyzers.replay.build import build
-from llmprof.analyzers.replay.graph import NodeKind
-from llmprof.analyzers.replay.replay import replay
+from llmprof.analyzers.replay.graph.build import build
+from llmprof.analyzers.replay.graph.graph import NodeKind
+from llmprof.analyzers.replay.graph.replay import replay
 from llmprof.timeline.timeline import RankTimeline
 from tests.scenarios.builder import TraceBuilder
 

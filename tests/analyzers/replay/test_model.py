@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llmprof.analyzers.replay.replay import replay
+from llmprof.analyzers.replay.graph.replay import replay
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.what_if import WhatIf
 from llmprof.timeline.steps import StepPhase, StepTimes

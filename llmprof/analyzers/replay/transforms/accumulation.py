@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from llmprof.analyzers.replay.graph import NO_REF, Float64, Graph, NodeKind
+from llmprof.analyzers.replay.graph.graph import NO_REF, Float64, Graph, NodeKind
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, host_of, removed
 from llmprof.analyzers.replay.transforms.transfers import transfers

@@ -14,7 +14,7 @@ from llmprof.analyzers.facts.device.kernel_names import CLASSES, NameTable, clas
 from llmprof.analyzers.facts.device.kernels import row_classes
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.operators.operators import OperatorKey, Rows, kernel_calls, rows_by_operator
-from llmprof.analyzers.replay.graph import NO_REF, Float64, Graph, NodeKind, Region
+from llmprof.analyzers.replay.graph.graph import NO_REF, Float64, Graph, NodeKind, Region
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.timeline.events import NONE
 from llmprof.timeline.intervals import Intervals

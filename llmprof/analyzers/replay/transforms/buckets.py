@@ -15,7 +15,7 @@ from llmprof.analyzers.facts.operators.gradients import (
     oversized,
 )
 from llmprof.analyzers.facts.steps.inside import host_steps
-from llmprof.analyzers.replay.graph import NO_REF, Float64, Graph, Int64, NodeKind
+from llmprof.analyzers.replay.graph.graph import NO_REF, Float64, Graph, Int64, NodeKind
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject
 from llmprof.analyzers.replay.transforms.transfers import latency_of, transfers

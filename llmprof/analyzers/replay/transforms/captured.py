@@ -11,8 +11,8 @@ from llmprof.analyzers.facts.operators.contended_tables import contended_tables
 from llmprof.analyzers.facts.operators.fusion import is_indexed
 from llmprof.analyzers.facts.operators.operator_tree import names_matching
 from llmprof.analyzers.facts.operators.recompute import BACKWARD
-from llmprof.analyzers.replay.graph import NO_REF, Graph, NodeKind, Region
-from llmprof.analyzers.replay.launch_queue import DEPTH
+from llmprof.analyzers.replay.graph.graph import NO_REF, Graph, NodeKind, Region
+from llmprof.analyzers.replay.graph.launch_queue import DEPTH
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms import kernels
 from llmprof.analyzers.replay.transforms.accumulation import bucket_copies

@@ -10,7 +10,7 @@ import numpy as np
 
 from llmprof.analyzers.facts.device.devices import find_device
 from llmprof.analyzers.facts.operators.gradients import BUCKET_BYTES
-from llmprof.analyzers.replay.graph import NO_REF, Float64, Graph, Int64, NodeKind, Region
+from llmprof.analyzers.replay.graph.graph import NO_REF, Float64, Graph, Int64, NodeKind, Region
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, host_of
 from llmprof.analyzers.replay.transforms.buckets import Message, cut, messages

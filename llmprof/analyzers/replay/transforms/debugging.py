@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from llmprof.analyzers.facts.operators.operator_tree import names_matching
 from llmprof.analyzers.facts.operators.recompute import BACKWARD
-from llmprof.analyzers.replay.graph import Region
+from llmprof.analyzers.replay.graph.graph import Region
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms import pauses
 from llmprof.analyzers.replay.transforms.base import Level, Subject, scaled, unwaited

@@ -18,7 +18,7 @@ from llmprof.analyzers.facts.faster.faster_kernels import faster_kernels
 from llmprof.analyzers.facts.operators.operator_tree import names_matching
 from llmprof.analyzers.facts.operators.operators import Rows
 from llmprof.analyzers.facts.operators.saving import Saving
-from llmprof.analyzers.replay.graph import Float64
+from llmprof.analyzers.replay.graph.graph import Float64
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Subject
 from llmprof.timeline.events import NONE, EventTable, Kind

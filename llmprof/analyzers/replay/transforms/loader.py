@@ -12,7 +12,7 @@ from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
 from llmprof.analyzers.facts.loading.loader_model import pinning_ns
 from llmprof.analyzers.facts.loading.loader_queue import DEFAULT_PREFETCH
 from llmprof.analyzers.facts.measured import RankFacts
-from llmprof.analyzers.replay.graph import Region
+from llmprof.analyzers.replay.graph.graph import Region
 from llmprof.analyzers.replay.scenario import HAND_OVER_NS, Feed, Scenario, run, without_waits
 from llmprof.analyzers.replay.transforms.base import Level, Subject, scaled
 

@@ -14,7 +14,7 @@ import numpy as np
 from llmprof.analyzers.facts.device.devices import find_device
 from llmprof.analyzers.facts.faster.number_formats import MEMORY_CLASSES, Converted, converted, slower_formats
 from llmprof.analyzers.facts.operators.operators import Rows
-from llmprof.analyzers.replay.graph import Float64
+from llmprof.analyzers.replay.graph.graph import Float64
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, host_of, in_optimizer
 from llmprof.analyzers.replay.transforms.kernels import SHAPED_SHARE, by_name

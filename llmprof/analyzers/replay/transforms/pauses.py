@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from llmprof.analyzers.replay.beside import STALL_DOUBT, collections_ns_of
-from llmprof.analyzers.replay.garbage import collecting_ns
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Subject, scaled, unwaited
+from llmprof.analyzers.replay.unprofiled.beside import STALL_DOUBT, collections_ns_of
+from llmprof.analyzers.replay.unprofiled.garbage import collecting_ns
 
 __all__ = ["FIXES", "apply"]
 

@@ -12,7 +12,7 @@ import numpy as np
 from llmprof.analyzers.facts.faster.kept_activations import EVERY_SECOND, kept
 from llmprof.analyzers.facts.operators.operator_tree import OperatorTree
 from llmprof.analyzers.facts.operators.recompute import entry_spans, recompute_spans
-from llmprof.analyzers.replay.graph import Float64, Graph, NodeKind, Region
+from llmprof.analyzers.replay.graph.graph import Float64, Graph, NodeKind, Region
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, removed, scaled
 from llmprof.timeline.events import EventTable

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from llmprof.analyzers.replay.graph import NO_REF, Graph, Int64, NodeKind, Region
+from llmprof.analyzers.replay.graph.graph import NO_REF, Graph, Int64, NodeKind, Region
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.accumulation import microbatches_of, spans_of, unmet
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, removed

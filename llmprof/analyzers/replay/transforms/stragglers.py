@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from llmprof.analyzers.replay.graph import Float64, Int64, NodeKind, Region
+from llmprof.analyzers.replay.graph.graph import Float64, Int64, NodeKind, Region
 from llmprof.analyzers.replay.scenario import Feed, Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject
 from llmprof.timeline.events import NONE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from llmprof.analyzers.replay.graph import NodeKind
+from llmprof.analyzers.replay.graph.graph import NodeKind
 from llmprof.analyzers.replay.reads import computed_behind, reads_of, uncopied
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, unwaited

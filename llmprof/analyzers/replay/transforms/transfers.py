@@ -9,7 +9,7 @@ import numpy as np
 from llmprof.analyzers.facts.communication.links import expected_link
 from llmprof.analyzers.facts.device.devices import find_device
 from llmprof.analyzers.facts.faster.number_formats import WIDENING
-from llmprof.analyzers.replay.graph import Float64, NodeKind
+from llmprof.analyzers.replay.graph.graph import Float64, NodeKind
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject
 from llmprof.timeline.events import NONE
