@@ -15,6 +15,7 @@ __all__ = [
     "format_count",
     "format_ms",
     "format_ms_range",
+    "format_ms_within",
     "format_ns",
     "format_percent",
     "ms",
@@ -44,20 +45,20 @@ def format_ms(value: float | None) -> str:
     size = abs(value)
     if size >= 10_000:
         return f"{value / 1000:.1f} s"
-    if size >= 100:
+    if size >= 99.95:
         return f"{value:.0f} ms"
-    if size >= 10:
+    if size >= 9.995:
         return f"{value:.1f} ms"
     return f"{value:.2f} ms"
 
 
 def format_ns(ns: float | None) -> str:
-    """Nanoseconds for a reader: `830 ns`, `12.4 µs`, else as `format_ms`."""
+    """Nanoseconds for a reader: `830 ns`, `12.4 µs`, from a tenth of a millisecond on as `format_ms`."""
     if ns is None:
         return UNKNOWN
     if abs(ns) < NS_PER_US:
         return f"{ns:.0f} ns"
-    if abs(ns) < NS_PER_MS:
+    if abs(ns) < 99_950:
         return f"{ns / NS_PER_US:.1f} µs"
     return format_ms(ns / NS_PER_MS)
 
@@ -74,12 +75,20 @@ def format_ms_range(low: float | None, high: float | None) -> str:
     return f"{left} to {right}"
 
 
+def format_ms_within(value: float, low: float, high: float) -> str:
+    """Milliseconds with the ends between which they lie: `12.4 ms (8.10-15.0)`; alone when all three read the same."""
+    told = format_ms(value)
+    ends = f"0-{format_ms(high)}" if low == 0 < high else format_ms_range(low, high)
+    ends = f"{format_ms(low)} to {format_ms(high)}" if low < 0 else ends
+    return told if ends == told else f"{told} ({ends.removesuffix(f' {told.split()[-1]}')})"
+
+
 def format_percent(share: float | None) -> str:
     """A share of 1 as a percentage: `19 %`, `0.4 %`."""
     if share is None:
         return UNKNOWN
     value = share * 100
-    return f"{value:.1f} %" if 0 < abs(value) < 10 else f"{value:.0f} %"
+    return f"{value:.1f} %" if 0 < abs(value) < 9.95 else f"{value:.0f} %"
 
 
 def format_bytes(size: float | None) -> str:

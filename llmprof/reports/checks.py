@@ -100,7 +100,8 @@ def _check(finding: Finding, diagnosis: Diagnosis) -> Check:
 
 
 def _proof(item: Evidence, diagnosis: Diagnosis) -> Proof:
-    where = "" if item.rank is None or len(diagnosis.source.ranks) < 2 else f" on rank {item.rank}"
+    one_of_many = item.rank is not None and len(diagnosis.source.ranks) > 1
+    where = f" on rank {item.rank}" if one_of_many and item.value is not None else ""
     return Proof(
         label=visible(item.label),
         value=quantity(item.value, item.unit) + where,

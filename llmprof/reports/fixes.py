@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from llmprof.analyzers.diagnosis import Diagnosis, Gain, Recommendation, Tried
 from llmprof.reports.labels import confidence_word, effort_word, parts_of_fix
 from llmprof.reports.text import visible
-from llmprof.units import format_bytes, format_ms, format_ms_range, format_percent
+from llmprof.units import format_bytes, format_ms, format_ms_range, format_ms_within, format_percent
 
 __all__ = ["Fix", "Together", "fixes_of", "others_tried", "together_of", "tried_text"]
 
@@ -33,11 +33,11 @@ class Fix:
     why: str
     how: str
     gain: str
-    """`saves 71-94 ms`, `saves about 20 ms` (may be nothing), `frees 21.0 GiB`, `no gain expected`."""
+    """`saves 82.0 ms (71.0-94.0)`, `frees 21.0 GiB`, `no gain expected`."""
     side: str
     """The other effect, on memory or on time: `frees 9.8 GiB`, `costs 50-75 ms`; empty when there is none."""
     gain_share: str
-    """`15-19 % of the step`, `4.1 %, at most 19 % of the step`; empty when it says nothing."""
+    """`17 % of the step`, or `at most 19 % of the step` where no gain is expected; empty when it says nothing."""
     after: str
     """`486 -> about 400 ms, 1.21x`; empty when unknown."""
     expected_ms: float
@@ -65,11 +65,11 @@ class Together:
     before_ms: float | None
     after_ms: float
     after: str
-    """The step time after: `352-390 ms`, or `about 371 ms` without an interval."""
+    """The step time after: `371 ms (352-390)`, or `about 371 ms` without an interval."""
 
     @property
     def text(self) -> str:
-        """`486 ms -> 352-390 ms`."""
+        """`486 ms -> 371 ms (352-390)`."""
         return f"{format_ms(self.before_ms)} -> {self.after}"
 
 
@@ -87,7 +87,7 @@ def together_of(diagnosis: Diagnosis) -> Together | None:
     if combined.low_ms is None or combined.high_ms is None:
         after = f"about {format_ms(combined.step_ms_after)}"
     else:
-        after = format_ms_range(*sorted((combined.low_ms, combined.high_ms)))
+        after = format_ms_within(combined.step_ms_after, *sorted((combined.low_ms, combined.high_ms)))
     return Together(
         who=f"{who} together",
         of=tuple(visible(name) for name in combined.of),
@@ -142,18 +142,12 @@ def _gain(gain: Gain) -> tuple[str, str]:
     if gain.memory_bytes:
         memory = f"{'frees' if gain.memory_bytes > 0 else 'takes'} {format_bytes(abs(gain.memory_bytes))}"
     if gain.expected_ms > 0:
-        return _saved(gain), memory
+        return f"saves {format_ms_within(gain.expected_ms, gain.low_ms, gain.high_ms)}", memory
     if gain.expected_ms == 0:
         return memory or "no gain expected", ""
     low, high = max(-gain.high_ms, 0.0), max(-gain.low_ms, 0.0)
     cost = f"costs {format_ms_range(low, high)}" if low > 0 else f"costs up to {format_ms(high or -gain.expected_ms)}"
     return (memory, cost) if memory else (cost, "")
-
-
-def _saved(gain: Gain) -> str:
-    if gain.low_ms <= 0:
-        return f"saves about {format_ms(gain.expected_ms)}"
-    return f"saves {format_ms_range(gain.low_ms, gain.high_ms)}"
 
 
 def tried_text(tried: Tried | None) -> str:
@@ -166,8 +160,8 @@ def tried_text(tried: Tried | None) -> str:
     else:
         ends = (tried.predicted_low_ms, tried.predicted_high_ms)
         predicted = "" if None in ends else f", predicted {format_ms_range(*ends)}"
-    doubt = ", within the noise" if tried.outcome == "undecided" else ""
-    return f"tried{others}: {format_ms(tried.plain_ms)} -> {format_ms(tried.step_ms)}{predicted}{doubt}"
+    doubt = " (within the noise)" if tried.outcome == "undecided" else ""
+    return f"tried{others}: {format_ms(tried.plain_ms)} -> {format_ms(tried.step_ms)}{doubt}{predicted}"
 
 
 def others_tried(diagnosis: Diagnosis) -> tuple[str, ...]:
@@ -179,14 +173,11 @@ def others_tried(diagnosis: Diagnosis) -> tuple[str, ...]:
 
 
 def _gain_share(gain: Gain, mean_ms: float | None) -> str:
-    if not mean_ms or gain.expected_ms <= 0:
+    if not mean_ms or gain.expected_ms < 0 or gain.high_ms <= 0:
         return ""
-    high = format_percent(gain.high_ms / mean_ms)
-    if gain.low_ms <= 0:
-        about = format_percent(gain.expected_ms / mean_ms)
-        return f"{about} of the step" if about == high else f"{about}, at most {high} of the step"
-    low = format_percent(gain.low_ms / mean_ms)
-    return f"{high} of the step" if low == high else f"{low.removesuffix(' %')}-{high} of the step"
+    if gain.expected_ms == 0:
+        return f"at most {format_percent(gain.high_ms / mean_ms)} of the step"
+    return f"{format_percent(gain.expected_ms / mean_ms)} of the step"
 
 
 def _after(gain: Gain, mean_ms: float | None) -> str:

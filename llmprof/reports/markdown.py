@@ -71,7 +71,7 @@ def _stragglers(diagnosis: Diagnosis) -> str:
     found = straggling_of(diagnosis)
     if found is None:
         return ""
-    head = ["Cause", "S of it", "Removed by a repair", "Added by it alone", "Step after a repair"]
+    head = ["Cause", "Times as long", "Removed by a repair", "Added by it alone", "Step after a repair"]
     rows = [
         [
             escaped(one.name),

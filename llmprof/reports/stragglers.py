@@ -13,8 +13,8 @@ from llmprof.reports.text import visible
 __all__ = ["LEGEND", "Cause", "Straggling", "straggling_of"]
 
 LEGEND = (
-    "S is the step over that of ranks that are alike. Of what is lost, a repair removes one share; what the cause adds "
-    "alone to ranks that are alike can be another, where causes overlap."
+    "Times as long: the step over that of ranks that are alike. Of what is lost, a repair removes one share; what the "
+    "cause adds alone to ranks that are alike can be another, where causes overlap."
 )
 LEAST_SHARE = 0.01
 """Of the loss; what has less to do with it is left to analysis.json."""

@@ -7,6 +7,7 @@ no terminal. Rich measures, folds and colours; it never decides about the width.
 from __future__ import annotations
 
 import io
+import shlex
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -37,9 +38,9 @@ def render_terminal(diagnosis: Diagnosis, *, width: int = 100, color: bool, repo
     """
     view = build_view(diagnosis)
     text = ""
-    for tight in (False, True):
+    for tight in range(3):
         painter = _Painter(max(width, 40), color, tight)
-        _compose(painter, view, report_path, _ranks(diagnosis, view))
+        _compose(painter, view, report_path, _ranks(diagnosis, view), _next(diagnosis, view))
         text = painter.text()
         if text.count("\n") <= LINES:
             break
@@ -52,7 +53,7 @@ def _ranks(diagnosis: Diagnosis, view: View) -> str:
     return found.sentence if found is not None and found.told and found.sentence[1:] not in view.sentence else ""
 
 
-def _compose(painter: _Painter, view: View, report_path: str | None, ranks: str) -> None:
+def _compose(painter: _Painter, view: View, report_path: str | None, ranks: str, following: str) -> None:
     painter.add(_headline(view), 2)
     painter.add(Text(clip(view.sentence, 3 * painter.width)), 3, indent=2)
     if view.reason not in view.sentence:
@@ -61,6 +62,9 @@ def _compose(painter: _Painter, view: View, report_path: str | None, ranks: str)
         painter.add(Text(view.partition_note), 2, indent=2)
     _add_parts(painter, view)
     _add_fixes(painter, view.top_fixes)
+    others = [f"{fix.number}. {fix.id} {fix.gain}" for fix in view.fixes if fix.helps and fix not in view.top_fixes]
+    if others:
+        painter.add(_labelled("also", ", ".join(others)), 2, indent=4)
     _add_together(painter, view)
     if view.tried:
         painter.add(_labelled("tried", "; ".join(view.tried[-3:])), 2)
@@ -73,15 +77,15 @@ def _compose(painter: _Painter, view: View, report_path: str | None, ranks: str)
     if told:
         text = "; ".join(text.rstrip(".") for text in told)
         painter.add(_labelled("note", text, "yellow" if view.weak else "dim"), 2)
-    _add_closing(painter, view, report_path)
+    _add_closing(painter, following, report_path)
 
 
 class _Painter:
-    """Collects lines no wider than the terminal; when tight, every text gets one line less."""
+    """Collects lines no wider than the terminal; when tight, every text gets a line less; then no how is told."""
 
-    def __init__(self, width: int, color: bool, tight: bool) -> None:
+    def __init__(self, width: int, color: bool, tight: int) -> None:
         self.width = width
-        self._tight = tight
+        self.tight = tight
         self._stream = io.StringIO()
         self._console = Console(
             file=self._stream,
@@ -100,7 +104,7 @@ class _Painter:
         """Fold a text into at most `most` lines, the last one cut with dots; later lines hang two further in."""
         if not text.plain.strip():
             return
-        if most is not None and self._tight:
+        if most is not None and self.tight:
             most = max(most - 1, 1)
         lines = list(text.wrap(self._console, self.width - indent - 2, overflow="fold"))
         if most is not None and len(lines) > most:
@@ -173,14 +177,19 @@ def _add_fixes(painter: _Painter, fixes: tuple[Fix, ...]) -> None:
 
 
 def _add_notes(painter: _Painter, fix: Fix) -> None:
+    """Its id with what to type, or why it would not help; then what it needs, and what a trial has measured."""
+    if fix.helps and fix.how and painter.tight < 2:
+        lines = "; ".join(line.strip() for line in fix.how.splitlines() if line.strip())
+        painter.add(Text(f"{fix.id}: {lines}"), 2, indent=4)
+    elif not fix.helps:
+        painter.add(Text(f"{fix.id}: {fix.why}"), 3, indent=4)
     if fix.requires:
         painter.add(Text(f"with {', '.join(fix.requires)}, which it needs", style="dim"), 1, indent=4)
     painter.add(Text(fix.tried), 1, indent=4)
 
 
 def _gain(fix: Fix) -> str:
-    share = f" ({fix.gain_share.removesuffix(' of the step')})" if fix.gain_share else ""
-    return f"{fix.gain}{share}{f', {fix.side}' if fix.side else ''}"
+    return ", ".join(text for text in (fix.gain, fix.gain_share, fix.side) if text)
 
 
 def _add_together(painter: _Painter, view: View) -> None:
@@ -190,15 +199,26 @@ def _add_together(painter: _Painter, view: View) -> None:
         painter.add(Text("No fix above the noise of the step was found."), 1, indent=2)
 
 
-def _add_closing(painter: _Painter, view: View, report_path: str | None) -> None:
+def _next(diagnosis: Diagnosis, view: View) -> str:
+    """The command to type next: the one that tries the first fix on this run, else the one that explains the rule."""
+    first, source = next(iter(view.top_fixes), None), diagnosis.source
+    new = first is not None and first.helps and not first.tried
+    if first is not None and new and source.kind == "run" and len(source.paths) == 1:
+        trial = first.verify.rpartition(" ")[0]
+        if trial.startswith("llmprof try "):
+            return f"{trial} {shlex.quote(visible(source.paths[0]))}"
     fired = next((check.rule for check in view.checks if check.status == "fired"), None)
-    rule = view.fixes[0].rule if view.fixes else fired
-    following = f"llmprof explain {clip(rule, 60)}" if rule else ("llmprof doctor" if view.bound == "unknown" else "")
+    rule = first.rule if first is not None else fired
+    return f"llmprof explain {clip(rule, 60)}" if rule else ("llmprof doctor" if view.bound == "unknown" else "")
+
+
+def _add_closing(painter: _Painter, following: str, report_path: str | None) -> None:
+    """Neither a command nor a path is folded: cut in two, it can be neither pasted nor opened."""
     report = f"report  {visible(report_path)}" if report_path else ""
     if report and following and cell_len(report) + cell_len(following) + 12 <= painter.width:
-        painter.add(Text(f"{report}      next  {following}"))
+        painter.add_whole(f"{report}      next  {following}")
         return
-    painter.add(Text(f"next    {following}" if following else ""))
+    painter.add_whole(f"next    {following}" if following else "")
     painter.add_whole(report)
 
 

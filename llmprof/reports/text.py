@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Callable
 
-from llmprof.units import UNKNOWN, format_bytes, format_count, format_ms, format_ns, format_percent
+from llmprof.units import NS_PER_MS, UNKNOWN, format_bytes, format_count, format_ms, format_ns, format_percent
 
-__all__ = ["clip", "quantity", "short_unit", "visible"]
+__all__ = ["clip", "quantity", "short", "short_unit", "visible"]
 
-_FORMATS = {
-    "ms": format_ms,
+
+def _short_ms(value: float) -> str:
+    return format_ns(value * NS_PER_MS) if 0 < abs(value) < 0.01 else format_ms(value)
+
+
+_FORMATS: dict[str, Callable[[float], str]] = {
+    "ms": _short_ms,
     "ns": format_ns,
     "bytes": format_bytes,
     "B": format_bytes,
@@ -68,5 +74,10 @@ def quantity(value: float | str | None, unit: str) -> str:
         return f"{format_percent(value)} {visible(unit)}"
     if unit in ("%", "percent"):
         return format_percent(value / 100)
-    number = format_count(value) if float(value).is_integer() else f"{value:,.3g}"
-    return f"{number} {visible(unit)}".strip()
+    return f"{short(value)} {visible(unit)}".strip()
+
+
+def short(value: float) -> str:
+    """A number with three digits, or all of those before its point: `24.1`, `3,340`; never a power of ten."""
+    whole = float(value).is_integer() or abs(value) >= 999.5
+    return format_count(value) if whole else f"{value:,.3g}"

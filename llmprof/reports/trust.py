@@ -50,9 +50,14 @@ def trust_of(diagnosis: Diagnosis) -> tuple[Trust, ...]:
 def fidelity_text(error: float, identity: float | None, unprofiled: float | None) -> str:
     """How far the replay is from the traced step, and from the unprofiled one where that is known."""
     if identity is None:
-        return f"replay within {format_percent(abs(error))}"
-    told = f"replay within {format_percent(identity)} of the traced step"
-    return told if unprofiled is None else f"{told}, {format_percent(unprofiled)} of the unprofiled one"
+        return f"replay within {_within(error)}"
+    told = f"replay within {_within(identity)} of the traced step"
+    return told if unprofiled is None else f"{told}, {_within(unprofiled)} of the unprofiled one"
+
+
+def _within(error: float) -> str:
+    """Nothing is exact: what is shown with one digit is within 0.1 % at best."""
+    return format_percent(max(abs(error), 0.001))
 
 
 def sharing_texts(found: Sharing) -> list[str]:
@@ -103,7 +108,8 @@ def _quality(diagnosis: Diagnosis) -> list[Trust]:
         text = f"recording overhead {format_percent(capture.overhead_pct / 100)}"
         items.append(Trust(text, capture.overhead_pct > LARGEST_OVERHEAD_PCT))
     if capture.replay_error is not None:
-        text = fidelity_text(capture.replay_error, capture.identity_error, capture.unprofiled_error)
+        unprofiled = None if capture.basis == "profiled" else capture.unprofiled_error
+        text = fidelity_text(capture.replay_error, capture.identity_error, unprofiled)
         items.append(Trust(text, abs(capture.replay_error) > LARGEST_REPLAY_ERROR, True))
     if capture.sharing is not None:
         items += [Trust(text) for text in sharing_texts(capture.sharing)]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from llmprof.analyzers.diagnosis import Diagnosis
+from llmprof.analyzers.diagnosis import Diagnosis, Verdict
 from llmprof.reports.checks import Check, Proof, checks_of, why_of
 from llmprof.reports.fixes import TOP, Fix, Together, fixes_of, others_tried, together_of
 from llmprof.reports.labels import BOUND_NAMES, confidence_word, headline_label
 from llmprof.reports.parts import Part, bar_segments, part_rows, parts_sum
-from llmprof.reports.text import visible
+from llmprof.reports.text import short, visible
 from llmprof.reports.trust import Trust, trust_of
 from llmprof.units import UNKNOWN, format_bytes, format_count, format_ms, format_percent
 
@@ -81,6 +82,8 @@ def build_view(diagnosis: Diagnosis) -> View:
     """The view model of a diagnosis; pure, and the same for the same diagnosis."""
     verdict, rows = diagnosis.verdict, part_rows(diagnosis)
     runner = verdict.runner_up
+    if runner is not None and verdict.share is not None and runner.share > verdict.share:
+        runner = None  # what one rank has more than the others and parts of the step are shares of two things
     return View(
         label=headline_label(verdict.bound, visible(verdict.detail) if verdict.detail else None),
         bound=verdict.bound or UNKNOWN,
@@ -88,7 +91,7 @@ def build_view(diagnosis: Diagnosis) -> View:
         reason=visible(verdict.reason or "") if verdict.bound is None else "",
         confidence=confidence_word(verdict.confidence),
         runner_up=f"{BOUND_NAMES.get(runner.bound, runner.bound)} {format_percent(runner.share)}" if runner else "",
-        flags=tuple(visible(flag).replace("-", " ") for flag in verdict.flags),
+        flags=tuple(visible(flag).replace("-", " ") for flag in verdict.flags if flag not in _told(verdict)),
         figures=_figures(diagnosis),
         history_ms=tuple(value for value in diagnosis.history_ms if value is not None),
         rows=rows,
@@ -105,6 +108,11 @@ def build_view(diagnosis: Diagnosis) -> View:
         subject=_subject(diagnosis),
         steps=_steps(diagnosis),
     )
+
+
+def _told(verdict: Verdict) -> frozenset[str]:
+    """Flags that the sentence or the label say already."""
+    return frozenset(("nothing-found", "cpu-only", *(("memory-capacity",) if verdict.detail == "capacity" else ())))
 
 
 def _figures(diagnosis: Diagnosis) -> tuple[Figure, ...]:
@@ -173,7 +181,8 @@ def _partition_note(diagnosis: Diagnosis, rows: tuple[Part, ...]) -> str:
 def _subject(diagnosis: Diagnosis) -> str:
     count = diagnosis.source.world_size or len(diagnosis.source.ranks) or 1
     gpu = diagnosis.environment.get("gpu")
-    return f"{count} x {visible(gpu)}" if gpu else f"{count} rank{'' if count == 1 else 's'}, GPU unknown"
+    unknown = "no GPU" if "cpu-only" in diagnosis.verdict.flags else "GPU unknown"
+    return f"{count} x {visible(gpu)}" if gpu else f"{count} rank{'' if count == 1 else 's'}, {unknown}"
 
 
 def _steps(diagnosis: Diagnosis) -> str:
@@ -181,7 +190,18 @@ def _steps(diagnosis: Diagnosis) -> str:
     return "steps unknown" if count is None else f"{count} step{'' if count == 1 else 's'}"
 
 
-_FACT_NAMES = {"gpu": "GPU", "gpus_per_node": "GPUs per node", "torch": "PyTorch", "cuda": "CUDA", "nccl": "NCCL"}
+_FACT_NAMES = {
+    "gpu": "GPU",
+    "gpus_per_node": "GPUs per node",
+    "torch": "PyTorch",
+    "cuda": "CUDA",
+    "cudnn": "cuDNN",
+    "nccl": "NCCL",
+    "cpu_count": "CPU count",
+    "cpu_affinity": "CPU affinity",
+    "cpu_threads": "CPU threads",
+    "numa_nodes": "NUMA nodes",
+}
 
 
 def _facts(diagnosis: Diagnosis) -> tuple[tuple[str, str], ...]:
@@ -194,6 +214,8 @@ def _facts(diagnosis: Diagnosis) -> tuple[tuple[str, str], ...]:
         ("World size", UNKNOWN if source.world_size is None else str(source.world_size)),
     ]
     for key, value in diagnosis.environment.items():
+        if key == "world_size":
+            continue
         facts += _flat(_FACT_NAMES.get(key, visible(key).replace("_", " ")), value)
     return tuple(facts)
 
@@ -203,9 +225,7 @@ def _flat(name: str, value: Any) -> list[tuple[str, str]]:
     if value is None or value in ({}, (), []):
         return []
     if isinstance(value, Mapping):
-        plain = [
-            f"{visible(key)} {visible(item)}" for key, item in value.items() if isinstance(item, str | int | float)
-        ]
+        plain = [_plain(key, item) for key, item in value.items() if isinstance(item, str | int | float)]
         nested = [(key, item) for key, item in value.items() if not isinstance(item, str | int | float)]
         lines = [line for key, item in nested for line in _flat(f"{name} {visible(key).replace('_', ' ')}", item)]
         return ([(name, ", ".join(plain))] if plain else []) + lines
@@ -213,6 +233,18 @@ def _flat(name: str, value: Any) -> list[tuple[str, str]]:
         return [line for index, item in enumerate(value) for line in _flat(f"{name} {index + 1}", item)]
     if isinstance(value, list | tuple):
         return [(name, visible(" ".join(str(item) for item in value)))]
+    return [(name, _shown(value))]
+
+
+def _plain(key: str, value: str | int | float) -> str:
+    """One entry of a mapping, under the name that it can be searched by: `num_workers 4`, `memory 251.8 GiB`."""
+    name = visible(key)
+    if name.endswith("_bytes") and not isinstance(value, str | bool):
+        return f"{name.removesuffix('_bytes')} {format_bytes(value)}"
+    return f"{name} {_shown(value)}"
+
+
+def _shown(value: object) -> str:
     if isinstance(value, bool):
-        return [(name, "yes" if value else "no")]
-    return [(name, visible(value))]
+        return "yes" if value else "no"
+    return short(value) if isinstance(value, float) and math.isfinite(value) else visible(value)

@@ -55,5 +55,6 @@ def test_what_was_tried_without_a_recommendation_is_in_every_report(render: obje
 def test_what_was_not_promised_alone_or_not_decided_says_so() -> None:
     joint = replace(TRIED, fixes=("a", "b"), predicted_ms=None, predicted_low_ms=40.0, predicted_high_ms=50.0)
     assert tried_text(joint) == "tried with 1 more: 101 ms -> 47.0 ms, predicted 40.0-50.0 ms"
-    assert tried_text(replace(TRIED, outcome="undecided")).endswith("within the noise")
+    undecided = tried_text(replace(TRIED, outcome="undecided"))
+    assert undecided == "tried: 101 ms -> 47.0 ms (within the noise), predicted 45.0 ms"
     assert tried_text(None) == ""

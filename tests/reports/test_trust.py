@@ -37,8 +37,8 @@ def test_what_sharing_costs_is_told_beside_the_replay_and_weakens_nothing(
 @pytest.mark.parametrize(
     ("errors", "told"),
     [
-        ((0.004, 0.004, 0.0), Trust("replay within 0.4 % of the traced step, 0 % of the unprofiled one", False, True)),
-        ((0.04, 0.0, 0.04), Trust("replay within 0 % of the traced step, 4.0 % of the unprofiled one", True, True)),
+        ((0.004, 0.004, 0), Trust("replay within 0.4 % of the traced step, 0.1 % of the unprofiled one", False, True)),
+        ((0.04, 0.0, 0.04), Trust("replay within 0.1 % of the traced step, 4.0 % of the unprofiled one", True, True)),
         ((0.031, 0.031, None), Trust("replay within 3.1 % of the traced step", True, True)),
         ((0.01, None, None), Trust("replay within 1.0 %", False, True)),  # written before both were
     ],
@@ -54,3 +54,10 @@ def test_the_replay_is_held_against_the_traced_and_the_unprofiled_step_in_every_
     assert told in trust_of(diagnosis)
     for report in (render_plain(diagnosis, width=200), render_markdown(diagnosis), render_html(diagnosis)):
         assert told.text in " ".join(report.split())
+
+
+def test_of_a_profiled_run_no_unprofiled_step_is_known() -> None:
+    base = input_starved()
+    errors = {"replay_error": 0.014, "identity_error": 0.004, "unprofiled_error": 0.014}
+    told = trust_of(dataclasses.replace(base, capture=dataclasses.replace(base.capture, basis="profiled", **errors)))
+    assert Trust("replay within 0.4 % of the traced step", False, True) in told

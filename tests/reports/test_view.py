@@ -15,6 +15,7 @@ from llmprof.analyzers.diagnosis import (
     Gain,
     Recommendation,
     Recording,
+    RunnerUp,
     Source,
     Verdict,
 )
@@ -118,13 +119,18 @@ def test_the_limit_is_marked_on_the_part_that_the_verdict_blames() -> None:
 @pytest.mark.parametrize(
     ("gain", "told", "share", "side"),
     [
-        (Gain(expected_ms=80, low_ms=71, high_ms=94), "saves 71.0-94.0 ms", "15-19 % of the step", ""),
-        (Gain(expected_ms=20, low_ms=0, high_ms=94), "saves about 20.0 ms", "4.1 %, at most 19 % of the step", ""),
+        (Gain(expected_ms=80, low_ms=71, high_ms=94), "saves 80.0 ms (71.0-94.0)", "16 % of the step", ""),
+        (Gain(expected_ms=20, low_ms=0, high_ms=94), "saves 20.0 ms (0-94.0)", "4.1 % of the step", ""),
+        (Gain(expected_ms=20, low_ms=-4, high_ms=94), "saves 20.0 ms (-4.00 ms to 94.0)", "4.1 % of the step", ""),
+        (Gain(expected_ms=8, low_ms=8, high_ms=8), "saves 8.00 ms", "1.6 % of the step", ""),
+        (Gain(expected_ms=9900, low_ms=9000, high_ms=12000), "saves 9900 ms (9000 ms to 12.0 s)", "2037 % of the step",
+         ""),
         (Gain(expected_ms=0, low_ms=0, high_ms=0), "no gain expected", "", ""),
+        (Gain(expected_ms=0, low_ms=0, high_ms=94), "no gain expected", "at most 19 % of the step", ""),
         (Gain(expected_ms=-60, low_ms=-75, high_ms=-50, memory_bytes=2**30), "frees 1.0 GiB", "", "costs 50.0-75.0 ms"),
         (Gain(expected_ms=-60, low_ms=-75, high_ms=5, memory_bytes=2**30), "frees 1.0 GiB", "", "costs up to 75.0 ms"),
-        (Gain(expected_ms=9, low_ms=8, high_ms=9, memory_bytes=-(2**30)), "saves 8.00-9.00 ms", "1.6-1.9 % of the step",
-         "takes 1.0 GiB"),
+        (Gain(expected_ms=9, low_ms=8, high_ms=9, memory_bytes=-(2**30)), "saves 9.00 ms (8.00-9.00)",
+         "1.9 % of the step", "takes 1.0 GiB"),
     ],
 )  # fmt: skip
 def test_a_gain_is_told_with_its_interval(gain: Gain, told: str, share: str, side: str) -> None:
@@ -215,6 +221,30 @@ def test_a_fix_links_only_to_parts_that_exist_in_the_bar_vocabulary() -> None:
 def test_nested_environment_becomes_readable_lines() -> None:
     facts = dict(build_view(communication_bound()).facts)
     assert (facts["NCCL"], facts["parallelism"]) == ("2.27.3", "dp 2, tp 1, pp 1")
+
+
+def test_facts_read_in_their_units_and_stand_once() -> None:
+    environment = {
+        "world_size": 2,
+        "cudnn": "9.19",
+        "node": {"memory_bytes": 270334464000, "sm_mhz": 1980.0, "utilization": 0.9586666666666666, "fused": True},
+    }
+    facts = build_view(dataclasses.replace(communication_bound(), environment=environment)).facts
+    told = dict(facts)
+    assert [name.lower() for name, _ in facts].count("world size") == 1
+    assert told["cuDNN"] == "9.19"
+    assert told["node"] == "memory 251.8 GiB, sm_mhz 1,980, utilization 0.959, fused yes"
+
+
+def test_flags_and_a_runner_up_that_the_page_tells_already_are_left_out() -> None:
+    base = input_starved()
+    flags = ("nothing-found", "cpu-only", "rank-died")
+    larger = RunnerUp(bound="compute", share=0.84)
+    verdict = dataclasses.replace(base.verdict, flags=flags, share=0.26, runner_up=larger)
+    view = build_view(dataclasses.replace(base, verdict=verdict))
+    assert (view.flags, view.runner_up) == (("rank died",), "")
+    smaller = dataclasses.replace(verdict, runner_up=RunnerUp(bound="compute", share=0.2))
+    assert build_view(dataclasses.replace(base, verdict=smaller)).runner_up == "compute 20 %"
 
 
 def test_the_view_is_a_pure_function() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from llmprof.reports.html.markup import esc
+from llmprof.reports.text import short
 from llmprof.units import format_ms
 
 __all__ = ["Piece", "Row", "bars", "curve", "legend", "roofline"]
@@ -155,7 +156,7 @@ def roofline(
     largest = max(point[4] for point in points) or 1.0
     for name, paint, intensity, rate, ms in sorted(points, key=lambda point: -point[4]):
         x, y = at(math.log10(intensity), math.log10(rate))
-        told = f"{name}: {intensity:,.3g} FLOP/byte, {rate / 1e12:,.3g} TFLOP/s, {format_ms(ms)} per step"
+        told = f"{name}: {short(intensity)} FLOP/byte, {short(rate / 1e12)} TFLOP/s, {format_ms(ms)} per step"
         size = 4 + 10 * math.sqrt(ms / largest)
         drawn.append(
             f'<circle class="{paint}" cx="{x:.1f}" cy="{y:.1f}" r="{size:.1f}"><title>{esc(told)}</title></circle>'

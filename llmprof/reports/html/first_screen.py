@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from llmprof.analyzers.diagnosis import Diagnosis
 from llmprof.reports.fixes import Fix
-from llmprof.reports.html.markup import command_in, details, esc, figure, own, prose, table
+from llmprof.reports.html.markup import details, esc, figure, own, prose, table
 from llmprof.reports.html.svg import interval, meter, sparkline
-from llmprof.reports.parts import Part
+from llmprof.reports.parts import SMALLEST_SHARE, Part
 from llmprof.reports.view import Figure, View
 from llmprof.units import format_ms, format_percent
 
-__all__ = ["first_screen", "part_names"]
+__all__ = ["first_screen", "shrunk"]
 
 
 def first_screen(view: View, diagnosis: Diagnosis) -> str:
@@ -18,8 +18,16 @@ def first_screen(view: View, diagnosis: Diagnosis) -> str:
     return "".join((_verdict(view), _numbers(view), _bar(view), _fixes(view, diagnosis), _trust(view)))
 
 
-def part_names(view: View, fix: Fix) -> tuple[Part, ...]:
-    """The rows of this run's partition that a fix shrinks, in the fix's own order."""
+def shrunk(view: View, fix: Fix) -> dict[str, Part]:
+    """What a fix shrinks of this run's step, by name in the fix's own order: all classes of compute under one name."""
+    named: dict[str, Part] = {}
+    for row in _rows_of(view, fix):
+        if row.share >= SMALLEST_SHARE:
+            named.setdefault("compute" if "compute" in fix.parts and row.key.startswith("compute.") else row.name, row)
+    return named
+
+
+def _rows_of(view: View, fix: Fix) -> tuple[Part, ...]:
     return tuple(dict.fromkeys(row for key in fix.parts for row in view.rows if _covers(key, row.key)))
 
 
@@ -55,8 +63,8 @@ def _tile(item: Figure, view: View) -> str:
     short = item.key == "peak_memory_bytes" and view.bound == "memory" and _first_culprit(view) is None
     mark = ' <b class="mark">the limit</b>' if short else ""
     return (
-        f'<div class="tile" data-field="{esc(item.key)}"><h2>{esc(item.title)}{mark}</h2>'
-        f'<p class="value">{figure(item.raw, item.value)}</p><p class="note">{esc(item.note)}</p>{picture}</div>'
+        f'<div class="tile" data-field="{esc(item.key)}"><h2>{esc(item.title)}</h2>'
+        f'<p class="value">{figure(item.raw, item.value)}{mark}</p><p class="note">{esc(item.note)}</p>{picture}</div>'
     )
 
 
@@ -119,37 +127,53 @@ def _fixes(view: View, diagnosis: Diagnosis) -> str:
         )
     if view.top_fixes:
         items = "".join(_fix(fix, view, diagnosis) for fix in view.top_fixes)
-        body = f'<ol class="fixes">{items}</ol>'
+        body = f'<ol class="fixes">{items}</ol>{_others(view)}'
     elif view.bound == "unknown":
         body = '<p class="empty">No fixes without a verdict: a guess would cost you more time than it saves.</p>'
     else:
         body = '<p class="empty">No fix above the noise of the step was found.</p>'
-    heading = f'<div class="heading"><h2>What to do first</h2>{together}</div>'
+    title = "What to do first" if not view.fixes or view.fixes[0].helps else "Considered, not expected to help"
+    heading = f'<div class="heading"><h2>{title}</h2>{together}</div>'
     return f'<section class="first" id="first">{heading}{body}</section>'
 
 
+def _others(view: View) -> str:
+    """The fixes that help and have no room here."""
+    links = [
+        f'<a href="#fix-{fix.number}">{fix.number}. {esc(fix.action, 140)}</a>, {esc(fix.gain)}'
+        for fix in view.fixes
+        if fix.helps and fix not in view.top_fixes
+    ]
+    return f'<p class="others">Also: {"; ".join(links)}</p>' if links else ""
+
+
 def _fix(fix: Fix, view: View, diagnosis: Diagnosis) -> str:
-    parts = part_names(view, fix)
+    named = shrunk(view, fix)
     chips = "".join(
-        f'<span class="chip"><i class="swatch {_row_class(view, part)}"></i>{esc(part.name, 40)}</span>'
-        for part in parts[:3]
+        f'<span class="chip"><i class="swatch {_row_class(view, part)}"></i>{esc(name, 40)}</span>'
+        for name, part in list(named.items())[:3]
     )
-    command = command_in(fix.verify) == fix.verify
-    verify = f"<code>{esc(fix.verify, 200)}</code>" if command else prose(fix.verify, 300)
     confidence = "confidence unknown" if fix.confidence == "unknown" else f"{fix.confidence} confidence"
     risk = f'<span class="risk" title="{esc(fix.risk)}">Risk: {esc(fix.risk, 120)}</span>' if fix.risk else ""
-    keys = " ".join(esc(part.key) for part in parts if " " not in part.key)
-    share = " · ".join(esc(text) for text in (fix.gain_share, fix.side, fix.tried) if text)
-    tint = _row_class(view, parts[0]) if parts else ""
+    keys = " ".join(esc(part.key) for part in _rows_of(view, fix) if " " not in part.key)
+    share = " · ".join(own(text) for text in (fix.gain_share, fix.side, fix.tried) if text)
+    tint = _row_class(view, next(iter(named.values()))) if named else ""
     return (
         f'<li class="fix{"" if fix.helps else " useless"}" data-parts="{keys}">'
         f'<div class="text"><a class="action" href="#fix-{fix.number}">{esc(fix.action, 140)}</a>'
         f'<p class="badges"><span class="effort">{esc(fix.effort)}</span><span>{esc(confidence)}</span>'
-        f"{chips}{risk}</p>"
-        f'<p class="verify" title="{esc(fix.verify)}"><span>Verify:</span> {verify}</p></div>'
+        f"{chips}{risk}</p>{_doing(fix)}</div>"
         f'<div class="gain {tint}"><strong>{esc(fix.gain)}</strong><small>{share}</small>'
         f"{interval(fix.low_ms, fix.high_ms, diagnosis.step.mean_ms)}</div></li>"
     )
+
+
+def _doing(fix: Fix) -> str:
+    """What to type; of a fix that would not help, the reason why instead."""
+    if not fix.helps:
+        return f'<p class="doing why">{prose(fix.why, 400)}</p>'
+    told = f'<p class="doing" title="{esc(fix.how)}"><span>How:</span> <code>{esc(fix.how, 300)}</code></p>'
+    return told if fix.how else ""
 
 
 def _row_class(view: View, part: Part) -> str:
@@ -158,7 +182,7 @@ def _row_class(view: View, part: Part) -> str:
 
 def _trust(view: View) -> str:
     items = "".join(
-        f'<li class="{"weak" if item.weak else "fine"}">{prose(item.text, 120)}</li>' for item in view.trust[:10]
+        f'<li class="{"weak" if item.weak else "fine"}">{prose(item.text, 240)}</li>' for item in view.trust[:10]
     )
     title = "Read with care" if view.weak else "Well measured"
     state = "weak" if view.weak else "fine"

@@ -6,10 +6,10 @@ from typing import Any
 
 from llmprof.analyzers.diagnosis import Finding
 from llmprof.reports.fixes import Fix
-from llmprof.reports.html.first_screen import part_names
+from llmprof.reports.html.first_screen import shrunk
 from llmprof.reports.html.frame import Page, at_link
 from llmprof.reports.html.markup import code, command_in, esc, own, prose
-from llmprof.units import format_ms, format_ms_range
+from llmprof.units import format_ms, format_ms_within
 
 __all__ = ["cards", "joint_results"]
 
@@ -25,8 +25,12 @@ def cards(page: Page) -> str:
         answer += f" {esc(view.together.who.capitalize())}: {own(view.together.text)}."
     if view.tried:
         answer += f" Tried as well: {own('; '.join(view.tried))}."
-    listed = "".join(_card(fix, page) for fix in view.fixes)
-    choice = '<p class="choice js" id="choice" role="status" aria-live="polite"></p>' if count > 1 else ""
+    if any(fix.verify.endswith((" RUN", " RUN2`.")) for fix in view.fixes):
+        ours = "this run" if page.diagnosis.source.kind == "run" else "a run that `llmprof run` has recorded"
+        answer += f" {prose(f'In a command, RUN is the directory of {ours}.')}"
+    joint = frozenset(name for one in joint_results(page) if len(one["of"]) > 1 for name in one["of"])
+    listed = "".join(_card(fix, page, fix.id in joint) for fix in view.fixes)
+    choice = '<p class="choice js" id="choice" role="status" aria-live="polite"></p>' if joint else ""
     return (
         '<section class="section" id="fixes" aria-labelledby="fixes-title"><header><h2 id="fixes-title">Every fix</h2>'
         f'<p>{answer}</p></header>{choice}<div class="cards">{listed}</div></section>'
@@ -51,28 +55,28 @@ def joint_results(page: Page) -> list[dict[str, Any]]:
     before = format_ms(diagnosis.step.mean_ms)
     found = []
     for fix in diagnosis.recommendations:
-        after = fix.gain.step_ms_after
-        if after is not None:
-            found.append({"of": [fix.id], "text": f"{before} \N{RIGHTWARDS ARROW} about {format_ms(after)}"})
+        alone = fix.gain.step_ms_after
+        if alone is not None:
+            found.append({"of": [fix.id], "text": f"{before} \N{RIGHTWARDS ARROW} about {format_ms(alone)}"})
     for one in (*((diagnosis.combined,) if diagnosis.combined is not None else ()), *diagnosis.joint):
         if one.step_ms_after is None:
             continue
-        text = f"{before} \N{RIGHTWARDS ARROW} about {format_ms(one.step_ms_after)}"
+        after = f"about {format_ms(one.step_ms_after)}"
         if one.low_ms is not None and one.high_ms is not None:
-            text += f" ({format_ms_range(*sorted((one.low_ms, one.high_ms)))})"
-        found.append({"of": sorted(one.of), "text": text})
+            after = format_ms_within(one.step_ms_after, *sorted((one.low_ms, one.high_ms)))
+        found.append({"of": sorted(one.of), "text": f"{before} \N{RIGHTWARDS ARROW} {after}"})
     return found
 
 
-def _card(fix: Fix, page: Page) -> str:
-    shrinks = ", ".join(part.name for part in part_names(page.view, fix))
+def _card(fix: Fix, page: Page, joint: bool) -> str:
+    """One fix; it can be ticked where it is known what it brings with others (`joint`)."""
     facts = [
         ("Gain", f"<strong>{esc(fix.gain)}</strong>{f'<br>{esc(fix.gain_share)}' if fix.gain_share else ''}"),
         ("Also", esc(fix.side)),
-        ("Tried", esc(fix.tried.removeprefix("tried: "))),
+        ("Tried", own(fix.tried.removeprefix("tried: "))),
         ("Step", own(fix.after)),
         ("Basis", esc(fix.basis) if fix.expected_ms else ""),
-        ("Shrinks", esc(shrinks, 200)),
+        ("Shrinks", esc(", ".join(shrunk(page.view, fix)), 200)),
         ("Effort", esc(fix.effort)),
         ("Confidence", esc(fix.confidence)),
         ("Needs first", esc(", ".join(fix.requires), 300)),
@@ -81,11 +85,13 @@ def _card(fix: Fix, page: Page) -> str:
     ]
     listed = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts if value)
     command = command_in(fix.verify)
-    verify = ("" if command == fix.verify else f"<p>{prose(fix.verify)}</p>") + (code(command) if command else "")
+    before = fix.verify.removesuffix(f" `{command}`.") if command != fix.verify else ""
+    verify = f"<p>{prose(before)}{':' if before != fix.verify else ''}</p>" if before else ""
+    verify += code(command) if command else ""
     risk = f"<h4>Risk</h4><p>{prose(fix.risk)}</p>" if fix.risk else ""
     tick = (
         f'<label class="tick js"><input type="checkbox" class="with" value="{esc(fix.id)}"> with others</label>'
-        if len(page.view.fixes) > 1
+        if joint
         else ""
     )
     return (

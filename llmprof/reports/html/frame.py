@@ -11,7 +11,7 @@ from llmprof.analyzers.diagnosis import Diagnosis
 from llmprof.reports.checks import Check, Proof
 from llmprof.reports.html.markup import details, esc, figure, prose, table
 from llmprof.reports.view import View
-from llmprof.units import NS_PER_MS, format_ms, format_ns
+from llmprof.units import NS_PER_MS, UNKNOWN, format_ms, format_ns
 
 __all__ = [
     "Content",
@@ -27,6 +27,7 @@ __all__ = [
     "text_cell",
 ]
 
+SHORT_WORD = 12
 _SECTION_OF = {
     "anatomy": "step-outliers step-drift checkpoint-stall evaluation-stall long-warm-up epoch-boundary-stall "
     "profiler-perturbation",
@@ -111,7 +112,7 @@ def _evidence(page: Page, fired: Sequence[Check]) -> str:
     items = []
     for check in fired:
         proofs = "".join(f"<li>{proved(page, proof)}</li>" for proof in check.proofs)
-        cost = f' <span class="cost">{esc(check.cost)}</span>' if check.cost else ""
+        cost = f' <span class="cost">{esc(check.cost)}</span>' if check.cost not in ("", UNKNOWN) else ""
         items.append(
             f'<li class="{esc(check.severity)}"><h3><a href="#rule={esc(check.rule)}">{esc(check.title)}</a>{cost}</h3>'
             f"<p>{prose(check.summary)}</p><ul>{proofs}</ul></li>"
@@ -186,5 +187,6 @@ def short_ms(value: float | None) -> str:
 
 
 def text_cell(text: object, limit: int = 200) -> str:
-    """Words, or nothing for None."""
-    return f"<td>{'' if text is None else esc(text, limit)}</td>"
+    """Words, or nothing for None; a single short one is never broken."""
+    word = ' class="word"' if text is not None and len(str(text)) <= SHORT_WORD else ""
+    return f"<td{word}>{'' if text is None else esc(text, limit)}</td>"

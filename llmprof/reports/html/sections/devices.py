@@ -8,6 +8,7 @@ from typing import Any
 from llmprof.reports.html.charts import curve
 from llmprof.reports.html.frame import Content, Page, cell, grid, ms_cell, text_cell
 from llmprof.reports.html.markup import esc
+from llmprof.reports.text import short
 from llmprof.units import UNKNOWN, format_bytes, format_count, format_ms, format_percent
 
 __all__ = ["compilation", "devices"]
@@ -99,7 +100,7 @@ def devices(page: Page) -> Content | None:
 def _strips(found: Mapping[str, Any]) -> str:
     drawn = []
     for one in found.get("series", ()):
-        title, show, highest = _SERIES.get(one["name"], (one["name"], lambda v: f"{v:,.3g}", None))
+        title, show, highest = _SERIES.get(one["name"], (one["name"], short, None))
         known = [value for value in one["value"] if value is not None]
         if len(known) < 2:
             continue

@@ -10,6 +10,7 @@ from llmprof.reports.html.charts import Piece, Row, bars, legend, roofline
 from llmprof.reports.html.frame import Content, Page, cell, grid, ms_cell, text_cell
 from llmprof.reports.html.markup import esc
 from llmprof.reports.labels import CLASS_LABELS
+from llmprof.reports.text import short
 from llmprof.units import UNKNOWN, format_count, format_ms, format_percent
 
 __all__ = ["kernels", "precision"]
@@ -26,11 +27,12 @@ def kernels(page: Page) -> Content | None:
         return Content("This run used no GPU." if page.without_gpu else "No kernel was recorded.")
     total, classes = found.get("summed_ms") or 0.0, found.get("classes") or {}
     top = found.get("top") or ()
-    answer = f"{format_count(found.get('count'))} kernels per step, without collectives"
+    answer = f"{format_count(found.get('count'))} kernels per step"
+    answer += " besides the collectives" if "communication" in classes else ""
     first = max(classes, key=lambda name: classes[name]["ms"], default=None)
     if first is not None and total > 0:
-        answer += f"; {format_percent(classes[first]['ms'] / total)} of the kernel time is {_class(first)}"
-    answer += "." if len(top) < 10 else f"; the ten longest names take {format_percent(_share(top[:10], total))} of it."
+        answer += f"; {format_percent(classes[first]['ms'] / total)} of the time is {_class(first)}"
+    answer += "." if len(top) < 10 else f"; the ten longest names take {format_percent(_share(top[:10], total))}."
     rows = [
         Row(
             _class(name),
@@ -71,7 +73,7 @@ def _top(top: Sequence[Mapping[str, Any]], total: float) -> str:
             text_cell(_class(one["class"])),
             ms_cell(one["ms"]),
             cell(one["ms"] / total if total else None, format_percent(one["ms"] / total if total else None)),
-            cell(one["count"], f"{one['count']:,.4g}"),
+            cell(one["count"], short(one["count"])),
             text_cell(_unit(one)),
         ]
         for one in top
@@ -96,7 +98,7 @@ def _operators(found: Mapping[str, Any]) -> str:
             _name(one, 70),
             text_cell(one.get("shapes"), 90),
             ms_cell(one["ms"]),
-            cell(one["calls"], f"{one['calls']:,.4g}"),
+            cell(one["calls"], short(one["calls"])),
             text_cell("backward" if one.get("backward") else "forward"),
             cell(one.get("efficiency"), format_percent(one.get("efficiency"))),
             text_cell({True: "memory", False: "arithmetic"}.get(one.get("memory_limited"))),

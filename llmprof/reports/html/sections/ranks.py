@@ -144,7 +144,7 @@ def _causes(straggling: Straggling) -> list[str]:
             ]
             for one in causes
         ]
-        head = [title, "S of it", "Removed by a repair", "Added by it alone", "Step after a repair"]
+        head = [title, "Times as long", "Removed by a repair", "Added by it alone", "Step after a repair"]
         blocks.append(grid(f"Slowdown by {title.lower()}", head, rows, name="stragglers"))
     return blocks
 
@@ -170,7 +170,7 @@ def _workers(page: Page) -> str:
             text = "" if one is None else figure(one["slowdown"], _times(one["slowdown"]))
             cells.append(f'<td class="number p-skew h{level}">{text}</td>')
         rows.append(f'<tr><th scope="row">replica {esc(replica)}</th>{"".join(cells)}</tr>')
-    head = ["S of the worker", *(f"stage {stage}" for stage in stages)]
+    head = ["Times as long", *(f"stage {stage}" for stage in stages)]
     return table("Slowdown of each worker, replicas by stages", head, rows, name="ranks", right=range(1, len(head)))
 
 
@@ -205,7 +205,7 @@ def _matrix(page: Page, shown: Sequence[RankSummary], caption: str, *, exact: bo
     head = ["Rank", *(["Machine"] if hosts else []), "Step", *(PART_LABELS[part].name for part in parts)]
     told = not _is_pipeline(page)  # which of its peers a worker of a pipeline waits for, its table does not tell
     head += ["Waits for"] if told else []
-    head += ["Others wait for it"] if waited else []
+    head += ["Others wait for it, traced"] if waited else []
     rows = []
     for rank in shown:
         cells = [f"<td>{esc(hosts.get(str(rank.rank), ''), 40)}</td>"] if hosts else []

@@ -8,6 +8,7 @@ from typing import Any
 from llmprof.reports.html.charts import Piece, Row, bars, curve
 from llmprof.reports.html.frame import Content, Page, at_link, cell, grid, ms_cell, short_ms, text_cell
 from llmprof.reports.html.markup import esc
+from llmprof.reports.text import short
 from llmprof.units import format_count, format_ms, format_percent
 
 __all__ = ["host", "input_pipeline"]
@@ -34,7 +35,7 @@ def _supply(found: Mapping[str, Any]) -> str:
     if found.get("in_process"):
         told.append("Batches are made in the training process, between steps.")
     elif made is not None and needed is not None:
-        told.append(f"The workers can make {made:,.3g} batches per second, the step needs {needed:,.3g}.")
+        told.append(f"The workers can make {short(made)} batches per second, the step needs {short(needed)}.")
     empty = found.get("queue_empty_share")
     if empty is not None:
         told.append(f"{format_percent(empty)} of the fetches found no batch ready.")
@@ -158,7 +159,7 @@ def _blocking(found: Mapping[str, Any]) -> str:
         [
             f"<code>{esc(one['operator'], 90)}</code>",
             text_cell(str(one["what"]).replace("-", " ")),
-            cell(one["count"], f"{one['count']:,.3g}"),
+            cell(one["count"], short(one["count"])),
             ms_cell(one["blocked_ms"]),
             text_cell(one.get("place"), 120),
         ]
