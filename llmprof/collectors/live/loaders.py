@@ -34,8 +34,15 @@ class LoaderWatch:
         self._loads = Loads()
         self._session: Session | None = None
         self._early: list[dict[str, Any]] = []
+        self.training: list[weakref.ref[Any]] = []
+        """The loaders that have fed a training step."""
         self.next_step = 0
         """The step at which `read_loads` wants to be called."""
+
+    def trained_on(self, loader: Any) -> None:
+        """`loader`, or an iterator of unknown origin (None), has fed a training step for the first time."""
+        if loader is not None:
+            self.training.append(weakref.ref(loader))
 
     def iterator_begins(self, now: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, int]:
         """DataLoader.__iter__ makes an iterator, or starts the one that the loader keeps anew."""
@@ -88,8 +95,8 @@ class LoaderWatch:
         for event in self._early:
             session.append(rundir.EVENTS, event)
 
-    def read_loads(self, number: int, loaders: list[weakref.ref[Any]]) -> None:
-        """At the boundary before step `number`, and at the end: have the noted load times of `loaders` written."""
+    def read_loads(self, number: int) -> None:
+        """At the boundary before step `number`, and at the end: have the load times of the training loaders written."""
         self.next_step = number + READ_EVERY
         if self._loads and self._session is not None:
-            self._session.lines.append((rundir.LOADS, partial(self._loads.line, loaders, self._unix_offset)))
+            self._session.lines.append((rundir.LOADS, partial(self._loads.line, self.training, self._unix_offset)))

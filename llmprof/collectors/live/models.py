@@ -9,7 +9,7 @@ from itertools import islice
 from types import FrameType
 from typing import Any
 
-__all__ = ["find_models", "find_objects"]
+__all__ = ["find_models", "find_objects", "outermost"]
 
 FRAMES = 64
 ITEMS = 64
@@ -17,15 +17,20 @@ ITEMS = 64
 
 
 def find_models(optimizers: Iterable[Any]) -> list[weakref.ref[Any]]:
-    """Root modules that hold parameters of these optimizers, the largest first; best effort, may be empty.
+    """Modules in these variables that hold parameters of the optimizers, as `outermost` has them; may be empty."""
+    return outermost(_values(sys._getframe(1)), optimizers)
 
-    Modules wrapped by others (DDP, torch.compile) are not listed beside their wrapper.
+
+def outermost(values: Iterable[Any], optimizers: Iterable[Any]) -> list[weakref.ref[Any]]:
+    """Those of `values` that are modules with parameters of these optimizers, the largest first.
+
+    Modules inside others of them (DDP, torch.compile) are not listed beside their wrapper.
     """
     from torch.nn import Module
 
     wanted = {id(parameter) for one in optimizers for group in one.param_groups for parameter in group["params"]}
     shares: dict[int, tuple[int, Any]] = {}
-    for module in _values(sys._getframe(1)):
+    for module in values:
         if issubclass(type(module), Module) and id(module) not in shares:
             shares[id(module)] = (sum(id(parameter) in wanted for parameter in module.parameters()), module)
     candidates = [(share, module) for share, module in shares.values() if share]

@@ -43,13 +43,14 @@ class Recorder:
         self._options = options
         self._detector = StepDetector()
         self.stalls = Stalls(self)
-        self._data_wait = DataWait(self._training_loader, self.stalls.evaluated, lambda one: self.loaders.epoch(one))
+        self._data_wait = DataWait(
+            lambda loader: self.loaders.trained_on(loader), self.stalls.evaluated, lambda one: self.loaders.epoch(one)
+        )
         self._finished: FinishedSteps | None = None  # once there is a session with collectors
         self._step: OpenStep | None = None
         self._perf_ns, self._unix_ns = now_ns(), time.time_ns()
         self._unix_offset = self._unix_ns - self._perf_ns
         self.loaders = LoaderWatch(self._data_wait.made_iterator, self._unix_offset)
-        self._loaders: list[weakref.ref[Any]] = []
         self._optimizers: list[weakref.ref[Any]] = []
         self._known: set[int] = set()  # ids of the optimizers in the list
         self._thread: int | None = None  # the one that trains
@@ -279,7 +280,7 @@ class Recorder:
         if session is None:
             return
         with suppress(Exception):
-            self.loaders.read_loads(session.current_step, self._loaders)
+            self.loaders.read_loads(session.current_step)
         session.close(*how_it_ends(type(error) if error else getattr(sys, "last_type", None), error))
 
     def _open(self, now: int) -> OpenStep:
@@ -322,7 +323,7 @@ class Recorder:
             except Exception:
                 self.disarm_all()
                 return None
-            session.loaders, session.optimizers = self._loaders, self._optimizers
+            session.loaders, session.optimizers = self.loaders.training, self._optimizers
             self.session = session
         return self.session
 
@@ -345,7 +346,7 @@ class Recorder:
     def _many_ended(self, number: int) -> None:
         """Several steps are over; what is not pressing is done now, at the boundary before step `number`."""
         if number >= self.loaders.next_step:
-            self.loaders.read_loads(number, self._loaders)
+            self.loaders.read_loads(number)
 
     # Small things
 
@@ -368,11 +369,6 @@ class Recorder:
         self._updates = None
         self._known.add(id(optimizer))
         self._optimizers.append(weakref.ref(optimizer))
-
-    def _training_loader(self, loader: Any) -> None:
-        """`loader`, or an iterator of unknown origin, has fed a training step for the first time."""
-        if loader is not None:
-            self._loaders.append(weakref.ref(loader))
 
     def _report(self, name: str, reason: str) -> None:
         if self.session is not None:

@@ -48,6 +48,8 @@ def _in_fp32(value: Any, torch: Any) -> Any:
         return value.float() if value.dtype is torch.bfloat16 else value
     if type(value) in (list, tuple):
         return type(value)(_in_fp32(one, torch) for one in value)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):  # a named one
+        return type(value)(*(_in_fp32(one, torch) for one in value))
     if isinstance(value, dict):
         for key in list(value):
             value[key] = _in_fp32(value[key], torch)

@@ -24,6 +24,8 @@ def apply(attempt: Attempt) -> None:
         if arguments["num_workers"] == 0:
             attempt.refuse("a loader has no workers that could prefetch; try dataloader-workers")
             return None
+        if now == wanted and attempt.times:
+            return None  # a framework makes the loader anew, with the settings that it has
         if now >= wanted:
             attempt.refuse(f"a loader has a prefetch_factor of {now} already, {wanted} is wanted")
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from llmprof.collectors.live.fixes.applying.attempt import Attempt
-from llmprof.collectors.live.fixes.applying.loaders import adjust_loaders, cores_per_rank
+from llmprof.collectors.live.fixes.applying.loaders import adjust_loaders, cores_per_rank, workers_may_stay
 
 __all__ = ["NUMERICS", "VALUE", "apply"]
 
@@ -16,8 +16,9 @@ MOST_BY_ITSELF = 8
 
 
 def apply(attempt: Attempt) -> None:
-    """Set num_workers of every loader; without a value, of those that have fewer. From 0 on they stay alive."""
+    """Set num_workers of every loader; without a value, of those that have fewer. From 0 on they stay if they may."""
     wanted = attempt.number(min(MOST_BY_ITSELF, max(1, cores_per_rank() - 1)))
+    may_stay = workers_may_stay(attempt)
 
     def change(arguments: dict[str, Any]) -> str | None:
         from torch.utils.data import IterableDataset
@@ -32,7 +33,7 @@ def apply(attempt: Attempt) -> None:
             attempt.refuse("an IterableDataset without workers may not split its samples among several")
             return None
         arguments["num_workers"] = wanted
-        if now == 0:
+        if now == 0 and may_stay():
             arguments["persistent_workers"] = True
         return f"num_workers {now} -> {wanted}"
 

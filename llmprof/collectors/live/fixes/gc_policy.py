@@ -23,7 +23,10 @@ def apply(attempt: Attempt) -> None:
 
     def step_begins(optimizer: Any) -> None:
         nonlocal steps
-        if steps == 0:
+        if steps == 0 and not gc.isenabled():
+            attempt.refuse("the script has switched automatic collection off already")
+            attempt.remove()
+        elif steps == 0:
             gc.collect()
             gc.freeze()
             gc.disable()

@@ -40,7 +40,8 @@ class _Accumulation:
 
     def forward_begins(self, model: Any) -> None:
         """A micro-step begins; DDP decides in the forward whether its backward reduces."""
-        if not model.training or not _gradients_wanted():
+        evaluated = not (model.training or model.module.training)  # Lightning sets only the one inside back to training
+        if evaluated or not _gradients_wanted():
             return
         if self._model is None:
             self._model = model

@@ -1,4 +1,4 @@
-"""The fix static-graph: DistributedDataParallel may count on the same graph in every step."""
+"""The fix static-graph: DistributedDataParallel does not look for unused parameters in every step."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ VALUE = ""
 
 
 def apply(attempt: Attempt) -> None:
-    """Set static_graph; unused parameters are then found once, and need not be looked for in every step."""
+    """Leave the search out where there is one; else say that the graph stays.
+
+    Not both: a static graph may not begin inside `no_sync()` (c10d::Reducer::delay_all_reduce of PyTorch fails then),
+    as the micro-steps of a framework that accumulates gradients do.
+    """
 
     def change(arguments: dict[str, Any]) -> str | None:
         if arguments["static_graph"]:
             attempt.refuse("static_graph is set already")
             return None
+        if arguments["find_unused_parameters"]:
+            arguments["find_unused_parameters"] = False
+            return "find_unused_parameters True -> False"
         arguments["static_graph"] = True
-        searched = arguments["find_unused_parameters"]
-        arguments["find_unused_parameters"] = False
-        return "static_graph False -> True" + (", find_unused_parameters True -> False" if searched else "")
+        return "static_graph False -> True"
 
     adjust_ddp(attempt, change)

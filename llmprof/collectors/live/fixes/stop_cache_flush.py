@@ -1,4 +1,4 @@
-"""The fix stop-cache-flush: torch.cuda.empty_cache() does nothing while the model is trained."""
+"""The fix stop-cache-flush: empty_cache() of torch.cuda and of torch.accelerator does nothing while a model trains."""
 
 from __future__ import annotations
 
@@ -25,9 +25,12 @@ def apply(attempt: Attempt) -> None:
                 return original()
             if not attempt.armed:
                 return original()
-            attempt.applied("torch.cuda.empty_cache() left out")
+            attempt.applied("empty_cache() left out")
             return None
 
         return empty_cache
 
     attempt.wrap(torch.cuda, "empty_cache", make)
+    accelerator = getattr(torch, "accelerator", None)  # both came later
+    if hasattr(accelerator, "empty_cache"):
+        attempt.wrap(accelerator, "empty_cache", make)

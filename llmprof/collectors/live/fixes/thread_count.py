@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -17,29 +18,34 @@ VALUE = r"(?:NUM_THREADS=|set_num_threads\()(\d+)"
 
 
 def apply(attempt: Attempt) -> None:
-    """Set the number of threads of the training process, whatever the script sets later; loader workers keep theirs."""
+    """Set the number of threads at the first update, whatever the script sets later.
+
+    The number belongs to a thread of the process: loader workers, and the thread that pins batches, keep theirs.
+    """
     import torch
 
-    wanted, process = attempt.number(cores_per_rank()), os.getpid()
-    asked = torch.get_num_threads()
+    wanted = attempt.number(cores_per_rank())
+    training: list[tuple[int, int]] = []
 
     def make(original: Callable[[int], None]) -> Callable[[int], None]:
         def set_num_threads(count: int) -> None:
-            nonlocal asked
-            here = attempt.armed and os.getpid() == process
-            asked = count if here else asked
-            original(wanted if here else count)
+            original(wanted if attempt.armed and _here() in training else count)
 
         return set_num_threads
 
     attempt.wrap(torch, "set_num_threads", make)
 
     def first(optimizer: Any) -> None:
-        now = asked
+        now = torch.get_num_threads()
         if now == wanted:
             attempt.refuse(f"torch has {wanted} threads already")
             return
+        training.append(_here())
         torch.set_num_threads(wanted)
         attempt.applied(f"threads of torch {now} -> {wanted}")
 
     at_first_step(attempt, first)
+
+
+def _here() -> tuple[int, int]:
+    return os.getpid(), threading.get_ident()

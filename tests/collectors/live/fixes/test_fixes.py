@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -119,6 +121,24 @@ def test_workers_that_stay(apply: Apply) -> None:
     assert done(attempt) == ["persistent_workers False -> True"]
 
 
+@pytest.mark.parametrize("fix", ["dataloader-workers", "persistent-workers"])
+def test_workers_of_a_loader_that_is_made_while_training_goes_on_do_not_stay(apply: Apply, fix: str) -> None:
+    """A loader for every evaluation, all of which Accelerate keeps: their workers would be more each time."""
+    apply(fix)
+    train(nn.Linear(8, 2), steps=1)
+    assert not DataLoader(DATA, num_workers=0 if fix == "dataloader-workers" else 1).persistent_workers
+
+
+@pytest.mark.parametrize("fix", ["dataloader-workers", "dataloader-prefetch", "persistent-workers"])
+def test_a_loader_that_a_framework_makes_anew_is_no_reason(apply: Apply, fix: str) -> None:
+    """Accelerate and Lightning put a loader of their own, with its settings, in the place of the script's."""
+    attempt = apply(fix)
+    first = DataLoader(DATA, num_workers=0 if fix == "dataloader-workers" else 1)
+    kept = {name: getattr(first, name) for name in ("num_workers", "prefetch_factor", "persistent_workers")}
+    DataLoader(DATA, **kept)
+    assert attempt.report()["reasons"] == []
+
+
 def test_a_call_that_does_not_take_the_change_is_made_as_it_was_written(apply: Apply) -> None:
     attempt = apply("dataloader-prefetch", "6")
 
@@ -182,6 +202,18 @@ def test_an_optimizer_that_offers_no_fused_kernel_is_left_alone(apply: Apply) ->
     assert why_not(attempt) == "Adadelta has no fused implementation"
 
 
+def test_lists_that_are_used_anyway_are_no_fix(apply: Apply, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU an optimizer updates in lists unless the script says otherwise."""
+    module = sys.modules["torch.optim.optimizer"]
+    monkeypatch.setattr(module, "_get_foreach_kernels_supported_devices", lambda: ["cpu"])
+    attempt = apply("foreach-optimizer")
+    train(nn.Linear(8, 2))
+    assert "by itself" in why_not(attempt)
+    net = nn.Linear(8, 2)
+    train(net, optimizer=torch.optim.AdamW(net.parameters(), foreach=False))
+    assert done(attempt) == ["AdamW with foreach=True"]
+
+
 # Arithmetic
 
 
@@ -205,6 +237,30 @@ def test_the_forward_runs_in_bf16_and_returns_fp32(apply: Apply) -> None:
     assert inner == [torch.float32, torch.bfloat16, torch.bfloat16]
     assert done(attempt) == ["forward of Net under autocast to bf16"]
     assert attempt.times == 2
+
+
+def test_a_named_tuple_is_returned_in_fp32_too(apply: Apply) -> None:
+    apply("bf16-autocast")
+
+    class Output(NamedTuple):
+        logits: Any
+        hidden: list[Any]
+
+    class Net(nn.Linear):
+        def forward(self, x: torch.Tensor) -> Any:
+            given = super().forward(x)
+            return Output(given, [given])
+
+    net = Net(8, 2)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for _ in range(2):
+        found = net(torch.randn(4, 8))
+        found.logits.sum().backward()
+        optimizer.step()
+    assert isinstance(found, Output)
+    assert (found.logits.dtype, found.hidden[0].dtype) == (torch.float32, torch.float32)
+    # What bf16 holds is all that is left in the numbers.
+    assert torch.equal(found.logits, found.logits.bfloat16().float())
 
 
 def test_a_forward_under_autocast_gets_no_other(apply: Apply) -> None:
@@ -351,6 +407,47 @@ def test_compiled_code_runs(apply: Apply) -> None:
     assert any("graphs compiled" in text for text in done(attempt))
 
 
+def test_a_model_that_cannot_be_compiled_is_trained_as_it_was(apply: Apply, monkeypatch: pytest.MonkeyPatch) -> None:
+    class TorchDynamoException(RuntimeError):
+        """As the compiler's own errors are called."""
+
+    def refuse(*args: Any) -> Any:
+        raise TorchDynamoException("an attribute that it cannot follow")
+
+    monkeypatch.setattr(torch, "compile", lambda forward, **_: refuse)
+    attempt = apply("torch-compile")
+    net = nn.Linear(8, 2)
+    train(net)
+    report = attempt.report()
+    assert (report["status"], net.forward.__self__) == ("failed", net)
+    assert "an attribute that it cannot follow" in report["reasons"][0]
+
+
+def test_what_a_compiled_model_raises_itself_is_the_scripts(apply: Apply, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda forward, **_: forward)
+    apply("torch-compile")
+    net = nn.Linear(8, 2)
+    train(net)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        net(torch.zeros(4, 3))
+
+
+def test_of_a_model_of_fabric_the_one_that_it_calls_is_compiled(apply: Apply, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its wrapper finds attributes in two modules, which the compiler cannot follow."""
+    fabric = pytest.importorskip("lightning.fabric", reason="lightning is not installed")
+    compiled: list[Any] = []
+    monkeypatch.setattr(torch, "compile", lambda forward, **_: compiled.append(forward) or forward)
+    attempt = apply("torch-compile")
+    attempt.proof = None
+    runner = fabric.Fabric(accelerator="cpu", devices=1)
+    inside = nn.Sequential(nn.Linear(8, 2))
+    net, optimizer = runner.setup(inside, torch.optim.SGD(inside.parameters(), lr=0.1))
+    for _ in range(2):
+        runner.backward(net(torch.randn(4, 8)).sum())
+        optimizer.step()
+    assert done(attempt) == ["Sequential.compile()"]
+
+
 def test_of_a_model_of_lightning_those_inside_are_changed(apply: Apply, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lightning calls `training_step`, and not the forward of the whole."""
     monkeypatch.setattr(torch, "compile", lambda forward, **_: forward)
@@ -424,6 +521,18 @@ def test_the_cache_is_not_flushed(apply: Apply, monkeypatch: pytest.MonkeyPatch)
     assert flushed == [1]
 
 
+@pytest.mark.skipif(
+    not hasattr(torch, "accelerator") or not hasattr(torch.accelerator, "empty_cache"), reason="torch is older"
+)
+def test_the_cache_of_the_accelerator_is_not_flushed(apply: Apply, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr(torch.accelerator, "empty_cache", lambda: flushed.append(1))
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    attempt = apply("stop-cache-flush")
+    torch.accelerator.empty_cache()
+    assert (flushed, attempt.times) == ([], 1)
+
+
 def test_without_a_gpu_there_is_no_cache_to_keep(apply: Apply, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
     attempt = apply("stop-cache-flush")
@@ -448,6 +557,17 @@ def test_garbage_is_collected_at_chosen_steps(apply: Apply) -> None:
     assert gc.isenabled()
 
 
+def test_a_script_that_collects_its_garbage_itself_is_left_alone(apply: Apply) -> None:
+    attempt = apply("gc-policy")
+    gc.disable()
+    try:
+        train(nn.Linear(8, 2))
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.enable()
+    assert "off already" in why_not(attempt)
+
+
 def test_threads_stay_as_they_were_set(apply: Apply) -> None:
     before = torch.get_num_threads()
     attempt = apply("thread-count", "2")
@@ -466,6 +586,29 @@ def test_as_many_threads_as_there_are_already_are_no_fix(apply: Apply) -> None:
     attempt = apply("thread-count", str(torch.get_num_threads()))
     train(nn.Linear(8, 2))
     assert "threads already" in why_not(attempt)
+
+
+def test_another_thread_of_the_process_keeps_its_number(apply: Apply) -> None:
+    """The one that pins the batches of a DataLoader sets a single thread for itself, before the first step already."""
+    before = torch.get_num_threads()
+    attempt = apply("thread-count", str(before + 1))
+    others: list[int] = []
+
+    def pin() -> None:
+        torch.set_num_threads(1)
+        others.append(torch.get_num_threads())
+
+    try:
+        for _ in range(2):
+            other = threading.Thread(target=pin)
+            other.start()
+            other.join()
+            train(nn.Linear(8, 2), steps=1)
+        assert (others, torch.get_num_threads()) == ([1, 1], before + 1)
+        assert done(attempt) == [f"threads of torch {before} -> {before + 1}"]
+    finally:
+        attempt.remove()
+        torch.set_num_threads(before)
 
 
 def test_the_process_is_bound_near_its_gpu(apply: Apply, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -537,10 +680,15 @@ def test_gradients_as_views_and_a_graph_that_stays(apply: Apply, one_rank: Any) 
     ]
 
 
-def test_unused_parameters_are_not_looked_for_in_a_graph_that_stays(apply: Apply, one_rank: Any) -> None:
+def test_unused_parameters_are_not_looked_for_any_more(apply: Apply, one_rank: Any) -> None:
+    """Also where the first micro-step is inside `no_sync()`, with which a static graph could not begin."""
     attempt = apply("static-graph")
-    assert not ddp(find_unused_parameters=True).find_unused_parameters
-    assert done(attempt) == ["static_graph False -> True, find_unused_parameters True -> False"]
+    model = ddp(find_unused_parameters=True)
+    with model.no_sync():
+        model(torch.randn(4, 8)).sum().backward()
+    train(model)
+    assert not model.find_unused_parameters
+    assert done(attempt) == ["find_unused_parameters True -> False"]
 
 
 def test_gradients_in_two_bytes(apply: Apply, one_rank: Any) -> None:
@@ -594,6 +742,15 @@ def test_steps_that_have_become_shorter_end_it(apply: Apply, one_rank: Any) -> N
     assert accumulate(ddp(), [3, 3, 2, 2, 2]) == [True] * 6 + [False] * 4 + [True] * 2
     assert attempt.report()["status"] == "failed"
     assert "2 steps in a row had fewer micro-steps than 3" in attempt.report()["reasons"][0]
+
+
+def test_a_wrapper_that_was_left_in_evaluation_is_trained_all_the_same(apply: Apply, one_rank: Any) -> None:
+    """Lightning validates first, and then sets the module inside back to training, not its wrapper."""
+    attempt = apply("no-sync")
+    model = ddp()
+    model.training = False
+    assert accumulate(model, [3, 3, 3]) == [True] * 6 + [False, False, True]
+    assert attempt.times == 2
 
 
 def test_there_is_nothing_to_leave_out_without_accumulation(apply: Apply, one_rank: Any) -> None:

@@ -35,6 +35,7 @@ class Attempt:
         self._done: list[str] = []
         self._reasons: list[str] = []
         self._undo: list[Callable[[], Any]] = []
+        self._watched: list[str] = []
         self._failed = False
 
     def number(self, default: int) -> int:
@@ -79,7 +80,8 @@ class Attempt:
         what = [*self._done, told] if told and proven else list(self._done)
         reasons = [*self._reasons, told] if told and not proven else list(self._reasons)
         if status == "never" and not reasons:
-            reasons = ["what it changes was never used in this process"]
+            calls = f": it looks at calls of {', '.join(self._watched[:MOST_TEXTS])}" if self._watched else ""
+            reasons = [f"there was nothing to change in this process{calls}"]
         return {"status": status, "times": self.times, "what": what, "reasons": reasons}
 
     def guard(self, call: Callable[..., Any], *args: Any) -> Any:
@@ -102,6 +104,7 @@ class Attempt:
         `make` is responsible for what its function raises; use `adjust` where arguments are all that changes.
         """
         original = getattr(owner, name)
+        self._watched.append(owner.__name__ if name == "__init__" else f"{owner.__name__}.{name}")
         replacement = functools.wraps(original)(make(original))
         places = [owner] if inspect.isclass(owner) else _holders(owner, name, original)
         for place in places:

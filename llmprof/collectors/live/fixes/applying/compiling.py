@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from llmprof.collectors.live.fixes.applying.attempt import Attempt
@@ -29,7 +31,7 @@ def compile_models(attempt: Attempt, **options: Any) -> None:
             attempt.refuse(f"{getattr(model, '_orig_mod', model).__class__.__name__} is compiled already")
             return
         forward = model.forward
-        model.forward = _compiled(forward, options)
+        model.forward = _let_go(attempt, forward, _compiled(forward, options))
         attempt.on_undo(lambda: setattr(model, "forward", forward))
         attempt.applied(f"{name}.compile({', '.join(f'{key}={value!r}' for key, value in options.items())})")
 
@@ -42,6 +44,23 @@ def compile_models(attempt: Attempt, **options: Any) -> None:
 
     each_model(attempt, compile_model)
     attempt.proof = compiled
+
+
+def _let_go(attempt: Attempt, forward: Callable[..., Any], compiled: Callable[..., Any]) -> Callable[..., Any]:
+    """The compiled forward until the compiler gives up, and from then on the one of the script."""
+
+    @functools.wraps(forward)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if attempt.armed:
+            try:
+                return compiled(*args, **kwargs)
+            except Exception as error:
+                if all(base.__name__ != "TorchDynamoException" for base in type(error).__mro__):
+                    raise  # of the model itself
+                attempt.fail(error)
+        return forward(*args, **kwargs)
+
+    return call
 
 
 def _compiled(forward: Any, options: dict[str, Any]) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from llmprof.collectors.live.configuration.host import usable_cores
 from llmprof.collectors.live.fixes.applying.attempt import Attempt, Change
+from llmprof.collectors.live.fixes.applying.moments import at_first_step
 
-__all__ = ["adjust_loaders", "cores_per_rank"]
+__all__ = ["adjust_loaders", "cores_per_rank", "workers_may_stay"]
 
 
 def adjust_loaders(attempt: Attempt, change: Change) -> None:
@@ -16,6 +18,17 @@ def adjust_loaders(attempt: Attempt, change: Change) -> None:
     from torch.utils.data import DataLoader
 
     attempt.adjust(DataLoader, "__init__", change)
+
+
+def workers_may_stay(attempt: Attempt) -> Callable[[], bool]:
+    """Whether workers of a loader that is made now may outlive an epoch: until the first optimizer step.
+
+    A loader that is made while the model is trained is one of many, of every epoch or every evaluation. Frameworks keep
+    the old ones (Accelerate lists all that it has prepared), and with them workers that stay would pile up.
+    """
+    begun: list[bool] = []
+    at_first_step(attempt, lambda optimizer: begun.append(True))
+    return lambda: not begun
 
 
 def cores_per_rank() -> int:

@@ -35,6 +35,12 @@ def _why_not(optimizer: Any, name: str) -> str:
         return f"{kind} has no {name} implementation"
     if all(group.get(name) for group in optimizer.param_groups):
         return f"{kind} is {name} already"
+    if name == "foreach" and not any(group.get("fused") for group in optimizer.param_groups):
+        from torch.optim.optimizer import _default_to_fused_or_foreach
+
+        left_open = all(group.get("foreach") is None for group in optimizer.param_groups)
+        if left_open and _default_to_fused_or_foreach(parameters, False, use_fused=False)[1]:
+            return f"{kind} updates in lists by itself here"
     if any(group.get("differentiable") for group in optimizer.param_groups):
         return f"{kind} is differentiable, which excludes {name}"
     if name == "fused":

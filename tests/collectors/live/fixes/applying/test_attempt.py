@@ -79,7 +79,17 @@ def test_a_fix_without_effect_was_never_applied() -> None:
 
 
 def test_a_fix_that_was_never_reached_says_so() -> None:
-    assert "never used" in Attempt("x").report()["reasons"][0]
+    assert "nothing to change" in Attempt("x").report()["reasons"][0]
+
+
+def test_a_fix_that_was_never_reached_names_the_calls_that_it_looks_at() -> None:
+    class Loader:
+        def start(self) -> None: ...
+
+    attempt = Attempt("x")
+    attempt.adjust(Loader, "__init__", lambda arguments: None)
+    attempt.adjust(Loader, "start", lambda arguments: None)
+    assert "Loader, Loader.start" in attempt.report()["reasons"][0]
 
 
 @pytest.mark.parametrize(("value", "number"), [("4", 4), (None, 7), ("0", 7), ("-3", 7), ("many", 7)])
