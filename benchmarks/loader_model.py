@@ -246,7 +246,7 @@ class Foreteller:
 
     def __init__(self, run: Path, setting: Setting) -> None:
         from llmprof.analyzers.facts.measure import measure as measured
-        from llmprof.analyzers.replay.scenario import recorded_feed
+        from llmprof.analyzers.replay.feeds import recorded_feed
         from llmprof.collectors.files import load
 
         facts = measured(load(str(run)))

@@ -34,11 +34,8 @@ from llmprof.analyzers.facts.measured import Facts  # noqa: E402
 from llmprof.analyzers.replay.graph.build import ALL_EDGES  # noqa: E402
 from llmprof.analyzers.replay.model import Model, model_of  # noqa: E402
 from llmprof.analyzers.replay.scenario import Scenario, run  # noqa: E402
-from llmprof.analyzers.replay.unprofiled.distortion import (  # noqa: E402
-    USUAL_COST_NS,
-    Distortion,
-    relieved,
-)
+from llmprof.analyzers.replay.unprofiled.distortion import Distortion, relieved  # noqa: E402
+from llmprof.analyzers.replay.unprofiled.event_cost import USUAL_COST_NS  # noqa: E402
 from llmprof.analyzers.replay.what_if import WhatIf  # noqa: E402
 from llmprof.analyzers.rules import registry  # noqa: E402
 from llmprof.collectors.files import load  # noqa: E402

@@ -23,7 +23,8 @@ sys.path.insert(0, str(ROOT))
 
 from llmprof.analyzers.facts.measure import measure  # noqa: E402
 from llmprof.analyzers.facts.measured import Facts  # noqa: E402
-from llmprof.analyzers.replay.model import FAITHFUL, Model, model_of  # noqa: E402
+from llmprof.analyzers.replay.graph.replay import FAITHFUL  # noqa: E402
+from llmprof.analyzers.replay.model import Model, model_of  # noqa: E402
 from llmprof.analyzers.replay.transforms.registry import transforms_by_fix  # noqa: E402
 from llmprof.analyzers.replay.what_if import WhatIf  # noqa: E402
 from llmprof.collectors.files import load  # noqa: E402

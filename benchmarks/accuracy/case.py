@@ -10,14 +10,16 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-__all__ = ["Case", "case", "filled", "words_of"]
+__all__ = ["Case", "case", "filled", "on_two_ranks", "words_of"]
 
 RECORDED_MS = 5000.0
 """What a recorded run trains at least, the traced steps and the first ones among them."""
+RANKED_STEPS = 90
+"""Of the recorded run with several ranks, at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,3 +85,8 @@ def case(
         id=id, script=script, args=args, planted=planted, bounds=tuple(bounds.split()), rules=tuple(rules.split()),
         first=tuple(first.split()), sides=sides or {}, **more,
     )  # fmt: skip
+
+
+def on_two_ranks(cases: Iterable[Case]) -> list[Case]:
+    """The cases with a rank on each of two GPUs."""
+    return [replace(one, ranks=2, steps=max(one.steps, RANKED_STEPS)) for one in cases]

@@ -9,9 +9,8 @@ most informative cases come first.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
-from case import Case, case
+from case import Case, case, on_two_ranks
 from held_out import HELD_OUT
 
 __all__ = ["FRESH", "NEVER_RUN"]
@@ -136,7 +135,7 @@ _ALONE = (
 FRESH: Mapping[str, Case] = {
     one.id: one
     for one in (
-        *(replace(one, ranks=2, steps=max(one.steps, 90)) for one in _RANKS),
+        *on_two_ranks(_RANKS),
         *_ALONE,
         *(HELD_OUT[name] for name in NEVER_RUN),
     )

@@ -8,9 +8,8 @@ only from a frozen run. The most informative cases come first, and sizes follow 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
-from case import Case, case
+from case import Case, case, on_two_ranks
 
 __all__ = ["HELD_OUT"]
 
@@ -137,6 +136,4 @@ _ALONE = (
 )
 # fmt: on
 
-HELD_OUT: Mapping[str, Case] = {
-    one.id: one for one in (*(replace(one, ranks=2, steps=max(one.steps, 90)) for one in _RANKS), *_ALONE)
-}
+HELD_OUT: Mapping[str, Case] = {one.id: one for one in (*on_two_ranks(_RANKS), *_ALONE)}

@@ -12,9 +12,8 @@ A case without `ranks=2` runs on one GPU alone (`run.py --sixth --ranks 1`). The
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
-from case import Case, case
+from case import Case, case, on_two_ranks
 
 __all__ = ["SIXTH"]
 
@@ -185,6 +184,4 @@ _ALONE = (
 )
 # fmt: on
 
-SIXTH: Mapping[str, Case] = {
-    one.id: one for one in (*(replace(one, ranks=2, steps=max(one.steps, 90)) for one in _RANKS), *_ALONE)
-}
+SIXTH: Mapping[str, Case] = {one.id: one for one in (*on_two_ranks(_RANKS), *_ALONE)}

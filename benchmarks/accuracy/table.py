@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from case import Case, case
+from case import Case, case, on_two_ranks
 from fresh import FRESH
 from held_out import HELD_OUT
 from seventh import SEVENTH
@@ -238,7 +237,7 @@ _MORE = (  # each for one rule that no case above is about
 CASES: Mapping[str, Case] = {
     one.id: one
     for one in (
-        *(replace(one, ranks=2, steps=max(one.steps, 90)) for one in _RANKS),
+        *on_two_ranks(_RANKS),
         *_DATA, *_HEALTHY, *_CAPACITY, *_COMPUTE, *_HOST,
     )
 }  # fmt: skip

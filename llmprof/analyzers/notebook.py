@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llmprof.units import format_ms, format_ms_range, format_percent
+from llmprof.units import format_ms, format_ms_within, format_percent
 
 __all__ = ["diagnosis_html", "shown"]
 
@@ -32,7 +32,7 @@ def diagnosis_html(document: Mapping[str, Any]) -> str:
     fixes = [
         (
             shown(fix["action"]),
-            f"saves {format_ms_range(fix['gain']['low_ms'], fix['gain']['high_ms'])}",
+            f"saves {format_ms_within(*(fix['gain'][f'{name}_ms'] for name in ('expected', 'low', 'high')))}",
             shown(fix["effort"].replace("_", " ")),
         )
         for fix in document["recommendations"][:TOP]

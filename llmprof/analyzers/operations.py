@@ -28,7 +28,7 @@ from llmprof.analyzers.diagnosis import (
 from llmprof.analyzers.facts.pipeline.operation_times import parts_by_rank, step_lengths
 from llmprof.analyzers.facts.pipeline.pipeline_graph import whole_steps
 from llmprof.analyzers.facts.pipeline.stragglers import StragglerFacts, straggler_facts
-from llmprof.analyzers.replay.model import FAITHFUL
+from llmprof.analyzers.replay.graph.replay import FAITHFUL
 from llmprof.analyzers.rules import stage_imbalance, straggler_rank, thresholds
 from llmprof.analyzers.rules.base import Rule, severity_of
 from llmprof.analyzers.rules.fixes import FIXES

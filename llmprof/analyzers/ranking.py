@@ -19,7 +19,7 @@ from dataclasses import replace
 
 from llmprof.analyzers.diagnosis import PARTS, Basis, Combined, Effort, Gain, Recommendation
 from llmprof.analyzers.facts.measured import Facts
-from llmprof.analyzers.replay.gains import alternatives
+from llmprof.analyzers.replay.exclusive import alternatives
 from llmprof.analyzers.rules.fixes import FIXES
 from llmprof.analyzers.rules.memory_fixes import MEMORY_RULES
 from llmprof.analyzers.rules.memory_near_limit import near_limit
@@ -91,9 +91,7 @@ def _founded(one: Recommendation) -> tuple[int, float]:
 def _quiet(one: Recommendation, facts: Facts, limit_ms: float) -> Recommendation:
     """A gain within the noise promises nothing and says so; costs of memory fixes stay as they are."""
     gain = one.gain
-    if one.rule == "python-gc" and _pauses_are_told(facts):
-        return one
-    if gain.expected_ms < 0 or gain.expected_ms > limit_ms or (gain.expected_ms == 0 and gain.low_ms == 0):
+    if gain.expected_ms <= 0 or gain.expected_ms > limit_ms:
         return one
     step = facts.step.mean_ns / NS_PER_MS
     reason = (
@@ -102,16 +100,6 @@ def _quiet(one: Recommendation, facts: Facts, limit_ms: float) -> Recommendation
     )
     nothing = replace(gain, expected_ms=0.0, low_ms=min(gain.low_ms, 0.0), step_ms_after=step, speedup=1.0)
     return replace(one, gain=nothing, why=f"{one.why} {reason}".strip())
-
-
-def _pauses_are_told(facts: Facts) -> bool:
-    """Whether pauses of the collector were noted one by one where they count: they are then no part of the noise.
-
-    A rare long one is most of the step's noise itself.
-    """
-    causes, partition = facts.critical.causes, facts.critical.partition
-    pauses = causes.collections if causes is not None else None
-    return pauses is not None and (pauses.told_from_nothing or (partition is not None and partition.cpu_only))
 
 
 def _worth(gain: Gain) -> float:
@@ -155,13 +143,14 @@ def _combined(ordered: Sequence[Recommendation], facts: Facts) -> Combined | Non
     counted: list[Recommendation] = []
     taken: set[str] = set()
     for one in sorted((one for one in ordered if one.gain.expected_ms > 0), key=lambda one: -one.gain.expected_ms):
-        if taken.isdisjoint(_parts(one)):
+        parts = _parts(one, partition.parts)
+        if taken.isdisjoint(parts):
             counted.append(one)
-            taken.update(_parts(one))
+            taken.update(parts)
     if len(counted) < 2:
         return None
     step = facts.step.mean_ns / NS_PER_MS
-    caps = [sum(partition.parts.get(part, 0.0) for part in _parts(one)) / NS_PER_MS for one in counted]
+    caps = [_held_ms(partition.parts, _parts(one, partition.parts)) for one in counted]
     low, expected, high = (
         sum(min(value, cap) for value, cap in zip(values, caps, strict=True))
         for values in zip(*(_three(one.gain) for one in counted), strict=True)
@@ -175,9 +164,19 @@ def _combined(ordered: Sequence[Recommendation], facts: Facts) -> Combined | Non
     )
 
 
-def _parts(one: Recommendation) -> tuple[str, ...]:
-    """The parts of the step that a fix can shorten; all of them for a fix of another package, so it is never added."""
-    return FIXES[one.id].removes if one.id in FIXES else PARTS
+def _parts(one: Recommendation, parts: Mapping[str, float]) -> tuple[str, ...]:
+    """The parts of the step that a fix can shorten; all of them where that is not known, so it is never added.
+
+    It is not known of a fix of another package, and of one that brings more than its parts hold on the critical rank:
+    what the others wait for is skew on them, and on the rank that they wait for its own work.
+    """
+    own = FIXES[one.id].removes if one.id in FIXES else PARTS
+    held = _held_ms(parts, own)
+    return own if one.gain.expected_ms <= held or math.isclose(one.gain.expected_ms, held) else PARTS
+
+
+def _held_ms(parts: Mapping[str, float], names: Iterable[str]) -> float:
+    return sum(parts.get(name, 0.0) for name in names) / NS_PER_MS
 
 
 def _three(gain: Gain) -> tuple[float, float, float]:

@@ -77,11 +77,12 @@ def sentence(facts: Facts, bound: Bound, detail: str | None, share: float | None
 
 
 def _exchange(facts: Facts, share: float | None) -> str:
-    """What waits: stages of a pipeline for each other where most of it is sends and receives, else collectives."""
-    in_stages = facts.critical.environment.pipeline is not None and (
-        waiting_for_stages(facts.ranks) > _MOSTLY * (share or 0.0) * facts.step.mean_ns
-    )
-    return "the stages of the pipeline wait for each other" if in_stages else "collectives that nothing hides take"
+    """What takes the time: collectives, or where most of it is sends and receives those, waiting for the others too."""
+    if waiting_for_stages(facts.ranks) <= _MOSTLY * (share or 0.0) * facts.step.mean_ns:
+        return "collectives that nothing hides take"
+    if facts.critical.environment.pipeline is None:
+        return "sends and receives, waiting for the other rank included, take"
+    return "the stages of the pipeline wait for each other"
 
 
 def next_in_line(facts: Facts, close: RunnerUp, how: str = "It is nearly as much") -> str:

@@ -4,39 +4,33 @@ Intervals are 95 %. Of two sources of doubt the larger counts: how runs of the s
 (Student's t on their means, the variance pooled over both sides; on the differences of the pairs when there are three
 or more, which cancels what drifts from pair to pair), and how steps differ inside a run (means of consecutive batches,
 because neighbouring steps are not independent).
-
-The plain step of a trial need not be the one that the promise was made for: the machine has drifted. How much of the
-drift is in what the fix removes is not known. Expected is that it takes its share, as if all of the step had drifted
-alike; the ends are that none of it, and that all of it is there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import isfinite, sqrt
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from llmprof.analyzers.diagnosis import Diagnosis, Recommendation, Tried
+from llmprof.analyzers.promise import Promise
 from llmprof.errors import NotEnoughDataError
 
 __all__ = [
     "MIN_STEPS",
     "Comparison",
+    "Floats",
     "LossComparison",
     "Outcome",
-    "Promise",
     "RunSteps",
     "Side",
     "common_steps",
     "compare",
     "compare_losses",
-    "promise_of",
     "student_t",
-    "with_trials",
 ]
 
 Outcome = Literal["kept", "more", "less", "undecided", "unpromised"]
@@ -63,30 +57,6 @@ class RunSteps:
         """From (number, wall time in ns) of each step; at least one."""
         number, wall = np.array(steps, dtype=np.int64).T
         return cls(number=number, wall_ns=wall)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Promise:
-    """What the analysis has promised for fixes together, in ms per step; no expectation where nothing combined them."""
-
-    expected_ms: float | None
-    low_ms: float
-    high_ms: float
-    step_ms: float | None = None
-    """The step that it was promised for; None when that is not known."""
-
-    def of(self, step_ms: float) -> Promise:
-        """The same promise for a step of another length, `step_ms`."""
-        if not self.step_ms or step_ms <= 0:
-            return self
-        scale, drift = step_ms / self.step_ms, step_ms - self.step_ms
-        lows, highs = [self.low_ms, self.low_ms * scale], [self.high_ms, self.high_ms * scale]
-        if drift > 0 and self.high_ms > 0:
-            highs.append(self.high_ms + drift)
-        if drift < 0 and self.low_ms > 0:
-            lows.append(max(self.low_ms + drift, 0.0))
-        expected = None if self.expected_ms is None else self.expected_ms * scale
-        return Promise(expected_ms=expected, low_ms=min(lows), high_ms=min(max(highs), step_ms), step_ms=step_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,34 +104,6 @@ class LossComparison:
     """Between the fixed and the plain run of a pair."""
     plain_difference: float | None
     """Between two plain runs: what the run differs by anyway; None when there was one."""
-
-
-def promise_of(diagnosis: Diagnosis, fixes: Sequence[str]) -> Promise | None:
-    """What these fixes together were promised to save; None when one of them was not recommended.
-
-    What another of them needs is in the promise of that one. Gains are never added up: where the analysis does not know
-    the joint one, it lies between the largest of the lower ends and the sum of the upper ends.
-    """
-    known = {item.id: item for item in diagnosis.recommendations}
-    needed = {other for fix in fixes if fix in known for other in known[fix].requires}
-    fixes = [fix for fix in fixes if fix not in needed]
-    wanted = [known[fix] for fix in dict.fromkeys(fixes) if fix in known]
-    if not wanted or len(wanted) < len(set(fixes)):
-        return None
-    mean = diagnosis.step.mean_ms
-    if len(wanted) == 1:
-        gain = wanted[0].gain
-        return Promise(expected_ms=gain.expected_ms, low_ms=gain.low_ms, high_ms=gain.high_ms, step_ms=mean)
-    combined = diagnosis.combined
-    if combined is not None and set(combined.of) - needed == set(fixes) and combined.step_ms_after is not None and mean:
-        after = combined.step_ms_after
-        ends = (after if end is None else end for end in (combined.low_ms, combined.high_ms))
-        low, high = sorted(mean - end for end in ends)
-        return Promise(expected_ms=mean - after, low_ms=low, high_ms=high, step_ms=mean)
-    gains = [item.gain for item in wanted]
-    low = max(gain.low_ms for gain in gains)
-    high = max(low, sum(max(gain.high_ms, 0.0) for gain in gains))
-    return Promise(expected_ms=None, low_ms=low, high_ms=high, step_ms=mean)
 
 
 def common_steps(runs: Sequence[RunSteps]) -> tuple[list[Floats], bool]:
@@ -233,52 +175,6 @@ def compare_losses(plain: Sequence[Sequence[float]], fixed: Sequence[Sequence[fl
         difference=float(np.mean([_apart(before[pair], after[pair]) for pair in range(pairs)])),
         plain_difference=between,
     )
-
-
-def with_trials(diagnosis: Diagnosis, trials: Mapping[int, Mapping[str, Any]]) -> Diagnosis:
-    """The diagnosis with the latest trial on each recommendation that was tried; `trials` are the documents by number.
-
-    A trial of several fixes stands on each of them that has none of its own, one of fixes that are not recommended
-    beside the recommendations.
-    """
-    read = (_tried(number, document) for number, document in sorted(trials.items()))
-    tried = [one for one in read if one is not None]
-    told: dict[str, Tried] = {}
-    for one in sorted(tried, key=lambda one: (len(one.fixes) == 1, one.trial)):
-        told.update(dict.fromkeys(one.fixes, one))
-    known = {item.id for item in diagnosis.recommendations}
-    others = {frozenset(one.fixes): one for one in tried if one.fixes and known.isdisjoint(one.fixes)}
-    if not told:
-        return diagnosis
-    items: tuple[Recommendation, ...] = tuple(
-        replace(item, tried=told[item.id]) if item.id in told else item for item in diagnosis.recommendations
-    )
-    return replace(diagnosis, recommendations=items, tried=tuple(others.values()))
-
-
-def _tried(number: int, document: Mapping[str, Any]) -> Tried | None:
-    """What a trial's document says; None when it was not measured, or the file is not what it should be."""
-    try:
-        result = document["comparison"]
-        predicted = result["predicted_ms"] or (None, None, None)
-        return Tried(
-            trial=number,
-            fixes=tuple(str(one["id"]) for one in document["fixes"]),
-            outcome=str(result["outcome"]),
-            plain_ms=float(result["plain"]["mean_ms"]),
-            step_ms=float(result["fixed"]["mean_ms"]),
-            low_ms=float(result["fixed"]["low_ms"]),
-            high_ms=float(result["fixed"]["high_ms"]),
-            predicted_ms=_number(predicted[0]),
-            predicted_low_ms=_number(predicted[1]),
-            predicted_high_ms=_number(predicted[2]),
-        )
-    except (KeyError, TypeError, ValueError, IndexError):
-        return None
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
 
 
 def _outcome(low: float, high: float, promise: Promise, plain_ms: float) -> Outcome:

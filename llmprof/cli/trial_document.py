@@ -14,7 +14,7 @@ from llmprof.units import format_ms
 
 if TYPE_CHECKING:
     from llmprof.analyzers.diagnosis import Diagnosis
-    from llmprof.analyzers.trial import RunSteps
+    from llmprof.analyzers.trial import Floats, LossComparison, RunSteps
     from llmprof.cli.trial_runs import SideRun
 
 __all__ = ["SCHEMA", "Wanted", "about_run", "compare_recorded", "goes_on", "measure", "new_document"]
@@ -132,14 +132,10 @@ def measure(
     document: dict[str, Any], runs: Sequence[SideRun], wanted: Sequence[Wanted], known: Diagnosis | None, run: Path
 ) -> None:
     """Compare the runs, plain and fixed in turns, put the promise beside them, and say what to be wary of."""
-    from llmprof.analyzers.trial import common_steps, compare, compare_losses, promise_of
+    from llmprof.analyzers.trial import common_steps
 
     walls, aligned = common_steps([one.steps for one in runs if one.steps is not None])
-    promise = promise_of(known, [one.id for one in wanted]) if known is not None else None
-    result = compare(walls[0::2], walls[1::2], promise)
-    document["comparison"] = {**asdict(result), "predicted_ms": result.predicted_ms}
-    losses = compare_losses([one.losses for one in runs[0::2]], [one.losses for one in runs[1::2]])
-    document["losses"] = None if losses is None else {key: _finite(value) for key, value in asdict(losses).items()}
+    losses = _beside(document, walls, [one.losses for one in runs], wanted, known)
     warn = document["warnings"].append
     if len(walls) == 2:
         warn(f"{_ONE_EACH}; --pairs 2 and more show it.")
@@ -147,18 +143,42 @@ def measure(
         warn(f"the command ends with exit code {code} by itself, with the fix and without; the steps before it count.")
     if not aligned:
         warn("the runs became steady at different steps, so that not the same ones are compared.")
-    if any(one.id == "persistent-workers" for one in wanted) and not any(one.epochs for one in runs):
+    epochs = any(one.epochs for one in runs)
+    if any(one.id == "persistent-workers" for one in wanted) and not epochs:
         warn(
             "no epoch began in the measured steps, and persistent-workers saves where one does; give --steps more than "
             "an epoch has."
         )
-    if losses is not None and losses.difference > (losses.plain_difference or 0.0) and _keeps_workers(document):
+    unlike = losses is not None and losses.difference > (losses.plain_difference or 0.0)
+    if unlike and epochs and _keeps_workers(document):
         warn(
             "workers that stay draw no seed at an epoch's start, so that what is shuffled comes in another order from "
             "the second epoch on, and losses differ by it."
         )
     _warn_of_versions(document, run, runs[0].directory, "the runs of this trial")
     _warn_of_drift(document, known)
+
+
+def _beside(
+    document: dict[str, Any],
+    walls: Sequence[Floats],
+    losses: Sequence[Sequence[float]],
+    wanted: Sequence[Wanted],
+    known: Diagnosis | None,
+) -> LossComparison | None:
+    """Put the sides and the promise beside each other, and their losses, which are returned.
+
+    walls, losses    of each run, plain and fixed in turns
+    """
+    from llmprof.analyzers.promise import promise_of
+    from llmprof.analyzers.trial import compare, compare_losses
+
+    promise = promise_of(known, [one.id for one in wanted]) if known is not None else None
+    result = compare(walls[0::2], walls[1::2], promise)
+    document["comparison"] = {**asdict(result), "predicted_ms": result.predicted_ms}
+    found = compare_losses(losses[0::2], losses[1::2])
+    document["losses"] = None if found is None else {key: _finite(value) for key, value in asdict(found).items()}
+    return found
 
 
 def _keeps_workers(document: Mapping[str, Any]) -> bool:
@@ -210,17 +230,11 @@ def compare_recorded(
     known: Diagnosis | None,
 ) -> None:
     """Compare the steps of two recorded runs, the second with the fix; nothing is run."""
-    from llmprof.analyzers.trial import compare, compare_losses, promise_of
     from llmprof.cli.trial_sources import losses_of
 
     document["against"] = str(other)
     for told in document["fixes"]:
         told["status"] = "by hand"
-    promise = promise_of(known, [one.id for one in wanted]) if known is not None else None
-    walls = [one.wall_ns / 1e6 for one in steps]
-    result = compare(walls[:1], walls[1:], promise)
-    document["comparison"] = {**asdict(result), "predicted_ms": result.predicted_ms}
-    losses = compare_losses([losses_of(run)], [losses_of(other)])
-    document["losses"] = None if losses is None else {key: _finite(value) for key, value in asdict(losses).items()}
+    _beside(document, [one.wall_ns / 1e6 for one in steps], [losses_of(run), losses_of(other)], wanted, known)
     document["warnings"].append(f"{_ONE_EACH}.")
     _warn_of_versions(document, run, other, str(other))

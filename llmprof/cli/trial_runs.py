@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,6 +38,9 @@ _PR_SET_PDEATHSIG = 1
 _BASELINE = b'"phase":"baseline"'
 _FAREWELL = "llmprof: recorded in "
 """How `llmprof run` ends, which is no part of what failed."""
+_TRACEBACK = re.compile(r"Traceback \(most recent call last\)")
+_CHILD_FAILED = re.compile(r"[\w.]*(ChildFailedError|CalledProcessError)\b")
+"""How a launcher (torchrun, accelerate launch) ends when a process that it started has failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,10 +115,14 @@ def _end_with_its_parent() -> None:
 
 
 def last_lines(run: SideRun, count: int = 12) -> str:
-    """The end of what the command has printed."""
+    """The end of what the command has printed, without what its launcher says of a process that has failed."""
     with contextlib.suppress(OSError):
         lines = log_of(run.directory).read_text(errors="replace").splitlines()
-        return "\n".join([line for line in lines if line and not line.startswith(_FAREWELL)][-count:])
+        lines = [line for line in lines if line and not line.startswith(_FAREWELL)]
+        ends = [place for place, line in enumerate(lines) if _CHILD_FAILED.match(line)]
+        begins = [place for place, line in enumerate(lines) if _TRACEBACK.match(line) and ends and place < ends[-1]]
+        own = lines[: begins[-1]] if begins else []
+        return "\n".join((own or lines)[-count:])
     return ""
 
 

@@ -28,7 +28,8 @@ def _lines(document: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
         name = fix["id"] if fix["value"] is None else f"{fix['id']}={fix['value']}"
         what = "; ".join(fix["what"])
         mark = " (changes the numbers)" if fix["numerics"] else ""
-        yield "fix", f"{name}{mark}: {fix['status'] or 'not known'}{f', {what}' if what else ''}"
+        status = "never applied" if fix["status"] == "never" else fix["status"] or "not known"
+        yield "fix", f"{name}{mark}: {status}{f', {what}' if what else ''}"
         for reason in fix["reasons"]:
             yield "", f"left alone: {reason}" if fix["status"] == "applied" else reason
     result = document["comparison"]
@@ -73,6 +74,8 @@ def _measured(result: Mapping[str, Any], more: str) -> Iterator[tuple[str, str]]
         outcome = f"within what was promised, as no gain would be too; {more}"
     if result["outcome"] == "undecided":
         outcome += f"; {more}"
+    if result["saved_high_ms"] < 0:
+        outcome += ": the step has become longer"
     yield "outcome", outcome
 
 

@@ -67,6 +67,6 @@ def add_trials(diagnosis: Diagnosis, paths: Sequence[str]) -> Diagnosis:
     trials = read_trials(Path(paths[0])) if len(paths) == 1 else {}
     if not trials:
         return diagnosis
-    from llmprof.analyzers.trial import with_trials
+    from llmprof.analyzers.tried import with_trials
 
     return with_trials(diagnosis, trials)

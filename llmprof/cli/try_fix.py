@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from llmprof.cli.trial_runs import SideRun
 
 __all__ = ["try_fix"]
+
+INTERRUPTED = 130
+"""As a shell says it of a command that Ctrl-C has ended."""
 
 
 def try_fix(
@@ -115,7 +119,7 @@ def _wanted(text: str, recommendations: dict[str, Recommendation]) -> Wanted:
     name, _, value = text.partition("=")
     known = about(name)
     if known is None and name not in FIXES and name not in recommendations:
-        raise InputError(f"there is no fix {name!r}; `llmprof rules` lists them all.")
+        raise InputError(_no_such_fix(name, recommendations))
     if not re.fullmatch(r"[\w.+:-]*", value):
         raise InputError(f"--fix {text}: the value may have letters, digits and . + : - only.")
     if known is None:
@@ -131,9 +135,19 @@ def _wanted(text: str, recommendations: dict[str, Recommendation]) -> Wanted:
     return Wanted(id=name, value=value or None, numerics=known.numerics)
 
 
+def _no_such_fix(name: str, recommendations: Collection[str]) -> str:
+    from llmprof.analyzers.rules import registry
+
+    rule = next((rule for rule in registry.all_rules() if rule.id == name), None)
+    if rule is not None and rule.fixes:
+        return f"{name} is a rule and no fix; what it recommends is {' or '.join(rule.fixes)}."
+    here = f"this run's are {', '.join(recommendations)}, and " if recommendations else ""
+    return f"there is no fix {name!r}; {here}`llmprof rules --json` lists them all."
+
+
 def _refuse_what_does_not_go_together(wanted: list[Wanted]) -> None:
     """InputError for a fix with two values, and for two of which only one can be done."""
-    from llmprof.analyzers.replay.gains import excluding
+    from llmprof.analyzers.replay.exclusive import excluding
 
     names = [one.id for one in wanted]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -204,10 +218,16 @@ def _tried(
                     return document
                 told = document["runs"][-1]
                 note(f"  {format_ms(told['mean_ms'])} a step, of {told['steady_steps']} steady ones")
-    except (KeyboardInterrupt, SystemExit):
-        drop_trial(folder)
-        note("interrupted: nothing of this trial is kept.")
-        raise
+    except (KeyboardInterrupt, SystemExit) as left:
+        whole = len(runs) // 2
+        if not whole or isinstance(left, SystemExit):
+            drop_trial(folder)
+            note("interrupted: nothing of this trial is kept.")
+            raise
+        note(f"interrupted: what {whole} of {pairs} pairs have measured is kept.")
+        document["warnings"].append(f"it was interrupted after {whole} of {pairs} pairs.")
+        document["exit_code"] = INTERRUPTED
+        del runs[2 * whole :], document["runs"][2 * whole :]
     measure(document, runs, wanted, diagnosis, run)
     return document
 

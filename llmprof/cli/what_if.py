@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,10 +14,9 @@ from llmprof.cli.completing import fix_ids
 from llmprof.cli.console import answer
 from llmprof.errors import InputError, NotEnoughDataError
 from llmprof.timeline import rundir
-from llmprof.units import NS_PER_MS, format_ms, format_ms_range, format_percent, ms, round_ms
+from llmprof.units import NS_PER_MS, format_ms, format_ms_within, format_percent, ms, round_ms
 
 if TYPE_CHECKING:
-    from llmprof.analyzers.facts.measured import Facts
     from llmprof.analyzers.replay.what_if import WhatIf
 
 __all__ = ["what_if"]
@@ -25,6 +24,14 @@ __all__ = ["what_if"]
 MOST_NODES = 5_000_000
 """Some five seconds a replay: who asks for one can wait."""
 SHOWN_MS = 0.01
+_PATH = {
+    "communication": "collectives",
+    "memcpy": "copies",
+    "data": "waiting for batches",
+    "host": "the host",
+    "gap": "from launch to start",
+}
+"""Words for the classes of the critical path."""
 
 
 def what_if(
@@ -53,7 +60,7 @@ def what_if(
 
 def _refuse_what_cannot_be_replayed(wanted: list[str]) -> None:
     """InputError when no fix is given, one has no transform, or one takes the place of another."""
-    from llmprof.analyzers.replay.gains import excluding
+    from llmprof.analyzers.replay.exclusive import excluding
     from llmprof.analyzers.replay.transforms.registry import transforms_by_fix
     from llmprof.analyzers.rules.fixes import FIXES
 
@@ -115,39 +122,55 @@ def _instead(wanted: Sequence[str], paths: Sequence[str]) -> str:
 def _predicted(found: WhatIf, fixes: list[str]) -> dict[str, Any]:
     from llmprof.analyzers.replay.gains import fidelity_of
     from llmprof.analyzers.replay.model import sharing_of
+    from llmprof.analyzers.replay.recommended import NOTHING_SHARE, waited_for
 
     model = found.model
     sharing = sharing_of(model)
     prediction = found.predict(fixes)
     after = found.outcome(fixes)
+    same = abs(prediction.step_ns - model.step_ns) <= NOTHING_SHARE * model.step_ns
     return {
         "schema": "llmprof.what-if/1",
         "fixes": list(prediction.fixes),
         "left_out": dict(prediction.left_out),
+        "no_gain": waited_for(found, prediction) if prediction.fixes and same else None,
         **{name: None if error is None else round(error, 4) for name, error in fidelity_of(model).items()},
         "faithful": model.faithful,
-        "bounds": {} if model.faithful else _bounds(found.subject.facts, fixes),
+        "bounds": _bounds(found, list(prediction.fixes) if model.faithful else fixes),
         "sharing": None if sharing is None else asdict(sharing),
         "basis": found.subject.facts.step.basis,
         "rank": found.subject.facts.critical.rank,
+        "samples": after.samples,
         "step_ms": _ms(model.step_ns),
         "step_ms_after": _ms(prediction.step_ns),
         "step_ms_least": _ms(prediction.least_ns),
         "step_ms_most": _ms(prediction.most_ns),
-        "partition": {"before": _table(found.parts(model.outcome)), "after": _table(found.parts(after))},
-        "critical_path": {"before": _table(found.path(model.outcome)), "after": _table(found.path(after))},
+        "partition": {
+            "before": _table(found.parts(model.outcome, model.step_ns)),
+            "after": _table(found.parts(after, prediction.step_ns)),
+        },
+        "critical_path": {
+            "before": _table(found.path(model.outcome, model.step_ns)),
+            "after": _table(found.path(after, prediction.step_ns)),
+        },
         "one_after_another": [{"fix": fix, "step_ms_after": _ms(step)} for fix, step in found.greedy(prediction.fixes)],
     }
 
 
-def _bounds(facts: Facts, fixes: list[str]) -> dict[str, str]:
-    """What the rules say that each fix saves, without a replay; only those that are recommended."""
+def _bounds(found: WhatIf, fixes: list[str]) -> dict[str, str]:
+    """What the rules say that each fix saves: of those that are recommended, where the diagnosis does not replay it."""
     from llmprof.analyzers.diagnose import diagnosis_of
     from llmprof.analyzers.diagnosis import Source
+    from llmprof.analyzers.replay.gains import Replays
     from llmprof.reports.fixes import fixes_of
 
-    source = Source(kind="trace", paths=(), ranks=tuple(facts.ranks), world_size=None)
-    return {one.id: one.gain for one in fixes_of(diagnosis_of(facts, source)) if one.id in fixes}
+    facts = found.subject.facts
+    diagnosis = diagnosis_of(facts, Source(kind="trace", paths=(), ranks=tuple(facts.ranks), world_size=None))
+    wanted = [one for one in diagnosis.recommendations if one.id in fixes]
+    if found.model.faithful:
+        replayed = Replays(what_if=found).improved(one for one in wanted if one.gain.expected_ms > 0)
+        wanted = [one for one in replayed if one.gain.basis == "bound"]
+    return {one.id: one.gain for one in fixes_of(replace(diagnosis, recommendations=tuple(wanted)))}
 
 
 def _ms(ns: float) -> float | None:
@@ -161,17 +184,18 @@ def _table(parts: Mapping[str, float] | None) -> dict[str, float]:
 def _text(document: Mapping[str, Any]) -> str:
     """The document for a reader."""
     from llmprof.analyzers.diagnosis import Sharing
-    from llmprof.analyzers.replay.model import FAITHFUL
+    from llmprof.analyzers.replay.graph.replay import FAITHFUL
+    from llmprof.reports.labels import PART_LABELS
     from llmprof.reports.trust import fidelity_text, sharing_texts
 
-    before, after = document["step_ms"], document["step_ms_after"]
-    some = " + ".join(document["fixes"]) or "nothing that can be replayed"
-    lines = [
-        f"With {some}: {format_ms(before)} -> {format_ms(after)} a step "
-        f"({format_ms_range(document['step_ms_least'], document['step_ms_most'])}), {before / after:.2f} times as fast."
-    ]
+    lines = [_predicted_text(document)]
     lines += [f"{fix} changes nothing here: {reason}." for fix, reason in document["left_out"].items()]
-    if not document["faithful"]:
+    if document["faithful"]:
+        lines += [
+            f"Of {fix}, measured parts of the step tell more than a replay: alone it {gain}."
+            for fix, gain in document["bounds"].items()
+        ]
+    else:
         bounds = [f"{fix} {document['bounds'].get(fix, 'is not recommended')}" for fix in document["fixes"]]
         lines.insert(
             0,
@@ -179,27 +203,50 @@ def _text(document: Mapping[str, Any]) -> str:
             f"{format_percent(document['replay_error'])} (more than {format_percent(FAITHFUL)}). "
             f"Bounds from measured parts of the step count instead: {'; '.join(bounds) or 'none'}.",
         )
-    elif document["basis"] == "profiled":
+    unprofiled = document["unprofiled_error"] if document["basis"] != "profiled" else None
+    if document["faithful"] and document["basis"] == "profiled":
         lines.append("This is about the profiled run; give its mean step without the profiler with --step-ms.")
-    lines += ["", *_rows("step, by class", document["partition"])]
-    lines += ["", *_rows("critical path, by class", document["critical_path"])]
+    if document["fixes"]:
+        lines += [
+            "",
+            *_rows(
+                "where the replayed step goes",
+                document["partition"],
+                {key: one.name for key, one in PART_LABELS.items()},
+            ),
+        ]
+        lines += ["", *_rows("its critical path, work by work", document["critical_path"], _PATH)]
     if len(document["one_after_another"]) > 1:
         lines += ["", "one after another, the one that saves most first:"]
         lines += [f"  {one['fix']:24} {format_ms(one['step_ms_after'])}" for one in document["one_after_another"]]
     lines += [
         "",
-        f"As it is: {fidelity_text(*(document[f'{name}_error'] for name in ('replay', 'identity', 'unprofiled')))}.",
+        f"As it is: {fidelity_text(document['replay_error'], document['identity_error'], unprofiled)}.",
     ]
     if document["sharing"] is not None:
         lines.append(f"In it, {'; '.join(sharing_texts(Sharing(**document['sharing'])))}.")
     return "\n".join(lines)
 
 
-def _rows(title: str, tables: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Two columns of milliseconds; classes that stay below a hundredth of a millisecond are left out."""
+def _predicted_text(document: Mapping[str, Any]) -> str:
+    """The step before and after, or that it stays what it is, and why."""
+    before, after = document["step_ms"], document["step_ms_after"]
+    if not document["fixes"]:
+        return f"The step stays at {format_ms(before)}."
+    within = format_ms_within(after, document["step_ms_least"], document["step_ms_most"])
+    work = ", for as many samples as now" if document["samples"] != 1 else ""
+    told = f"With {' + '.join(document['fixes'])}: {format_ms(before)} -> {within} a step{work}"
+    reason = document["no_gain"]
+    if reason is None:
+        return f"{told}, {before / after:.2f} times as fast."
+    return f"{told}." if document["bounds"] else f"{told}. No gain: {reason}."
+
+
+def _rows(title: str, tables: Mapping[str, Mapping[str, float]], names: Mapping[str, str]) -> list[str]:
+    """Two columns of milliseconds; what stays below a hundredth of a millisecond is left out."""
     before, after = tables["before"], tables["after"]
-    names = [name for name in before if max(before[name], after.get(name, 0.0)) >= SHOWN_MS]
-    lines = [f"{title:26} {'before':>10} {'after':>10}"]
+    shown = [key for key in before if max(before[key], after.get(key, 0.0)) >= SHOWN_MS]
+    lines = [f"{title:34} {'before':>10} {'after':>10}"]
     return lines + [
-        f"  {name:24} {format_ms(before[name]):>10} {format_ms(after.get(name, 0.0)):>10}" for name in names
+        f"  {names.get(key, key):32} {format_ms(before[key]):>10} {format_ms(after.get(key, 0.0)):>10}" for key in shown
     ]

@@ -106,7 +106,8 @@ class Lane:
 class CollectiveCall:
     """What a collective was asked to do; None where the recording does not say.
 
-    `in_elements` and `out_elements` count elements of `dtype`; `ranks` are global ranks of the group.
+    `in_elements` and `out_elements` count elements of `dtype`; `ranks` are global ranks of the group, `peer` is the one
+    that a message goes to or comes from.
     """
 
     name: str | None = None
@@ -117,6 +118,7 @@ class CollectiveCall:
     group_name: str | None = None
     group_description: str | None = None
     ranks: tuple[int, ...] | None = None
+    peer: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

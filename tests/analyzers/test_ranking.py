@@ -163,8 +163,15 @@ def test_fixes_of_one_part_count_once() -> None:
 
 def test_a_fix_saves_no_more_than_its_part() -> None:
     facts = make_facts(100, data=10.0, communication=20.0)
-    combined = rank([advice("dataloader-workers", 25), advice("wrap-ddp", 10)], facts)[1]
-    assert combined is not None and combined.step_ms_after == 80
+    combined = rank([advice("dataloader-workers", 10, high=15), advice("wrap-ddp", 10)], facts)[1]
+    assert combined is not None and (combined.step_ms_after, combined.low_ms) == (80, 80)
+
+
+@pytest.mark.parametrize("straggler", [65, 30])
+def test_a_fix_that_brings_more_than_its_parts_hold_is_never_added(straggler: float) -> None:
+    """The slow rank waits for nobody: what it costs the others is its own work, which the other fix shortens too."""
+    facts = make_facts(100, host=85.0)
+    assert rank([advice("cuda-graphs", 37), advice("repair-straggler", straggler)], facts)[1] is None
 
 
 def test_a_fix_of_another_package_is_never_added() -> None:

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from llmprof.analyzers.diagnosis import Combined, Diagnosis, Gain, Recommendation
-from llmprof.analyzers.trial import (
-    Promise,
-    RunSteps,
-    common_steps,
-    compare,
-    compare_losses,
-    promise_of,
-    with_trials,
-)
+from llmprof.analyzers.promise import Promise
+from llmprof.analyzers.trial import RunSteps, common_steps, compare, compare_losses
 from llmprof.errors import NotEnoughDataError
-from tests.cli.conftest import make_diagnosis
 
 
 def runs(means: list[float], spread: float = 0.5, seed: int = 0, steps: int = 40) -> list[Any]:
@@ -164,81 +154,3 @@ def test_a_loss_that_is_no_number_is_infinitely_far() -> None:
 @pytest.mark.parametrize("sides", [([], []), ([[1.0]], [[]])])
 def test_no_losses_no_comparison(sides: tuple[Any, Any]) -> None:
     assert compare_losses(*sides) is None
-
-
-def recommending(*gains: tuple[str, float, float, float], combined: Combined | None = None) -> Diagnosis:
-    items = [
-        Recommendation(
-            id=name,
-            rule="r",
-            action="a",
-            why="w",
-            how="h",
-            verify="v",
-            gain=Gain(expected_ms=expected, low_ms=low, high_ms=high),
-        )
-        for name, expected, low, high in gains
-    ]
-    return replace(make_diagnosis(bound="data"), recommendations=tuple(items), combined=combined)
-
-
-TWO = (("a", 30.0, 20.0, 40.0), ("b", 10.0, 5.0, 15.0))
-
-
-def test_the_promise_of_one_fix_is_its_gain() -> None:
-    assert promise_of(recommending(*TWO), ["a"]) == Promise(expected_ms=30, low_ms=20, high_ms=40, step_ms=100)
-
-
-def test_gains_of_several_fixes_are_not_added_up() -> None:
-    assert promise_of(recommending(*TWO), ["a", "b"]) == Promise(expected_ms=None, low_ms=20, high_ms=55, step_ms=100)
-
-
-@pytest.mark.parametrize("listed", [TWO, TWO[:1]])
-def test_what_a_fix_needs_is_part_of_its_promise(listed: Any) -> None:
-    """Its gain is the joint one, whether what it needs is recommended beside it or not."""
-    known = recommending(*listed)
-    first = replace(known.recommendations[0], requires=("b",))
-    known = replace(known, recommendations=(first, *known.recommendations[1:]))
-    assert promise_of(known, ["b", "a"]) == Promise(expected_ms=30, low_ms=20, high_ms=40, step_ms=100)
-
-
-def test_the_joint_gain_is_taken_where_it_is_known() -> None:
-    combined = Combined(of=("b", "a"), step_ms_after=65.0, low_ms=60.0, high_ms=75.0)
-    found = promise_of(recommending(*TWO, combined=combined), ["a", "b"])
-    assert found == Promise(expected_ms=35.0, low_ms=25.0, high_ms=40.0, step_ms=100)
-
-
-def test_what_was_not_recommended_has_no_promise() -> None:
-    assert promise_of(recommending(*TWO), ["a", "c"]) is None
-
-
-def document(*fixes: str, step: float = 60.0, **others: Any) -> dict[str, Any]:
-    side = {"mean_ms": step, "low_ms": step - 1, "high_ms": step + 1}
-    plain = {"mean_ms": 100.0, "low_ms": 99.0, "high_ms": 101.0}
-    comparison = {"plain": plain, "fixed": side, "predicted_ms": [61.0, 55.0, 65.0], "outcome": "kept"}
-    return {"fixes": [{"id": fix} for fix in fixes], "comparison": comparison, **others}
-
-
-def test_the_latest_trial_of_a_fix_alone_stands_on_its_recommendation() -> None:
-    trials = {1: document("a"), 2: document("a", step=58.0), 3: document("a", "b", step=50.0)}
-    a, b = with_trials(recommending(*TWO), trials).recommendations
-    assert a.tried is not None
-    assert b.tried is not None
-    assert (a.tried.trial, a.tried.step_ms, a.tried.predicted_ms) == (2, 58.0, 61.0)
-    assert (b.tried.trial, b.tried.fixes) == (3, ("a", "b"))
-
-
-@pytest.mark.parametrize("broken", [{}, {"fixes": []}, document("a", comparison=None), {"fixes": 3, "comparison": {}}])
-def test_a_trial_without_a_measurement_is_not_told(broken: dict[str, Any]) -> None:
-    assert with_trials(recommending(*TWO), {1: broken}).recommendations[0].tried is None
-
-
-def test_what_was_not_recommended_and_tried_stands_beside_the_recommendations() -> None:
-    trials = {1: document("c"), 2: document("a"), 10: document("c", step=58.0), 3: document("c", "d")}
-    found = with_trials(recommending(*TWO), trials).tried
-    assert {one.fixes: one.step_ms for one in found} == {("c",): 58.0, ("c", "d"): 60.0}
-
-
-def test_what_was_tried_survives_the_document() -> None:
-    diagnosis = with_trials(recommending(*TWO), {1: document("a"), 2: document("c")})
-    assert Diagnosis.from_json(diagnosis.to_json()) == diagnosis

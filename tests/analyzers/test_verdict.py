@@ -253,6 +253,12 @@ def test_a_pipeline_that_waits_in_sends_and_receives_waits_for_its_stages() -> N
     assert "the stages of the pipeline wait for each other" in verdict.sentence
 
 
+def test_the_wait_in_messages_of_ranks_that_are_no_pipeline_is_not_called_their_transfer() -> None:
+    verdict = judge(facts_of(pipeline_run(0, 2), pipeline_run(1, 2)))
+    assert verdict.bound == "communication"
+    assert "sends and receives, waiting for the other rank included, take" in verdict.sentence
+
+
 def test_the_runner_up_of_memory_traffic_is_not_the_same_kernels() -> None:
     verdict = judge(facts(rank_facts({"gemm": 14, "elementwise": 80, "launch": 6})))
     assert verdict.bound == "memory"

@@ -109,11 +109,15 @@ def test_runs_on_another_torch_are_warned_of(tmp_path: Path, now: str, warned: b
     assert (text in document["warnings"]) is warned
 
 
-@pytest.mark.parametrize(("fixed", "warned"), [([2.0, 1.0, 0.9, 0.9], True), ([2.0, 1.0, 0.5, 0.5], False)])
-def test_another_order_of_the_samples_is_told_where_losses_differ(
-    tmp_path: Path, fixed: list[float], warned: bool
+@pytest.mark.parametrize(
+    ("fixed", "epochs", "warned"),
+    [([2.0, 1.0, 0.9, 0.9], 1, True), ([2.0, 1.0, 0.5, 0.5], 1, False), ([2.0, 1.0, 0.9, 0.9], 0, False)],
+)
+def test_another_order_of_the_samples_is_told_where_losses_differ_and_an_epoch_began(
+    tmp_path: Path, fixed: list[float], epochs: int, warned: bool
 ) -> None:
-    runs = [side("plain", tmp_path, 0, losses=[2.0, 1.0, 0.5, 0.5]), side("fixed", tmp_path, 0, losses=fixed)]
+    losses = ([2.0, 1.0, 0.5, 0.5], fixed)
+    runs = [side(n, tmp_path, 0, losses=x, epochs=epochs) for n, x in zip(("plain", "fixed"), losses, strict=True)]
     document = trial(tmp_path, *runs)[0]
     measure(document, runs, [FIX], None, tmp_path)
     assert any("in another order" in text for text in document["warnings"]) is warned

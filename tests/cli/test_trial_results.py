@@ -44,7 +44,7 @@ def test_all_results_that_are_there_tell_of_the_trial(run: Path) -> None:
     assert renew_results(run) == [run / name for name in names]
     item = Diagnosis.from_json((run / "analysis.json").read_text()).recommendations[0]
     assert item.tried is not None and item.tried.step_ms == 47.5
-    assert "tried: 100 ms -&gt; 47.5 ms" in (run / "report.html").read_text()
+    assert "tried: 100 ms \N{RIGHTWARDS ARROW} 47.5 ms" in (run / "report.html").read_text()
     assert "tried: 100 ms -> 47.5 ms" in (run / "verdict.txt").read_text()
 
 

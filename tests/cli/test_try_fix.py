@@ -156,6 +156,14 @@ def test_a_gain_that_may_be_none_does_not_let_a_promise_of_perhaps_none_come_tru
     assert "as no gain would be" in capsys.readouterr().out
 
 
+def test_a_step_that_has_become_longer_is_called_so(
+    sides: Sides, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sides({"mean_ms": 100}, {"mean_ms": 120, "fixes": {"dataloader-workers": APPLIED}})
+    assert call("try", "--fix", "dataloader-workers", recorded(tmp_path, "train")) == 0
+    assert "less than was promised: the step has become longer" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("pairs", "told"), [(1, True), (2, False)])
 def test_a_single_pair_is_told_to_know_nothing_of_other_runs(
     sides: Sides, tmp_path: Path, pairs: int, told: bool
@@ -215,6 +223,21 @@ def test_the_end_of_a_log_is_what_the_command_printed_last(tmp_path: Path) -> No
     assert trial_runs.last_lines(one) == "ValueError: no"
 
 
+def test_what_a_launcher_says_of_a_failed_process_does_not_hide_why_it_failed(tmp_path: Path) -> None:
+    one = side("fixed", 1, tmp_path / "fixed-1", 50.0)
+    launcher = [
+        "Traceback (most recent call last):",
+        *['  File "torch/distributed/run.py", line 1'] * 20,
+        "torch.distributed.elastic.multiprocessing.errors.ChildFailedError: ",
+        *["  exitcode  : 1"] * 20,
+    ]
+    trial_runs.log_of(one.directory).write_text(
+        "\n".join(["[rank1]: ValueError: no", "E1123 failed (exitcode: 1) local_rank: 1", *launcher])
+    )
+    assert trial_runs.last_lines(one).splitlines()[0] == "[rank1]: ValueError: no"
+    assert "exitcode  :" not in trial_runs.last_lines(one)
+
+
 @pytest.mark.parametrize(("stopped", "advice"), [(False, "trains for longer"), (True, "raise --duration")])
 def test_a_run_without_steady_steps_ends_the_trial_with_what_to_do(
     sides: Sides, tmp_path: Path, capsys: pytest.CaptureFixture[str], stopped: bool, advice: str
@@ -240,6 +263,30 @@ def test_a_trial_that_is_interrupted_leaves_nothing(
     assert call("try", "--fix", "dataloader-workers", run) == 130
     assert not (run / "trials").exists()
     assert "interrupted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("begun", [4, 5])
+def test_whole_pairs_of_a_trial_that_is_interrupted_are_kept(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], begun: int
+) -> None:
+    """Hours of training may lie in them; a plain run without its fixed one says nothing."""
+    run = recorded(tmp_path, "train")
+    started = sides({"mean_ms": 100}, {"mean_ms": 55, "fixes": {"dataloader-workers": APPLIED}})
+    run_side = trial_runs.run_side
+
+    def interrupted(*args: Any, **named: Any) -> SideRun:
+        if len(started) == begun:
+            raise KeyboardInterrupt
+        return run_side(*args, **named)
+
+    monkeypatch.setattr(trial_runs, "run_side", interrupted)
+    assert call("try", "--fix", "dataloader-workers", "--pairs", "5", run) == 130
+    document = rundir.read_json(run / "trials" / "1.json")
+    assert [one["side"] for one in document["runs"]] == ["plain", "fixed"] * 2
+    assert document["comparison"]["outcome"] == "kept"
+    (tried,) = Diagnosis.from_json((run / "analysis.json").read_text()).recommendations
+    assert tried.tried is not None
+    assert "2 of 5 pairs" in capsys.readouterr().out
 
 
 def test_a_machine_that_has_drifted_is_told_of_and_promised_the_share(
@@ -378,6 +425,13 @@ def test_a_run_without_steps_cannot_be_compared(llmprof: Llmprof, tmp_path: Path
     done = llmprof("try", "--fix", "remove-sync", run, "--against", tmp_path)
     assert done.returncode == 4
     assert_one_sentence(done.stderr)
+
+
+def test_a_rule_that_is_given_as_a_fix_names_its_fixes(llmprof: Llmprof, tmp_path: Path) -> None:
+    done = llmprof("try", "--fix", "python-overhead", recorded(tmp_path, "train"))
+    assert done.returncode == 2
+    assert_one_sentence(done.stderr)
+    assert "hoist-python" in done.stderr
 
 
 @pytest.mark.parametrize("fix", ["no-such-fix", "../x", "dataloader-workers=$(id)"])

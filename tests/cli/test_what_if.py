@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from llmprof.units import format_ms_range
+from llmprof.units import format_ms_within
 from tests.analyzers.replay.programs import Call, simulate
 from tests.analyzers.replay.sharing import Program, built
 from tests.cli.conftest import InProcess, Llmprof, assert_one_sentence
@@ -38,6 +38,60 @@ def test_the_text_names_the_step_and_what_changes_nothing(in_process: InProcess,
     assert done.returncode == 0
     assert "With cuda-graphs: 2.10 ms ->" in done.stdout
     assert "pin-memory changes nothing here: no copy blocks the host." in done.stdout
+    assert "  host (launch)" in done.stdout and "  the host" in done.stdout
+
+
+def test_a_step_that_stays_as_it_is_has_no_tables_and_no_factor(in_process: InProcess, trace: Path) -> None:
+    told = in_process("what-if", str(trace), "--fix", "pin-memory").stdout.splitlines()
+    assert told[:2] == ["The step stays at 2.10 ms.", "pin-memory changes nothing here: no copy blocks the host."]
+    assert not any("times as fast" in line or "before" in line for line in told)
+
+
+def test_a_larger_batch_is_told_for_as_many_samples_as_now(in_process: InProcess, trace: Path) -> None:
+    assert " a step, for as many samples as now, " in in_process("what-if", str(trace), "--fix", "larger-batch").stdout
+
+
+def pageable() -> TraceBuilder:
+    """Steps of 2 ms: half a ms in a copy from pageable memory, for which the host stands still, then kernels."""
+    builder = TraceBuilder()
+    for number in range(4):
+        begin = number * 2_000_000
+        builder.memcpy(
+            "HtoD (Pageable -> Device)", begin + 5_000, 490_000, 1 << 20, launch_ns=begin, launch_dur_ns=500_000
+        )
+        for place in range(10):
+            builder.kernel(
+                "gemm", begin + 510_000 + place * 148_000, 147_000, launch_ns=begin + 501_000 + place * 6_000
+            )
+        builder.step(number, begin, begin + 2_000_000)
+    return builder
+
+
+def test_what_the_diagnosis_bounds_is_bounded_here_too(in_process: InProcess, tmp_path: Path) -> None:
+    """Of pinning, the rule knows the copy's rate, and a replay only the wait in the call."""
+    path = str(pageable().write_kineto(tmp_path / "trace.json"))
+    analysis = json.loads(in_process("analyze", path, "--json").stdout)
+    (gain,) = [one["gain"] for one in analysis["recommendations"] if one["id"] == "pin-memory"]
+    assert gain["basis"] == "bound" and gain["expected_ms"] > 0
+    within = format_ms_within(*(gain[f"{name}_ms"] for name in ("expected", "low", "high")))
+    said = f"Of pin-memory, measured parts of the step tell more than a replay: alone it saves {within}."
+    assert said in in_process("what-if", path, "--fix", "pin-memory").stdout
+
+
+def test_classes_sum_to_a_step_that_the_replay_misses(in_process: InProcess, tmp_path: Path) -> None:
+    """A device that was never idle took 3 % longer under the profiler than it does without: who can say where?"""
+    builder = TraceBuilder()
+    simulate([Call(5_000, "launch", 300_000)] * 20, 4, builder)
+    path = str(builder.write_kineto(tmp_path / "busy.json"))
+    done = in_process("what-if", path, "--fix", "cuda-graphs", "--step-ms", "5.838", "--json")
+    document = json.loads(done.stdout)
+    assert document["unprofiled_error"] == pytest.approx(0.03, abs=0.005)
+    for table in ("partition", "critical_path"):
+        assert sum(document[table]["before"].values()) == pytest.approx(document["step_ms"], rel=1e-3)
+        assert sum(document[table]["after"].values()) == pytest.approx(document["step_ms_after"], rel=1e-3)
+    shown = in_process("what-if", path, "--fix", "cuda-graphs", "--step-ms", "5.838").stdout
+    assert "No gain: the step still waits for the kernels of the device." in shown
+    assert document["no_gain"] == "the step still waits for the kernels of the device"
 
 
 def test_an_unknown_fix_is_refused_with_the_list(in_process: InProcess, trace: Path) -> None:
@@ -88,7 +142,8 @@ def test_a_replay_that_misses_the_step_gives_way_to_bounds(in_process: InProcess
     (gain,) = [one["gain"] for one in analysis["recommendations"] if one["id"] == "cuda-graphs"]
     assert gain["basis"] != "replay"
     assert f"cuda-graphs {document['bounds']['cuda-graphs']}" in first
-    assert document["bounds"]["cuda-graphs"] == f"saves {format_ms_range(gain['low_ms'], gain['high_ms'])}"
+    within = format_ms_within(*(gain[f"{name}_ms"] for name in ("expected", "low", "high")))
+    assert document["bounds"]["cuda-graphs"] == f"saves {within}"
 
 
 @pytest.mark.parametrize(

@@ -333,5 +333,6 @@ def _arguments(row: _Row) -> Iterator[tuple[str, Any]]:
         "Process Group Name": call.group_name,
         "Process Group Description": call.group_description,
         "Process Group Ranks": None if call.ranks is None else str(list(call.ranks)),
+        "Dst Rank" if call.name == "send" else "Src Rank": call.peer,
     }
     yield from ((key, value) for key, value in fields.items() if value is not None)

@@ -18,10 +18,13 @@ __all__ = [
     "MIB",
     "MS",
     "Link",
+    "Message",
     "Run",
+    "batched_run",
     "ddp_run",
     "fsdp_run",
     "hand_run",
+    "one_forward_one_backward",
     "pipeline_run",
     "split_run",
     "tensor_run",
@@ -58,6 +61,10 @@ class Run:
 
     builder: TraceBuilder
     step_ns: int
+
+
+Message = tuple[str, int]
+"""`send` or `recv`, and the rank at the other side."""
 
 
 class _Device:
@@ -100,6 +107,35 @@ class _Device:
             self.b.op("autograd::engine::evaluate_function: AddmmBackward0", at - 100, 5_000, tid)
         self.b.kernel(_KERNELS[name], begin, ns, launch_ns=at, stream=EXCHANGE, tid=tid, collective=call)
         self.exchange = begin + ns
+        return self.exchange
+
+    def together(self, messages: Sequence[Message], size: int, *, waited_ns: int) -> int:
+        """Messages begun together, as ProcessGroupNCCL notes them: a row each, and one kernel that says nothing.
+
+        The program waits for them at once: what is computed next begins when they are done.
+        """
+        for name, peer in messages:
+            call = CollectiveCall(
+                name=name,
+                in_elements=size // 4,
+                out_elements=size // 4,
+                dtype=self.dtype,
+                group_size=self.world,
+                group_name="0",
+                ranks=tuple(range(self.world)),
+                peer=peer,
+            )
+            at = self._launch()
+            self.b.op("c10d::send" if name == "send" else "c10d::recv_", at, 900, MAIN)
+            self.b.op("record_param_comms", at + 100, 700, MAIN, collective=call)
+        at = self._launch()
+        self.b.runtime("cudaStreamWaitEvent", at - 50, 40, MAIN)
+        self.b.annotation("nccl:coalesced", at, 600, MAIN)
+        begin, ns = self.compute, waited_ns + self.link.ns(size)
+        self.b.kernel(_KERNELS["send"], begin, ns, launch_ns=at + 100, launch_dur_ns=400, stream=EXCHANGE, tid=MAIN)
+        self.b.op("record_param_comms", at + 700, 100, MAIN, collective=CollectiveCall(name="wait", group_size=1))
+        self.b.runtime("cudaStreamWaitEvent", at + 720, 40, MAIN)
+        self.compute = self.exchange = begin + ns
         return self.exchange
 
     def begin(self, now: int) -> None:
@@ -258,6 +294,79 @@ def split_run(microbatches: int, *, forward_ns: Sequence[int] = (4 * MS, 4 * MS)
             begins[rank] = end
     first, second = (Run(device.b, begins[0] // steps) for device in devices)
     return first, second
+
+
+def batched_run(
+    programs: Sequence[Sequence[str | Sequence[Message]]],
+    *,
+    forward_ns: Sequence[int],
+    link: Link = Link(latency_ns=10_000),
+    steps: int = 3,
+) -> list[Run]:
+    """Ranks that pass (`F`, and `B`, twice as long) and exchange batches of messages of 1 MiB by these programs.
+
+    A batch goes when all those with which it exchanges messages have come to theirs; a step ends when its rank is done.
+    """
+    devices = [_Device(link, world=len(programs)) for _ in programs]
+    begins = [0] * len(devices)
+    for step in range(steps):
+        for device, begin in zip(devices, begins, strict=True):
+            device.begin(begin)
+        places, posted = [0] * len(devices), dict[tuple[int, int], int]()
+        while any(place < len(program) for place, program in zip(places, programs, strict=True)):
+            for rank, (device, program) in enumerate(zip(devices, programs, strict=True)):
+                while places[rank] < len(program):
+                    item = program[places[rank]]
+                    if isinstance(item, str):
+                        device.computed((2 if item == "B" else 1) * forward_ns[rank], backward=item == "B")
+                    else:
+                        posted[rank, places[rank]] = device.compute
+                        others = [_partner(programs, rank, places[rank], message) for message in item]
+                        if any(other not in posted for other in others):
+                            break
+                        last = max(posted[other] for other in (*others, (rank, places[rank])))
+                        device.together(item, MIB, waited_ns=last - device.compute)
+                    places[rank] += 1
+        for rank, device in enumerate(devices):
+            end = device.kernel(MS)
+            device.b.runtime("cudaDeviceSynchronize", device.host + 1_000, end - device.host - 1_000)
+            device.b.step(step, begins[rank], end)
+            begins[rank] = end
+    return [Run(device.b, begin // steps) for device, begin in zip(devices, begins, strict=True)]
+
+
+def _partner(
+    programs: Sequence[Sequence[str | Sequence[Message]]], rank: int, place: int, message: Message
+) -> tuple[int, int]:
+    """Where the other side of a message stands: the k-th one to a rank is the k-th that it takes from there."""
+    way, peer = message
+    other = ("recv" if way == "send" else "send", rank)
+
+    def batches(of: int, wanted: Message) -> list[int]:
+        return [at for at, item in enumerate(programs[of]) if not isinstance(item, str) and wanted in item]
+
+    return peer, batches(peer, other)[batches(rank, message).index(place)]
+
+
+def one_forward_one_backward(stage: int, stages: int, microbatches: int) -> list[str | list[Message]]:
+    """What a stage does in turns, as Megatron-LM does it: forward passes first until the last stage has work."""
+    below, above, ahead = stage - 1, stage + 1, min(stages - stage - 1, microbatches)
+
+    def batch(*messages: Message) -> list[str | list[Message]]:
+        inner = [message for message in messages if 0 <= message[1] < stages]
+        return [inner] if inner else []
+
+    done: list[str | list[Message]] = []
+    for _ in range(ahead):
+        done += [*batch(("recv", below)), "F", *batch(("send", above))]
+    done += batch(("recv", below))
+    for number in range(microbatches - ahead):
+        last = number == microbatches - ahead - 1
+        done += ["F", *batch(("send", above), ("recv", above)), "B"]
+        done += batch(("send", below)) if last else batch(("send", below), ("recv", below))
+    for _ in range(ahead):
+        done += [*batch(("recv", above)), "B", *batch(("send", below))]
+    return done
 
 
 def _turns(microbatches: int, forward_ns: Sequence[int]) -> dict[int, list[tuple[int, int]]]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from llmprof.analyzers.diagnosis import Combined, Recommendation
-from llmprof.analyzers.replay.gains import Replays, alternatives
+from llmprof.analyzers.replay.exclusive import alternatives
+from llmprof.analyzers.replay.gains import Replays
 from llmprof.analyzers.replay.transforms.registry import transforms_by_fix
 from llmprof.units import NS_PER_MS
 

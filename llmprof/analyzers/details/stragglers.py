@@ -148,7 +148,7 @@ def _sentence(
         return f"Ranks that are alike would take {ideal} for the step of {step}: none of them is a straggler."
     most = "at most " if found.basis == "partition" else ""
     alike = "With ranks that are alike" if found.host_compared else "With ranks that are alike but for their hosts"
-    told = f"{alike} the step would take {most}{ideal} instead of {step} (S {found.slowdown:.2f})"
+    told = f"{alike} the step would take {most}{ideal} instead of {step}"
     kind = next((name for name, one in found.by_kind.items() if (one.removed or 0.0) >= MOSTLY), None)
     cause = "" if kind is None else f" (most of it {kind})"
     for name, rows in (("rank", ranks), ("stage", stages)):

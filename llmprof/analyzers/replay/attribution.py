@@ -2,7 +2,7 @@
 
 Every rank's nodes of one kind (kernels, fetching batches, host work) get the time of the median rank in the same step,
 of two ranks that of the faster one; transfers get the median of their place in the step. What comes out is S and who
-causes it (facts.attribution).
+causes it (facts.communication.attribution).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import replace
 import numpy as np
 
 from llmprof.analyzers.facts.communication.attribution import HOST, Attribution, Effect, effect_of
-from llmprof.analyzers.replay.graph.graph import Float64, Graph, NodeKind, Region
+from llmprof.analyzers.replay.feeds import Feed
+from llmprof.analyzers.replay.graph.graph import Float64, Graph, Mask, NodeKind, Region
 from llmprof.analyzers.replay.model import Model
-from llmprof.analyzers.replay.scenario import Feed, run
-from llmprof.analyzers.replay.transforms.base import Mask
+from llmprof.analyzers.replay.scenario import run
 from llmprof.analyzers.replay.what_if import WhatIf
 
 __all__ = ["attribution_of"]
@@ -52,15 +52,7 @@ def attribution_of(what_if: WhatIf, *, host_compared: bool = True) -> Attributio
     )
     if model.step_ns - ideal_ns < ALIKE_SHARE * model.step_ns:
         return found
-    places = range(len(graph.ranks))
-    apart = graph.kind != NodeKind.MEETING
-    alone = {graph.ranks[place]: (apart & (graph.rank == place), (place,)) for place in places}
-    first = what_if.subject.facts.critical.rank
-    groups: dict[int | str, tuple[Mask, tuple[int, ...]]] = {
-        **{number: alone[number] for number in (first,) if number in alone},
-        **{kind: (nodes, tuple(places) if kind == "data" else ()) for kind, nodes in masks.items()},
-        **{number: group for number, group in alone.items() if number != first},
-    }
+    groups = _groups(graph, masks, what_if.subject.facts.critical.rank)
     each = len(graph) * (1 if model.scenario.contention is None else SETTLING)
     left = MOST_NODES // max(each, 1) - 1
 
@@ -68,7 +60,7 @@ def attribution_of(what_if: WhatIf, *, host_compared: bool = True) -> Attributio
         nodes, fed = groups[name]
         kept = None
         if len(groups) + count < left:  # what repairing brings comes first, for all of them
-            kept = alike.step_ns(~nodes, [place for place in places if place not in fed])
+            kept = alike.step_ns(~nodes, [place for place in range(len(graph.ranks)) if place not in fed])
         return effect_of(model.step_ns, ideal_ns, alike.step_ns(nodes, fed), kept)
 
     effects = {name: effect(count, name) for count, name in enumerate(groups) if count < left}
@@ -92,6 +84,21 @@ def _masks(what_if: WhatIf, *, host_compared: bool) -> dict[str, Mask]:
     return found | {HOST: graph.on_host & ~fetching} if host_compared else found
 
 
+def _groups(graph: Graph, masks: Mapping[str, Mask], first: int) -> dict[int | str, tuple[Mask, tuple[int, ...]]]:
+    """Who may cause it, by number of the rank or by kind of work: their nodes, and whose loaders are theirs.
+
+    In the order in which they are asked for as long as there is time: the rank `first`, all kinds, then the others.
+    """
+    places = range(len(graph.ranks))
+    apart = graph.kind != NodeKind.MEETING
+    alone = {graph.ranks[place]: (apart & (graph.rank == place), (place,)) for place in places}
+    return {
+        **{number: alone[number] for number in (first,) if number in alone},
+        **{kind: (nodes, tuple(places) if kind == "data" else ()) for kind, nodes in masks.items()},
+        **{number: group for number, group in alone.items() if number != first},
+    }
+
+
 class _Alike:
     """Replays with some nodes as those of the other ranks, the rest as they were."""
 
@@ -109,17 +116,14 @@ class _Alike:
 
     def step_ns(self, nodes: Mask, fed: Iterable[int]) -> float:
         """The step with these nodes, and the loaders of the ranks at these places, as those of the others."""
-        model = self._what_if.model
-        scenario = model.scenario
+        scenario = self._what_if.model.scenario
         factor = np.where(nodes, self._factor, 1.0)
         lag = np.where(scenario.graph.on_host, factor, 1.0)
         graph = replace(scenario.graph, dur=scenario.graph.dur * factor, before_lag=scenario.graph.before_lag * lag)
         feeds = dict(scenario.feeds)
         if self._feed is not None:
             feeds |= {place: self._feed for place in fed}
-        found = run(replace(scenario, graph=graph, feeds=feeds)).step_ns
-        own = model.step_ns - model.stalls_ns
-        return found / model.outcome.step_ns * own + model.stalls_ns
+        return self._what_if.scaled(run(replace(scenario, graph=graph, feeds=feeds)))
 
 
 def _ranks(graph: Graph, nodes: Mask, spent: Float64) -> Float64:

@@ -1,9 +1,9 @@
 """How long does work take that shares the device with other work than recorded? Kernels and collectives side by side.
 
 Each node has work w, the time it takes alone, and a factor f by which it is slower beside work of the other kind
-(facts.interference). Beside it, work gets done at the rate 1 / f. A duration that a schedule shows is turned into work
-by the overlap in it; in another schedule, of which a replay tells the spans, the node ends when its work is done. The
-gap before a node is longer beside a collective as well (`replay.gaps`).
+(facts.communication.interference). Beside it, work gets done at the rate 1 / f. A duration that a schedule shows is
+turned into work by the overlap in it; in another schedule, of which a replay tells the spans, the node ends when its
+work is done. The gap before a node is longer beside a collective as well (replay.graph.gaps).
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from llmprof.analyzers.facts.communication.interference import Interference
 from llmprof.analyzers.facts.device.kernel_names import CLASSES
 from llmprof.analyzers.facts.device.kernels import row_classes
 from llmprof.analyzers.replay.graph.gaps import gap_factors
-from llmprof.analyzers.replay.graph.graph import Float64, Graph, Int64, NodeKind
+from llmprof.analyzers.replay.graph.graph import Float64, Graph, Int64, Mask, NodeKind
 from llmprof.analyzers.replay.graph.replay import Replayed, replay
 from llmprof.timeline.events import NONE
 from llmprof.timeline.intervals import Intervals
@@ -42,8 +41,6 @@ SETTLED_SHARE = 0.001
 UNMOVED = 10
 """Nor do changes of up to so many times as much, where those of the pass before moved the step by less than that."""
 _COMMUNICATION = CLASSES.index("communication")
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,17 +68,16 @@ class Contention:
 
 def contention_of(ranks: Sequence[RankTimeline], graph: Graph, learned: Interference) -> Contention | None:
     """The contention of a graph of these ranks, with all durations as if alone; None where nothing was learned."""
-    collective, kernel, factor = np.zeros(len(graph), bool), np.zeros(len(graph), bool), np.ones(len(graph))
+    collective, factor = np.zeros(len(graph), bool), np.ones(len(graph))
     for place, rank in enumerate(ranks):
         assert rank.events is not None
         mine = np.flatnonzero((graph.rank == place) & graph.on_device & (graph.row != NONE))
         rows = graph.row[mine]
         collective[mine] = row_classes(rank.events)[rows] == _COMMUNICATION
         factor[mine] = learned.rows[rank.rank][rows] if rank.rank in learned.rows else 1.0
-    kernel = (graph.kind == NodeKind.DEVICE) & ~collective
-    # The wait for other ranks is no work: only meetings, which hold none of it, get longer.
-    factor[collective & (graph.kind == NodeKind.DEVICE)] = 1.0
-    collective &= graph.kind == NodeKind.DEVICE
+    work = graph.kind == NodeKind.DEVICE
+    kernel, collective = work & ~collective, work & collective
+    factor[collective] = 1.0  # the wait for other ranks is no work: only meetings, which hold none of it, get longer
     gap, ones = gap_factors(ranks, graph, collective), np.ones(len(graph))
     if not collective.any() or ((factor == 1).all() and (gap == 1).all()):
         return None
@@ -202,8 +198,7 @@ def _spans(replayed: Replayed, chosen: Mask, *, waits: bool = True) -> Intervals
     """
     graph = replayed.graph
     nodes = np.flatnonzero(chosen)
-    leave = graph.meeting[nodes] if graph.meeting.size else np.full(nodes.size, NONE)
-    leave = np.where(leave == NONE, nodes, leave)
+    leave = graph.done_by(nodes)
     # A collective that a fix has taken away lasts no time, and its arrival nobody waits for.
     nodes, leave = nodes[graph.dur[leave] > 0], leave[graph.dur[leave] > 0]
     begin, end = replayed.start_ns[:, nodes], replayed.end_ns[:, leave]

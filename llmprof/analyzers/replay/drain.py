@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from llmprof.analyzers.facts.partition.idle import LAUNCH_GAP_NS
-from llmprof.analyzers.replay.graph.event_waits import HANDOVER_NS, SLACK_NS
+from llmprof.analyzers.replay.graph.draft import HANDOVER_NS, SLACK_NS
 from llmprof.analyzers.replay.graph.graph import Graph, Int64, NodeKind
 from llmprof.analyzers.replay.transforms.base import Subject
 

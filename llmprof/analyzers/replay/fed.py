@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llmprof.analyzers.replay.model import FAITHFUL
+from llmprof.analyzers.replay.graph.replay import FAITHFUL
 from llmprof.analyzers.replay.transforms.loader import FIXES
 from llmprof.analyzers.replay.what_if import Prediction, WhatIf
 

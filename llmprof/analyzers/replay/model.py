@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -16,37 +16,27 @@ from llmprof.analyzers.facts.communication.interference import (
     assumed,
     interference_of,
 )
-from llmprof.analyzers.facts.loading.given_back import locked_ns
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.pace.steady import steady
-from llmprof.analyzers.facts.partition.correction import MAX_COST_NS
 from llmprof.analyzers.facts.steps.steps import Windows
-from llmprof.analyzers.replay.contention import contention_of, settled, told_by
+from llmprof.analyzers.replay.feeds import Feed, feed_of, without_waits
 from llmprof.analyzers.replay.graph.build import ALL_EDGES, Edges, build
-from llmprof.analyzers.replay.graph.graph import Graph, NodeKind
-from llmprof.analyzers.replay.graph.join import join, meetings_of
-from llmprof.analyzers.replay.graph.replay import Replayed, replay
-from llmprof.analyzers.replay.scenario import Feed, Outcome, Scenario, contended, feed_of, run, without_waits
+from llmprof.analyzers.replay.graph.graph import Graph
+from llmprof.analyzers.replay.graph.join import join
+from llmprof.analyzers.replay.graph.meetings import meetings_of
+from llmprof.analyzers.replay.graph.replay import FAITHFUL, Replayed, replay
+from llmprof.analyzers.replay.scenario import Outcome, Scenario, contended, run
 from llmprof.analyzers.replay.unprofiled.beside import collections_ns_of, epochs_ns_of, given_back_ns, stalls_ns_of
-from llmprof.analyzers.replay.unprofiled.distortion import (
-    MOST_SLOWER,
-    MOST_SLOWER_HOST,
-    Distortion,
-    fit,
-    relieved,
-    slower_device,
-)
+from llmprof.analyzers.replay.unprofiled.distortion import Distortion, fit, relieved
+from llmprof.analyzers.replay.unprofiled.explained import explained, less_crowded, target_of
 from llmprof.analyzers.replay.unprofiled.first_step import without_first_pauses
 from llmprof.analyzers.replay.unprofiled.garbage import without_collections
 from llmprof.analyzers.replay.unprofiled.rare_syncs import without_rare_syncs
-from llmprof.analyzers.replay.unprofiled.seen import evened, seen_of, with_longer, with_optimizer
 from llmprof.timeline.timeline import RankTimeline, Timeline
 from llmprof.units import format_count
 
-__all__ = ["FAITHFUL", "MOST_RANKS", "Model", "model_of", "sharing_of"]
+__all__ = ["MOST_RANKS", "Model", "model_of", "sharing_of"]
 
-FAITHFUL = 0.05
-"""A replay that misses the step by more than this promises nothing (the published replays claim 1 to 6 %)."""
 MOST_RANKS = 7
 MOST_NODES = 300_000
 """Ranks, and nodes of all of them, that are replayed together; beyond, the critical rank is replayed alone. A graph of
@@ -56,9 +46,6 @@ FAST_BYTES_PER_S = 64e9
 WAITED_SHARE = 0.05
 """A loader for which the device waits this share of the step sets its pace (TensorBoard's and XProf's mark for
 input-limited runs)."""
-SHORT = 0.01
-"""A replay that is shorter than the step by more than this, although its host is as slow as under the profiler, lacks
-something of the device, where the device was seen to be busy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -115,7 +102,7 @@ class Model:
 
     def refit(self, launch_weight: float) -> Distortion:
         """What the profiler cost if a launch counts as so many events, and the host was slowed by nothing else."""
-        predict, target_ns = _target(self.scenario.feeds, self.step_ns - self.stalls_ns, self.waited_ns)
+        predict, target_ns = target_of(self.scenario.feeds, self.step_ns - self.stalls_ns, self.waited_ns)
         return fit(self.fed, target_ns, predict, launch_weight, by_events=True)
 
     @property
@@ -142,23 +129,15 @@ def model_of(
     edges, undistort    what to leave out, to see what it is worth
     most_nodes          larger graphs are not replayed
     """
-    ranks = tuple(steady(rank) for rank in timeline.ranks if rank.events is not None and rank.rank in facts.ranks)
     critical = facts.critical
     if critical.traced is None or critical.windows is None:
         return "no step of the critical rank was traced"
     if critical.traced.cpu_only:
         return "training runs on the CPU, where nothing overlaps that a replay could move"
-    if len(facts.ranks) > MOST_RANKS:
-        ranks = tuple(rank for rank in ranks if rank.rank == critical.rank)
-    built = {rank.rank: graph for rank in ranks if (graph := build(rank, edges=edges)) is not None}
-    if critical.rank not in built:
-        return "the recording holds no launches that lead from the host to the device"
-    learned, *others = _interference(ranks, critical) if "sharing" in edges else [Interference()]
-    ranks, traced = _graph(tuple(rank for rank in ranks if rank.rank in built), built, critical.rank, most_nodes)
-    if len(traced) > most_nodes:
-        return f"the traced steps hold {format_count(len(traced))} calls and kernels; `llmprof what-if` replays them"
-    if not traced.on_device.any():
-        return "no work on the device can be linked to its launch"
+    recorded = _recorded(timeline, facts, edges, most_nodes)
+    if isinstance(recorded, str):
+        return recorded
+    ranks, traced, (learned, *others) = recorded
     identity = _identity(replay(traced.opened(), rounds=1), critical.windows, traced.ranks.index(critical.rank))
     epochs_ns = epochs_ns_of(critical)
     even, stalls_ns = _apart(traced, ranks, facts)
@@ -170,8 +149,8 @@ def model_of(
     distortion, rival = Distortion(error=run(Scenario(graph=fed, feeds=feeds)).step_ns / step_ns - 1), None
     waited_ns = _waited(critical, step_ns) if feeds and len(ranks) == 1 else 0.0
     if undistort and facts.step.basis == "unprofiled":
-        explain = partial(_explained, ranks, facts, step_ns=step_ns, feeds=feeds, waited_ns=waited_ns)
-        fed, distortion, rival = _less_crowded(ranks, fed, explain, learned)
+        explain = partial(explained, ranks, facts, step_ns=step_ns, feeds=feeds, waited_ns=waited_ns)
+        fed, distortion, rival = less_crowded(ranks, fed, explain, learned)
     scenario = contended(Scenario(graph=relieved(fed, distortion), feeds=feeds), ranks, learned)
     return Model(
         ranks=ranks,
@@ -189,6 +168,26 @@ def model_of(
         interference=learned,
         other_interference=tuple(others),
     )
+
+
+def _recorded(
+    timeline: Timeline, facts: Facts, edges: Edges, most_nodes: int
+) -> tuple[tuple[RankTimeline, ...], Graph, list[Interference]] | str:
+    """The ranks that are replayed, their traced steps, and what sharing the device costs; or why there is no replay."""
+    ranks = tuple(steady(rank) for rank in timeline.ranks if rank.events is not None and rank.rank in facts.ranks)
+    critical = facts.critical
+    if len(facts.ranks) > MOST_RANKS:
+        ranks = tuple(rank for rank in ranks if rank.rank == critical.rank)
+    built = {rank.rank: graph for rank in ranks if (graph := build(rank, edges=edges)) is not None}
+    if critical.rank not in built:
+        return "the recording holds no launches that lead from the host to the device"
+    learned = _interference(ranks, critical) if "sharing" in edges else [Interference()]
+    ranks, traced = _graph(tuple(rank for rank in ranks if rank.rank in built), built, critical.rank, most_nodes)
+    if len(traced) > most_nodes:
+        return f"the traced steps hold {format_count(len(traced))} calls and kernels; `llmprof what-if` replays them"
+    if not traced.on_device.any():
+        return "no work on the device can be linked to its launch"
+    return ranks, traced, learned
 
 
 def _apart(traced: Graph, ranks: Sequence[RankTimeline], facts: Facts) -> tuple[Graph, float]:
@@ -225,91 +224,9 @@ def sharing_of(model: Model) -> Sharing | None:
     )
 
 
-def _explained(
-    ranks: tuple[RankTimeline, ...],
-    facts: Facts,
-    fed: Graph,
-    step_ns: float,
-    feeds: Mapping[int, Feed],
-    waited_ns: float,
-) -> tuple[Graph, Distortion, Distortion | None]:
-    """What leads from the traced to the unprofiled step, from which graph, and the other explanation, if any."""
-    later = _later(ranks, facts)
-    locked = {place: locked_ns(facts.ranks[rank.rank]) for place, rank in enumerate(ranks)}
-    fed = evened(ranks, fed, _relief(fed))
-    predict, target_ns = _target(feeds, step_ns, waited_ns)
-    seen = seen_of(ranks, fed, _relief(fed), MAX_COST_NS, locked)
-    if later and predict(fed) < (1 - SHORT) * target_ns:
-        fed = with_longer(ranks, fed, later)
-    found = fit(fed, target_ns, predict, seen=seen)
-    if found.fitted and seen.host_late:
-        fed = with_optimizer(ranks, fed, relieved(fed, found))
-        found = fit(fed, target_ns, predict, seen=seen)
-    if waited_ns:
-        whole = run(Scenario(graph=relieved(fed, found), feeds=feeds)).step_ns
-        return fed, replace(found, error=whole / step_ns - 1), None
-    if (found.fitted and found.range_ns is not None) or seen.host_late:
-        return fed, found, None
-    # A step longer than its host and its device as recorded has no late host (without collectives it had pauses), nor
-    # has one with a busy device whose host took less time than a late one would need.
-    collectives = bool((fed.kind == NodeKind.MEETING).any())
-    longer = collectives and not found.fitted and (found.error or 0.0) < (-SHORT if seen.device_busy else -FAITHFUL)
-    early = longer or (found.fitted and seen.device_busy and found.cost_ns < (1 - FAITHFUL) * seen.surely_cost_ns)
-    if early or (found.fitted and collectives):
-        usual = max(seen.usual_cost_ns, seen.quick_cost_ns) if early else 2 * seen.usual_cost_ns
-        # A device that was seen to be busy may have been slower by as much as a host is believed to have been.
-        most = MOST_SLOWER_HOST if seen.device_busy else MOST_SLOWER
-        other = slower_device(fed, step_ns, predict, seen, cost_ns=usual, most=most)
-        if other is None and early and seen.device_busy:
-            # Collectives are too short to explain it; clocks are lower where the device never rests.
-            other = slower_device(fed, step_ns, predict, seen, cost_ns=usual, whole=True)
-        return (fed, other, None) if other is not None and early else (fed, found, other)
-    return fed, found, None
-
-
-def _less_crowded(
-    ranks: tuple[RankTimeline, ...],
-    traced: Graph,
-    explain: Callable[[Graph], tuple[Graph, Distortion, Distortion | None]],
-    learned: Interference,
-) -> tuple[Graph, Distortion, Distortion | None]:
-    """What explains the unprofiled step, with the device's work as long as it takes beside what then runs beside it.
-
-    The profiler delays ranks by different times, and the rank that comes first holds multiprocessors while it waits:
-    its kernels beside a waiting collective are recorded longer than they are. A step that stays longer than the
-    unprofiled one, whatever the host is believed to pay less, is explained by that where it was learned.
-    """
-    found = explain(traced)
-    sharing = contention_of(ranks, traced, learned)
-    if (found[1].error or 0.0) <= SHORT or sharing is None:
-        return found
-    now = settled(told_by(sharing, replay(traced)), replay(relieved(found[0], found[1]))).graph
-    dur = np.where(traced.on_device, now.dur, traced.dur)
-    lag = np.where(traced.on_device, now.before_lag, traced.before_lag)
-    other = explain(replace(traced, dur=dur, before_lag=lag))
-    return min(found, other, key=lambda one: abs(one[1].error or 0.0))
-
-
-def _later(ranks: Sequence[RankTimeline], facts: Facts) -> dict[int, float]:
-    """By index of the rank, ns per step that its host was seen to take longer between its phases."""
-    return {place: ns for place, rank in enumerate(ranks) if (ns := facts.ranks[rank.rank].longer_ns) > 0}
-
-
-def _target(feeds: Mapping[int, Feed], step_ns: float, waited_ns: float) -> tuple[Callable[[Graph], float], float]:
-    """What is fitted, and to what: the step with its loaders, or the step without the wait for them."""
-    if not waited_ns:
-        return lambda graph: run(Scenario(graph=graph, feeds=feeds)).step_ns, step_ns
-    received = sum(feed.hand_over_ns * feed.fetches for feed in feeds.values())
-    return lambda graph: replay(graph).step_ns, step_ns - waited_ns + received
-
-
 def _waited(rank: RankFacts, step_ns: float) -> float:
     waited = rank.partition.detail.get("wait", 0.0) - epochs_ns_of(rank) if rank.partition is not None else 0.0
     return waited if waited > WAITED_SHARE * step_ns else 0.0
-
-
-def _relief(graph: Graph) -> Callable[[float], Graph]:
-    return lambda cost_ns: relieved(graph, Distortion(cost_ns=cost_ns))
 
 
 def _graph(
@@ -350,6 +267,4 @@ def _feeds(traced: Graph, facts: Facts, step_ns: float) -> dict[int, Feed]:
 
 def _paced(feed: Feed, rank: RankFacts, step_ns: float) -> Feed:
     """A loader without measured load times for which the device had to wait: it allows just this step."""
-    if feed.loads_ns and feed.workers:
-        return feed
-    return replace(feed, limit_ns=step_ns) if _waited(rank, step_ns) else feed
+    return replace(feed, limit_ns=step_ns) if not feed.measured and _waited(rank, step_ns) else feed

@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from llmprof.analyzers.facts.partition.partition import Partition, device_partition, parts_of, with_skew
 from llmprof.analyzers.facts.steps.windows import windows_of
-from llmprof.analyzers.replay.graph.graph import Float64, Graph, Int64, NodeKind
+from llmprof.analyzers.replay.graph.graph import Float64, Graph, Index, Int64, NodeKind
 from llmprof.analyzers.replay.graph.replay import Replayed
 from llmprof.analyzers.replay.scenario import Outcome
 from llmprof.timeline.events import DEVICE_KINDS, NONE, EventTable
@@ -85,10 +84,10 @@ def replayed_rank(rank: RankTimeline, replayed: Replayed) -> RankTimeline:
     return replace(rank, events=table, marks=marks, times=None, shaped=None)
 
 
-_Round = tuple[npt.NDArray[np.intp], Int64, Float64, npt.NDArray[np.intp], Float64, Float64]
+_Round = tuple[Index, Int64, Float64, Index, Float64, Float64]
 
 
-def _anchors(graph: Graph, replayed: Replayed, host: npt.NDArray[np.intp], number: int) -> tuple[Int64, Float64]:
+def _anchors(graph: Graph, replayed: Replayed, host: Index, number: int) -> tuple[Int64, Float64]:
     """Moments of the recording with the moments of the replay that they became, both ascending."""
     end = replayed.end_ns[number][host]
     known = np.stack([graph.recorded_start[host], graph.recorded_end[host]], axis=1).ravel()
@@ -96,13 +95,9 @@ def _anchors(graph: Graph, replayed: Replayed, host: npt.NDArray[np.intp], numbe
     return np.maximum.accumulate(known), np.maximum.accumulate(moved)
 
 
-def _finish(graph: Graph, replayed: Replayed, work: npt.NDArray[np.intp], number: int) -> Float64:
+def _finish(graph: Graph, replayed: Replayed, work: Index, number: int) -> Float64:
     """The end of device work; of an arrival at a meeting that of the meeting."""
-    if not graph.meeting.size:
-        ends: Float64 = replayed.end_ns[number][work]
-        return ends
-    meets = graph.meeting[work]
-    result: Float64 = replayed.end_ns[number][np.where(meets == NONE, work, meets)]
+    result: Float64 = replayed.end_ns[number][graph.done_by(work)]
     return result
 
 
@@ -145,9 +140,7 @@ def _warp(at: Times, known: Int64, moved: Float64) -> Times:
 def _waiting(replayed: Replayed, place: int) -> Intervals:
     """When the rank waited at meetings for the last one to arrive."""
     graph = replayed.graph
-    if not graph.meeting.size:
-        return EMPTY
-    arrivals = np.flatnonzero((graph.meeting != NONE) & (graph.rank == place))
-    meets = graph.meeting[arrivals]
+    arrivals = np.flatnonzero(graph.arriving & (graph.rank == place))
+    meets = graph.done_by(arrivals)
     begin, end = replayed.end_ns[-1][arrivals], replayed.end_ns[-1][meets] - graph.dur[meets]
     return Intervals.of(np.rint(begin).astype(np.int64), np.rint(end).astype(np.int64))

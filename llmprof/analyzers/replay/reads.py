@@ -6,19 +6,28 @@ import numpy as np
 
 from llmprof.analyzers.facts.host.host_work import computing_spans, preparing_spans
 from llmprof.analyzers.facts.steps.windows import windows_of
-from llmprof.analyzers.replay.graph.graph import NO_REF, NodeKind
+from llmprof.analyzers.replay.graph.graph import NO_REF, Mask, NodeKind
 from llmprof.analyzers.replay.scenario import Scenario
-from llmprof.analyzers.replay.transforms.base import Mask, Subject, host_of, removed, scaled
+from llmprof.analyzers.replay.transforms.base import Subject, host_of, removed, scaled
 from llmprof.timeline.events import NONE
 from llmprof.timeline.intervals import EMPTY, Intervals
 
-__all__ = ["computed_behind", "copies_of", "reads_of", "uncopied"]
+__all__ = ["arrivals_of", "computed_behind", "copies_of", "reads_of", "uncopied"]
 
 
 def reads_of(subject: Subject) -> Mask:
     """The waits for a copy to the host."""
+    return _waits_for(subject, "DtoH")
+
+
+def arrivals_of(subject: Subject) -> Mask:
+    """The waits for a copy to the device, from memory that is not pinned."""
+    return _waits_for(subject, "HtoD")
+
+
+def _waits_for(subject: Subject, direction: str) -> Mask:
     graph = subject.graph
-    copies = subject.names_where(lambda name: "DtoH" in name)
+    copies = subject.names_where(lambda name: direction in name)
     # A wait for the round before counts as well.
     found: Mask = (graph.kind == NodeKind.WAIT) & (graph.cause != NO_REF) & copies[graph.cause % len(graph)]
     return found
@@ -68,7 +77,6 @@ def uncopied(scenario: Scenario, subject: Subject, reads: Mask) -> Scenario:
 def _thread(subject: Subject, node: int) -> int:
     """The lane of the host that launched a node of the device; NONE where that is unknown."""
     graph = subject.graph
-    events, row = subject.ranks[int(graph.rank[node])].events, int(graph.row[node])
-    assert events is not None
+    events, row = subject.events(int(graph.rank[node])), int(graph.row[node])
     call = int(events.launch[row]) if row != NONE else NONE
     return int(events.lane[call]) if call != NONE else NONE

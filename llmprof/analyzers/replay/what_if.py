@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.replay.drain import drained, held_by
@@ -13,8 +14,11 @@ from llmprof.analyzers.replay.outcome import parts_after
 from llmprof.analyzers.replay.path import critical_path
 from llmprof.analyzers.replay.scenario import Outcome, Scenario, run
 from llmprof.analyzers.replay.transforms.base import Level, Subject
+from llmprof.analyzers.replay.transforms.captured import FIXES as GRAPH_FIXES
+from llmprof.analyzers.replay.transforms.data_parallel import FIXES as DDP_FIXES
 from llmprof.analyzers.replay.transforms.loader import FIXES as LOADER_FIXES
 from llmprof.analyzers.replay.transforms.registry import transforms_by_fix
+from llmprof.analyzers.replay.transforms.syncs import FIXES as SYNC_FIXES
 from llmprof.analyzers.replay.unprofiled.beside import pauses_ns_of
 from llmprof.analyzers.replay.unprofiled.distortion import WEIGHTS, Distortion
 
@@ -46,10 +50,6 @@ class WhatIf:
 
     model: Model
     subject: Subject
-    _beside: dict[str, list[tuple[Scenario, Outcome]]] = field(default_factory=dict)
-    """What else the unprofiled step may be, and its replay: the variants, the usual step and the rival."""
-    _held: list[tuple[Int64, Int64]] = field(default_factory=list)
-    _late: list[bool] = field(default_factory=list)
 
     @classmethod
     def of(cls, model: Model, facts: Facts) -> WhatIf:
@@ -71,9 +71,11 @@ class WhatIf:
                 reasons[fix] = changed
             else:
                 found = changed
-        if not self._held:
-            self._held.append(held_by(self.subject))
-        return replace(found, graph=drained(self._held[0], begin.graph, found.graph)), reasons
+        return replace(found, graph=drained(self._held, begin.graph, found.graph)), reasons
+
+    @cached_property
+    def _held(self) -> tuple[Int64, Int64]:
+        return held_by(self.subject)
 
     def outcome(self, fixes: Sequence[str], level: Level = Level.EXPECTED) -> Outcome:
         """The replay with these fixes."""
@@ -87,20 +89,14 @@ class WhatIf:
         """
         scenario, reasons = self.applied(fixes)
         outcome = run(scenario)
-        expected = self._scaled(outcome, self.model.outcome)
         some = tuple(fix for fix in _ordered(fixes) if fix not in reasons)
         if not some:
             step = self.model.step_ns
             return Prediction(fixes=(), left_out=reasons, step_ns=step, least_ns=step, most_ns=step)
         ends = [self.outcome(fixes, level) for level in (Level.LOW, Level.HIGH)]
-        steps = [expected, *(self._scaled(end, self.model.outcome) for end in ends)]
+        expected, steps = self._expected(fixes, outcome)
+        steps += [self.scaled(end) for end in ends]
         steps += self._steps(fixes, "variants")
-        for expected in self._steps(fixes, "usual"):
-            steps.append(expected)
-        for other in self._steps(fixes, "rival"):
-            # Nothing decides between the two explanations of the step, so that each counts one half.
-            steps.append(other)
-            expected = (expected + other) / 2
         # Edges between streams that are inferred from the order of launches alone are worth less.
         doubt = DOUBT_SHARE * self.model.step_ns * (1 if self.model.traced.confirmed_waits else 2)
         return Prediction(
@@ -112,6 +108,13 @@ class WhatIf:
             longer_ns=max(max(steps) - self.model.step_ns, 0.0),
         )
 
+    def _expected(self, fixes: Sequence[str], outcome: Outcome) -> tuple[float, list[float]]:
+        """The step that is expected with these fixes, and with each explanation of the step that it is read off."""
+        steps = [self.scaled(outcome), *self._steps(fixes, "usual")]
+        # Nothing decides between the two explanations of the step, so that each counts one half.
+        rival = self._steps(fixes, "rival")
+        return sum([steps[-1], *rival]) / (1 + len(rival)), [*steps, *rival]
+
     def _hidden_ns(self, after: Outcome) -> float:
         """What of the pauses that are not explained may be gone as well, ns per step.
 
@@ -121,9 +124,11 @@ class WhatIf:
         pauses = min(pauses_ns_of(self.subject.facts.critical), self.model.stalls_ns)
         if pauses <= 0:
             return 0.0
-        if not self._late:
-            self._late.append(self._host_first(self.model.outcome))
-        return pauses if self._late[0] and not self._host_first(after) else 0.0
+        return pauses if self._late and not self._host_first(after) else 0.0
+
+    @cached_property
+    def _late(self) -> bool:
+        return self._host_first(self.model.outcome)
 
     def _host_first(self, outcome: Outcome) -> bool:
         """Whether the step waits for its host more than for anything else."""
@@ -136,40 +141,51 @@ class WhatIf:
         rest = list(dict.fromkeys(fixes))
         result = []
         while rest:
-            steps = {fix: self._scaled(self.outcome([*chosen, fix]), self.model.outcome) for fix in rest}
+            steps = {fix: self._expected(some, self.outcome(some))[0] for fix in rest if (some := [*chosen, fix])}
             best = min(rest, key=lambda fix: steps[fix])
             chosen.append(best)
             rest.remove(best)
             result.append((best, steps[best]))
         return result
 
-    def parts(self, outcome: Outcome) -> dict[str, float] | None:
-        """Ns per step by part of the critical rank."""
+    def parts(self, outcome: Outcome, step_ns: float | None = None) -> dict[str, float] | None:
+        """Ns per step by part of the critical rank, summing to `step_ns`: what was predicted, else what is replayed."""
         number = self.subject.facts.critical.rank
         rank = next(rank for rank in self.model.ranks if rank.rank == number)
         found = parts_after(rank, outcome)
-        return None if found is None else self._with_stalls(found, outcome)
+        return None if found is None else self._with_stalls(found, outcome, step_ns)
 
-    def path(self, outcome: Outcome) -> dict[str, float]:
-        """Ns per step on the critical path by class, waiting for workers included."""
+    def path(self, outcome: Outcome, step_ns: float | None = None) -> dict[str, float]:
+        """Ns per step on the critical path by class, waiting for workers included, with the same sum."""
         found = critical_path(outcome.replayed, self.subject)
         found = {name: value / outcome.samples for name, value in found.items()}
         found["data"] += outcome.input_wait_ns
-        return self._with_stalls({**found, "stalls": 0.0}, outcome)
+        return self._with_stalls({**found, "stalls": 0.0}, outcome, step_ns)
 
-    def _with_stalls(self, parts: dict[str, float], outcome: Outcome) -> dict[str, float]:
-        """With what no traced step holds: starts of epochs are waiting for batches."""
+    def _with_stalls(self, parts: dict[str, float], outcome: Outcome, step_ns: float | None) -> dict[str, float]:
+        """With what no traced step holds: starts of epochs are waiting for batches.
+
+        What the replay misses the step by is shared by all that it holds.
+        """
         model = self.model
+        if step_ns is None:
+            step_ns = self.scaled(outcome)
         stalls, epochs = model.stalls_ns - model.epochs_ns - self._spared(outcome), model.epochs_ns
+        own = sum(parts.values())
+        factor = max(step_ns - stalls - epochs, 0.0) / own if own > 0 else 0.0
+        parts = {name: value * factor for name, value in parts.items()}
         return {**parts, "stalls": parts["stalls"] + stalls, "data": parts["data"] + epochs}
 
     def _steps(self, fixes: Sequence[str], which: str) -> list[float]:
         """The step with these fixes, were it the one that these other scenarios tell."""
-        if not self._beside:
-            model = self.model
-            for name, some in (("variants", self.variants()), ("usual", [model.usual]), ("rival", [model.rival])):
-                self._beside[name] = [(one, run(one)) for one in some if one is not None]
-        return [self._scaled(run(self.applied(fixes, scenario=one)[0]), before) for one, before in self._beside[which]]
+        return [self.scaled(run(self.applied(fixes, scenario=one)[0]), before) for one, before in self._beside[which]]
+
+    @cached_property
+    def _beside(self) -> dict[str, list[tuple[Scenario, Outcome]]]:
+        """What else the unprofiled step may be, and its replay: the variants, the usual step and the rival."""
+        usual, rival = self.model.usual, self.model.rival
+        some = {"variants": self.variants(), "usual": [usual] if usual else [], "rival": [rival] if rival else []}
+        return {name: [(one, run(one)) for one in which] for name, which in some.items()}
 
     def variants(self) -> list[Scenario]:
         """The unprofiled step with other beliefs about what the profiler and sharing the device cost."""
@@ -185,9 +201,12 @@ class WhatIf:
         others = [weight for weight in WEIGHTS if weight != model.distortion.launch_weight]
         return [model.refit(weight) for weight in others]
 
-    def _scaled(self, after: Outcome, before: Outcome) -> float:
-        """A replayed step, relative to the measured one; stalls between steps stay, without what fixes take away."""
-        model = self.model
+    def scaled(self, after: Outcome, before: Outcome | None = None) -> float:
+        """A replayed step, relative to the measured one; stalls between steps stay, without what fixes take away.
+
+        before    the replay of the same scenario without fixes; None is the model's own
+        """
+        model, before = self.model, before or self.model.outcome
         own, stalls = model.step_ns - model.stalls_ns, model.stalls_ns - self._spared(after)
         return after.step_ns / before.step_ns * own + stalls if before.step_ns > 0 else after.step_ns
 
@@ -196,13 +215,14 @@ class WhatIf:
         return min(outcome.spared_ns, max(self.model.stalls_ns - self.model.epochs_ns, 0.0))
 
 
-_FIRST = ("remove-sync", "pin-memory", "log-less-often", "wrap-ddp")
+_FIRST = (*SYNC_FIXES, *DDP_FIXES)
 
 
 def _ordered(fixes: Sequence[str]) -> list[str]:
     """Each once, in an order in which every fix finds what the ones before it leave.
 
-    First what decides whether the model can be one graph: syncs, and hooks that reduce gradients. Last the loaders:
-    how many workers are enough is told by the step that they are for.
+    First what decides whether the model can be one graph: syncs, and hooks that reduce gradients. A graph holds what
+    all others leave. Last the loaders: how many workers are enough is told by the step that they are for. Whatever is
+    named first, the answer is the same.
     """
-    return sorted(dict.fromkeys(fixes), key=lambda fix: (fix in LOADER_FIXES, fix not in _FIRST))
+    return sorted(set(fixes), key=lambda fix: (fix in LOADER_FIXES, fix in GRAPH_FIXES, fix not in _FIRST, fix))

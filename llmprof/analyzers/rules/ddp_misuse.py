@@ -159,8 +159,8 @@ def _unused(facts: Facts) -> Judgement:
     cost = exposed_of(facts, groups)
     return RULE.fired(
         facts,
-        f"find_unused_parameters is set, and all {tensors} parameters get gradients; agreeing on that costs at least "
-        f"{format_ns(cost)}.",
+        f"find_unused_parameters is set, and all {tensors} parameters get gradients"
+        + (f"; agreeing on that costs at least {format_ns(cost)}." if cost > 0 else "."),
         cost_ns=cost,
         confidence=confidence_of(facts, strength=0.9),
         evidence=[
@@ -168,17 +168,19 @@ def _unused(facts: Facts) -> Judgement:
             evidence.number("parameter tensors", tensors, "tensors", source="run"),
             evidence.time("exposed agreement on unused parameters", cost, source="trace"),
         ],
-        recommendations=[_static(facts, cost)],
+        recommendations=[_static(facts, cost, passes)],
     )
 
 
-def _static(facts: Facts, cost: float) -> Recommendation:
+def _static(facts: Facts, cost: float, passes: float) -> Recommendation:
     waits = cost + part_ns(facts, "host", "sync")
     operators = (facts.critical.host.operators if facts.critical.host is not None else None) or 0.0
     recorded = facts.critical.collectives.search_ns if facts.critical.collectives is not None else None
     searches = (SEARCH_NS * operators, MOST_SEARCH_NS * operators) if recorded is None else (recorded, 2 * recorded)
     expected, most = (min(cost + each, waits) for each in searches)
     high = most if any(searches) else waits
+    # A static graph may not begin inside no_sync() (c10d::Reducer of PyTorch), as accumulated micro-steps do.
+    static = "; or static_graph=True where the graph is the same in every step" if passes == 1 else ""
     return recommend(
         "static-graph",
         rule=RULE.id,
@@ -187,7 +189,7 @@ def _static(facts: Facts, cost: float) -> Recommendation:
         why="Every parameter gets a gradient, so the search finds nothing. It walks over the graph of the forward "
         "pass, node by node"
         + (". How long that takes the host is not recorded." if recorded is None else f", for {format_ns(recorded)}."),
-        how="DistributedDataParallel(model); or static_graph=True where the graph is the same in every step",
+        how=f"DistributedDataParallel(model){static}",
         gain=gain(
             facts,
             expected_ns=expected,

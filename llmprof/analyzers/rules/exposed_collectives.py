@@ -82,8 +82,9 @@ def evaluate(facts: Facts) -> Judgement:
 def _what(collectives: CollectiveFacts) -> str:
     count = format_count(collectives.count_per_step)
     if collectives.median_bytes is None:
-        return f"{count} collectives"
-    return f"{count} collectives of {format_bytes(collectives.median_bytes)} (median)"
+        return f"{count} collective{'' if count == '1' else 's'}"
+    size = format_bytes(collectives.median_bytes)
+    return f"{count} collective of {size}" if count == "1" else f"{count} collectives of {size} (median)"
 
 
 def _figures(facts: Facts, collectives: CollectiveFacts) -> list[Evidence]:

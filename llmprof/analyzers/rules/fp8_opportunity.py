@@ -66,7 +66,7 @@ def evaluate(facts: Facts) -> Judgement:
     reached = sum(one.ns * (one.efficiency or 0.0) for one in linear) / total if total > 0 else 0.0
     figures = [
         evidence.share("linear layers in 16 bits", facts, total, thresholds.LINEAR_SHARE, source="trace"),
-        evidence.number("of the 16-bit peak", reached, "", source="roofline"),
+        evidence.number("reached by them", reached, "of the 16-bit peak", source="roofline"),
         *longest_operators(linear, facts.critical.rank),
     ]
     if total < thresholds.LINEAR_SHARE.value * facts.step.mean_ns or reached < thresholds.LINEAR_EFFICIENCY.value:

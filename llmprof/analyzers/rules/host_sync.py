@@ -36,8 +36,8 @@ from llmprof.analyzers.rules import thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import no_gain
-from llmprof.analyzers.rules.host_waits import Loss, loss
-from llmprof.analyzers.rules.waiting_calls import MISSING, figures, late_anyway, wait_gain
+from llmprof.analyzers.rules.host_waits import Loss
+from llmprof.analyzers.rules.waiting_calls import MISSING, figures, late_anyway, taken_out, wait_gain
 from llmprof.units import format_count, format_ns, format_percent
 
 __all__ = ["RULE", "evaluate"]
@@ -57,7 +57,7 @@ def evaluate(facts: Facts) -> Judgement:
     partition = facts.critical.partition
     if partition is not None and partition.cpu_only:
         return RULE.not_applicable("Training runs on the CPU: there is no device to wait for.")
-    lost = loss(facts, "read", "shapes", "explicit")
+    lost = taken_out(facts, "remove-sync")
     if lost is None or partition is None:
         return RULE.no_data(MISSING)
     if not lost.calls:

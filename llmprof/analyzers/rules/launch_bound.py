@@ -39,6 +39,7 @@ from llmprof.analyzers.rules.fixes import FIXES, recommend
 from llmprof.analyzers.rules.gains import data_late_weight, gain, part_ns
 from llmprof.analyzers.rules.host_waits import HostWaits, host_waits, reduced_by_hand, unprofiled_ns
 from llmprof.analyzers.rules.optimizer_time import optimizer_host_time
+from llmprof.analyzers.rules.waiting_calls import taken_out
 from llmprof.units import format_count, format_ns, format_percent
 
 __all__ = ["RULE", "evaluate"]
@@ -67,6 +68,9 @@ _BY_HAND = (
     "DDP's asynchronous error handling off, DDP built on a side stream, and 11 eager steps first."
 )
 """What a whole backward pass with collectives needs in a graph (PyTorch documentation, notes on CUDA semantics)."""
+
+_BREAKING = ("remove-sync", "log-less-often")
+"""What takes out waits inside the model. A batch is copied to the device before it, whether that waits or not."""
 
 
 def evaluate(facts: Facts) -> Judgement:
@@ -173,15 +177,14 @@ def _optimizer_ns(facts: Facts) -> float:
 
 
 def _graphs(facts: Facts, reach_ns: float, compiled: bool) -> Recommendation:
-    host = facts.critical.host
-    syncs = sum(host.syncs_by_operator.values()) if host is not None else 0.0
-    blocked = syncs > thresholds.GRAPH_SYNCS.value
+    breaking = {fix: lost.count for fix in _BREAKING if (lost := taken_out(facts, fix)) is not None}
+    breaking = {fix: count for fix, count in breaking.items() if count > thresholds.GRAPH_SYNCS.value}
     weight, late = data_late_weight(facts)
     expected = thresholds.GRAPHS_DISTRIBUTED if _broken(facts) else thresholds.GRAPHS_EXPECTED
     why = "A graph replays all its kernels with one launch, so the host no longer has to keep up with each."
-    moved = blocked and _reads_into_python(facts)
-    if blocked:
-        why += f" {format_count(syncs)} host syncs per step break the graph; take them out first"
+    moved = bool(breaking) and _reads_into_python(facts)
+    if breaking:
+        why += f" {format_count(sum(breaking.values()))} host syncs per step break the graph; take them out first"
         why += ", with the Python that needs what they bring." if moved else "."
     top = reach_ns + part_ns(facts, "sync")
     return recommend(
@@ -199,7 +202,7 @@ def _graphs(facts: Facts, reach_ns: float, compiled: bool) -> Recommendation:
             at_most_ns=top,
         ),
         watch="the host part",
-        requires=("hoist-python", "remove-sync") if moved else ("remove-sync",) if blocked else (),
+        requires=(*(("hoist-python",) if moved else ()), *breaking),
         risk=f"{FIXES['cuda-graphs'].risk} {_BY_HAND}" if _several(facts) else None,
     )
 

@@ -67,12 +67,14 @@ def evaluate(facts: Facts) -> Judgement:
     if total < thresholds.COPY_SHARE.value * facts.step.mean_ns:
         return RULE.passed(f"Copies within the device take {format_ns(total)} of the step.", evidence=figures)
     estimate, late = kernel_gain(facts, saving)
+    kinds = {"layout": moved_ns, "casts": cast_ns}
+    spent = [f"{format_ns(ns)} for {what}" for what, ns in kinds.items() if ns > 0]
     fix = recommend(
         "keep-layout",
         rule=RULE.id,
         facts=facts,
         action="Avoid copies that only change layout or number format",
-        why=f"{format_ns(moved_ns)} are spent on layout and {format_ns(cast_ns)} on casts. {late}".rstrip(),
+        why=f"Copies take {' and '.join(spent)}. {late}".rstrip(),
         how="drop .contiguous() and .float() that the next operator does not need; split one projection with chunk() "
         "instead of cat(); enable_gqa=True instead of repeat_interleave(); torch.compile fuses casts with their "
         "neighbours",

@@ -29,8 +29,7 @@ from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import no_gain
-from llmprof.analyzers.rules.host_waits import loss
-from llmprof.analyzers.rules.waiting_calls import MISSING, figures, late_anyway, wait_gain
+from llmprof.analyzers.rules.waiting_calls import MISSING, figures, late_anyway, taken_out, wait_gain
 from llmprof.units import format_bytes, format_count, format_ns, format_percent
 
 __all__ = ["RULE", "evaluate"]
@@ -56,7 +55,7 @@ def evaluate(facts: Facts) -> Judgement:
     critical = facts.critical
     if critical.partition is not None and critical.partition.cpu_only:
         return RULE.not_applicable("Training runs on the CPU: nothing is copied to the host.")
-    lost = loss(facts, "to-host")
+    lost = taken_out(facts, "log-less-often")
     if lost is None or critical.partition is None:
         return RULE.no_data(MISSING)
     if not lost.calls:

@@ -123,13 +123,13 @@ def _split(settings: PipelineSettings, facts: Facts, more: int, saved: Gain) -> 
         how=_how(settings.schedule, more),
         gain=saved,
         watch="waiting in sends and receives",
-        effort="few_lines" if settings.schedule == BY_HAND else None,
+        effort="few_lines" if BY_HAND in (settings.schedule or "") else None,
         risk="Smaller micro-batches make smaller kernels, and each is launched anew: too many make the step longer.",
     )
 
 
 def _how(schedule: str | None, more: int) -> str:
-    if schedule != BY_HAND:
+    if BY_HAND not in (schedule or ""):
         return f"{schedule or 'Schedule1F1B'}(stage, n_microbatches={more}, loss_fn=loss_fn)"
     return (
         f"batch.chunk({more}), the loss divided by {more}, and torch.distributed.pipelining.Schedule1F1B(stage, "

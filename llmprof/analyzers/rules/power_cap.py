@@ -60,7 +60,7 @@ def evaluate(facts: Facts) -> Judgement:
         evidence.number("power", hardware.power_w, "W", source="NVML", rank=number),
         evidence.number("power limit", hardware.power_limit_w, "W", source="NVML", rank=number),
         evidence.number("default power limit", hardware.power_default_w, "W", source="NVML", rank=number),
-        evidence.number("mean clock, of the highest", hardware.clock_share, "", source="NVML", rank=number),
+        evidence.number("mean clock", hardware.clock_share, "of the highest", source="NVML", rank=number),
     ]
     text = f"For {format_percent(share)} of the time {who(facts, rank)} is at its power limit"
     if share < thresholds.POWER_CAPPED.value:

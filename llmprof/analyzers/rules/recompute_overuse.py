@@ -111,7 +111,6 @@ def _fix(facts: Facts, found: RecomputeFacts, fits: Kept | None) -> Recommendati
             how="checkpoint(block, x) -> block(x); Hugging Face: model.gradient_checkpointing_disable()",
             gain=estimate,
             watch="the time inside backward",
-            requires=("device memory for the activations",) if fits is None else (),
         )
     return recommend(
         "selective-recompute",

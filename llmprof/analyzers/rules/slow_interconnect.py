@@ -41,7 +41,7 @@ from llmprof.analyzers.rules.exchange import (
 )
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import part_ns
-from llmprof.units import format_ns
+from llmprof.units import format_ns, format_percent
 
 __all__ = ["RULE", "evaluate"]
 
@@ -142,7 +142,7 @@ def _fix(
         else "Find out why the GPUs do not reach each other directly"
         if direct
         else "Use all network cards, and place the ranks of a group near each other",
-        why=f"The link reaches {share:.0%} of what is expected of {_name(link)}. {late}".rstrip(),
+        why=f"The link reaches {format_percent(share)} of what is expected of {_name(link)}. {late}".rstrip(),
         how=how,
         gain=gain,
         watch="the communication part",

@@ -156,7 +156,7 @@ def _fixes(facts: Facts, found: RankDifference, cause: str | None) -> list[Recom
                 rule=RULE.id,
                 facts=facts,
                 action=f"Give rank {found.late} as much work as the others",
-                why=f"It does {heavier:.0%} more arithmetic per step than the others.",
+                why=f"It does {format_percent(heavier)} more arithmetic per step than the others.",
                 how=_EXPERTS if parallelism(facts).ep else _SHARDS,
                 gain=saved,
                 watch="waiting for the late rank",
@@ -170,11 +170,12 @@ def _fixes(facts: Facts, found: RankDifference, cause: str | None) -> list[Recom
     compare = "clocks, temperature, PCIe generation, other processes and CPU affinity with a fast rank's"
     if cause == "compute" and heavier and slower and (1 + heavier) * (1 - slower) > 1:
         # A device that has more to do clocks lower under the load: here the work explains more than the clock.
-        told = f"it does {heavier:.0%} more arithmetic per step than the others, at a clock {slower:.0%} below theirs"
+        told = f"it does {format_percent(heavier)} more arithmetic per step than the others"
+        told += f", at a clock {format_percent(slower)} below theirs"
         how = f"look for work that only this rank does, and for more samples in its batches; compare {compare}"
     else:
         told = (
-            f"its clock is {slower:.0%} below the others'"
+            f"its clock is {format_percent(slower)} below the others'"
             if slower
             else "nothing tells a heavier load from a slower device"
         )

@@ -31,7 +31,7 @@ from llmprof.analyzers.rules.base import Judgement, Rule, confidence_of
 from llmprof.analyzers.rules.fixes import recommend
 from llmprof.analyzers.rules.gains import gain
 from llmprof.analyzers.rules.host_waits import host_waits
-from llmprof.units import format_count, format_ns, format_percent
+from llmprof.units import NS_PER_MS, format_count, format_ns, format_percent
 
 __all__ = ["RULE", "evaluate"]
 
@@ -58,7 +58,7 @@ def evaluate(facts: Facts) -> Judgement:
     figures = [
         evidence.share("gaps between launched kernels", facts, gaps, thresholds.GAP_SHARE),
         evidence.number("kernels", kernels.count_per_step, "per step", source="trace", rank=critical.rank),
-        evidence.time("mean kernel", kernels.mean_ns, source="trace", rank=critical.rank),
+        evidence.number("mean kernel", kernels.mean_ns / NS_PER_MS, "ms", source="trace", rank=critical.rank),
     ]
     share = gaps / facts.step.mean_ns
     tiny = kernels.mean_ns < thresholds.TINY_KERNEL.value * 1000

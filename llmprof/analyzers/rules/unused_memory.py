@@ -81,7 +81,7 @@ def _larger(facts: Facts, rank: RankFacts, allocated: float) -> Recommendation:
     fits = ""
     if memory.composition is not None and memory.capacity_bytes:
         factor = batch_that_fits(memory.composition, room=int(thresholds.FIT_SHARE.value * memory.capacity_bytes))
-        fits = f"; about {factor:.1f} times the batch should fit" if factor is not None else ""
+        fits = f"; about {factor:.{1 if factor < 10 else 0}f} times the batch should fit" if factor is not None else ""
     loader = rank.environment.loaders[0] if rank.environment.loaders else None
     batch = loader.batch_size if loader is not None else None
     now = "DataLoader(batch_size=2 * what it is now)" if batch is None else (

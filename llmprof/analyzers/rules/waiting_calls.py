@@ -6,12 +6,15 @@ from llmprof.analyzers.diagnosis import Evidence, Gain
 from llmprof.analyzers.facts.measured import Facts
 from llmprof.analyzers.rules import evidence, thresholds
 from llmprof.analyzers.rules.gains import data_late_weight, gain
-from llmprof.analyzers.rules.host_waits import Loss, host_waits, unprofiled_ns
+from llmprof.analyzers.rules.host_waits import Loss, host_waits, loss, unprofiled_ns
 from llmprof.analyzers.rules.thresholds import Threshold
 
-__all__ = ["MISSING", "figures", "late_anyway", "wait_gain"]
+__all__ = ["MISSING", "figures", "late_anyway", "taken_out", "wait_gain"]
 
 MISSING = "The recording holds no runtime calls of traced steps, so the host's waits are unknown; record a burst."
+
+_GROUPS = {"remove-sync": ("read", "shapes", "explicit"), "log-less-often": ("to-host",)}
+"""By fix the groups of waits (facts.host.blocking) that it takes out."""
 
 
 def figures(facts: Facts, lost: Loss, limit: Threshold) -> list[Evidence]:
@@ -28,6 +31,14 @@ def figures(facts: Facts, lost: Loss, limit: Threshold) -> list[Evidence]:
         where = f" at {one.place}" if one.place else ""
         result.append(evidence.number(f"waits in {one.operator}{where}", one.count, "per step", source="trace"))
     return result
+
+
+def taken_out(facts: Facts, fix: str) -> Loss | None:
+    """The waits that this fix takes out, and no other; None where the recording does not tell.
+
+    Raises KeyError for a fix that takes none out.
+    """
+    return loss(facts, *_GROUPS[fix])
 
 
 def late_anyway(facts: Facts, lost: Loss) -> bool:

@@ -77,6 +77,7 @@ def collective(args: Mapping[str, Any]) -> CollectiveCall | None:
     name = clean(args.get("Collective name"))
     if name is None:
         return None
+    ranks = _ranks(args.get("Process Group Ranks"))
     return CollectiveCall(
         name=name,
         in_elements=integer(args.get("In msg nelems")),
@@ -85,8 +86,20 @@ def collective(args: Mapping[str, Any]) -> CollectiveCall | None:
         group_size=integer(args.get("Group size")),
         group_name=clean(args.get("Process Group Name")),
         group_description=clean(args.get("Process Group Description")),
-        ranks=_ranks(args.get("Process Group Ranks")),
+        ranks=ranks,
+        peer=_peer(name, args, ranks),
     )
+
+
+def _peer(name: str, args: Mapping[str, Any], ranks: tuple[int, ...] | None) -> int | None:
+    """The other side of a message; before PyTorch named it, `Rank` was its place in the group (ProcessGroupNCCL)."""
+    key = {"send": "Dst Rank", "recv": "Src Rank"}.get(name)
+    if key is None:
+        return None
+    peer, place = integer(args.get(key)), integer(args.get("Rank"))
+    if peer is None and ranks is not None and place is not None and 0 <= place < len(ranks):
+        peer = ranks[place]
+    return peer
 
 
 def _ranks(value: object) -> tuple[int, ...] | None:

@@ -28,9 +28,9 @@ LIMIT = 1 << 62
 
 
 def step_times(lines: Sequence[Record]) -> StepTimes | None:
-    """One row a line that has n, t and wall; None when no line has."""
+    """One row a line that has n, t and a wall time; None when no line has. A step that takes no time is damage."""
     rows = [line for line in lines if all(integer_of(line.get(key)) is not None for key in ("n", "t", "wall"))]
-    rows = [line for line in rows if line["wall"] >= 0]
+    rows = [line for line in rows if line["wall"] > 0]
     if not rows:
         return None
     names = dict.fromkeys(key for line in rows for key, value in line.items() if integer_of(value) is not None)

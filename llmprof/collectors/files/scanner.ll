@@ -1,5 +1,5 @@
 ; Made by scripts/build_scanner.py (numba 0.68.1) from scanner*.py.
-; sources: 32c3dc8566fcc6cd6fb04af9c67b6b0759c714422a485e1395dd5f743276ed6c
+; sources: 8c43d71ffdff47cc5926375f45a3fb1fe8649a285b6888055616ccfee6393572
 define internal i32 @scan.0(ptr %retptr, ptr %excinfo, i64 %arg.s, i64 %arg.i, i64 %arg.hi) {
 B0:
   %.209 = alloca i64, align 8
@@ -57,7 +57,7 @@ B420.loopexit:
 B420:
   %i.5.1 = phi i64 [ %i.3.0, %B18 ], [ %i.3.0, %B6 ], [ %.79138, %B208.preheader ], [ %.79140, %B420.loopexit ]
   %sunkaddr = inttoptr i64 %arg.s to ptr
-  %sunkaddr83 = getelementptr i8, ptr %sunkaddr, i64 456
+  %sunkaddr83 = getelementptr i8, ptr %sunkaddr, i64 504
   store i64 %i.5.1, ptr %sunkaddr83, align 8
   %.141.not = icmp slt i64 %i.5.1, %arg.hi
   br i1 %.141.not, label %B510, label %B486
@@ -79,17 +79,17 @@ B510:
 B558:
   %.160 = add nsw i64 %i.5.1, 1
   %sunkaddr84 = inttoptr i64 %arg.s to ptr
-  %sunkaddr85 = getelementptr i8, ptr %sunkaddr84, i64 456
+  %sunkaddr85 = getelementptr i8, ptr %sunkaddr84, i64 504
   store i64 %.160, ptr %sunkaddr85, align 8
   store i64 1, ptr %retptr, align 8
   br label %common.ret
 
 B642:
   %sunkaddr86 = inttoptr i64 %arg.s to ptr
-  %sunkaddr87 = getelementptr i8, ptr %sunkaddr86, i64 464
+  %sunkaddr87 = getelementptr i8, ptr %sunkaddr86, i64 512
   %.176 = load i64, ptr %sunkaddr87, align 8
   %sunkaddr88 = inttoptr i64 %arg.s to ptr
-  %sunkaddr89 = getelementptr i8, ptr %sunkaddr88, i64 552
+  %sunkaddr89 = getelementptr i8, ptr %sunkaddr88, i64 600
   %.181 = load i64, ptr %sunkaddr89, align 8
   %.182.not = icmp slt i64 %.176, %.181
   br i1 %.182.not, label %B774, label %B750
@@ -140,7 +140,7 @@ B1010:
 
 B1042:
   %sunkaddr90 = inttoptr i64 %arg.s to ptr
-  %sunkaddr91 = getelementptr i8, ptr %sunkaddr90, i64 528
+  %sunkaddr91 = getelementptr i8, ptr %sunkaddr90, i64 576
   %.10.i = load i64, ptr %sunkaddr91, align 8
   %.11.i = add nsw i64 %.10.i, 1
   store i64 %.11.i, ptr %sunkaddr91, align 8
@@ -162,7 +162,7 @@ B1133:
 
 B420.thread:
   %sunkaddr92 = inttoptr i64 %arg.s to ptr
-  %sunkaddr93 = getelementptr i8, ptr %sunkaddr92, i64 456
+  %sunkaddr93 = getelementptr i8, ptr %sunkaddr92, i64 504
   store i64 %arg.hi, ptr %sunkaddr93, align 8
   br label %B486
 
@@ -293,6 +293,15 @@ B464.preheader:
   %.170.10.i = add i64 %arg.s, 376
   %.171.10.i = inttoptr i64 %.170.10.i to ptr
   store i64 -1, ptr %.171.10.i, align 8
+  %.170.11.i = add i64 %arg.s, 392
+  %.171.11.i = inttoptr i64 %.170.11.i to ptr
+  store i64 -1, ptr %.171.11.i, align 8
+  %.170.12.i = add i64 %arg.s, 408
+  %.171.12.i = inttoptr i64 %.170.12.i to ptr
+  store i64 -1, ptr %.171.12.i, align 8
+  %.170.13.i = add i64 %arg.s, 424
+  %.171.13.i = inttoptr i64 %.170.13.i to ptr
+  store i64 -1, ptr %.171.13.i, align 8
   br label %B464
 
 B464:
@@ -1025,6 +1034,15 @@ B572.endif:
   %.170.10.i = add i64 %arg.s, 376
   %.171.10.i = inttoptr i64 %.170.10.i to ptr
   store i64 -1, ptr %.171.10.i, align 8
+  %.170.11.i = add i64 %arg.s, 392
+  %.171.11.i = inttoptr i64 %.170.11.i to ptr
+  store i64 -1, ptr %.171.11.i, align 8
+  %.170.12.i = add i64 %arg.s, 408
+  %.171.12.i = inttoptr i64 %.170.12.i to ptr
+  store i64 -1, ptr %.171.12.i, align 8
+  %.170.13.i = add i64 %arg.s, 424
+  %.171.13.i = inttoptr i64 %.170.13.i to ptr
+  store i64 -1, ptr %.171.13.i, align 8
   %.376 = inttoptr i64 %arg.i to ptr
   %.377 = load i8, ptr %.376, align 1
   %.379 = icmp eq i8 %.377, 123
@@ -3042,7 +3060,7 @@ B0.endif.endif:
   %arg.n.fr = freeze i64 %arg.n
   %.179 = icmp sgt i64 %arg.n.fr, 8
   %sunkaddr = inttoptr i64 %arg.s to ptr
-  %sunkaddr49 = getelementptr i8, ptr %sunkaddr, i64 592
+  %sunkaddr49 = getelementptr i8, ptr %sunkaddr, i64 640
   %.142.us = load i64, ptr %sunkaddr49, align 8
   br i1 %.179, label %B56.us.preheader, label %B56.preheader
 
@@ -3124,7 +3142,7 @@ B534.us.us:
 
 B557.us.us:
   %lsr.iv.next = add i64 %lsr.iv, 40
-  %exitcond.not.us = icmp eq i64 %.110.us.us, 11
+  %exitcond.not.us = icmp eq i64 %.110.us.us, 14
   br i1 %exitcond.not.us, label %B556, label %B56.us.us
 
 B56.us:
@@ -3401,14 +3419,14 @@ B557.us.9:
   %.152.us.10 = inttoptr i64 %.145.us.10 to ptr
   %.153.us.10 = load i64, ptr %.152.us.10, align 8
   %.155.not.us.10 = icmp eq i64 %.153.us.10, %arg.n.fr
-  br i1 %.155.not.us.10, label %B162.us.10, label %B556
+  br i1 %.155.not.us.10, label %B162.us.10, label %B557.us.10
 
 B162.us.10:
   %.159.us.10 = add i64 %.142.us, 408
   %.160.us.10 = inttoptr i64 %.159.us.10 to ptr
   %.161.us.10 = load i64, ptr %.160.us.10, align 8
   %.163.not.us.10 = icmp eq i64 %.161.us.10, %arg.key
-  br i1 %.163.not.us.10, label %B240.us.10, label %B556
+  br i1 %.163.not.us.10, label %B240.us.10, label %B557.us.10
 
 B240.us.10:
   %sunkaddr78 = inttoptr i64 %arg.a to ptr
@@ -3421,7 +3439,88 @@ B240.us.10:
   %.270.us.10 = icmp eq i64 %.42.i.10, %.269.us.10
   %spec.select.10 = select i1 %.270.us.10, i64 16, i64 8
   %.394.not.us.10 = icmp ult i64 %spec.select.10, %arg.n.fr
-  br i1 %.394.not.us.10, label %B556, label %common.ret
+  br i1 %.394.not.us.10, label %B557.us.10, label %common.ret
+
+B557.us.10:
+  %.145.us.11 = add nsw i64 %.142.us, 440
+  %.152.us.11 = inttoptr i64 %.145.us.11 to ptr
+  %.153.us.11 = load i64, ptr %.152.us.11, align 8
+  %.155.not.us.11 = icmp eq i64 %.153.us.11, %arg.n.fr
+  br i1 %.155.not.us.11, label %B162.us.11, label %B557.us.11
+
+B162.us.11:
+  %.159.us.11 = add i64 %.142.us, 448
+  %.160.us.11 = inttoptr i64 %.159.us.11 to ptr
+  %.161.us.11 = load i64, ptr %.160.us.11, align 8
+  %.163.not.us.11 = icmp eq i64 %.161.us.11, %arg.key
+  br i1 %.163.not.us.11, label %B240.us.11, label %B557.us.11
+
+B240.us.11:
+  %sunkaddr80 = inttoptr i64 %arg.a to ptr
+  %sunkaddr81 = getelementptr i8, ptr %sunkaddr80, i64 8
+  %.33.i.11 = load i64, ptr %sunkaddr81, align 1
+  %.42.i.11 = and i64 %.33.i.11, %.41.i
+  %.267.us.11 = add i64 %.142.us, 456
+  %.268.us.11 = inttoptr i64 %.267.us.11 to ptr
+  %.269.us.11 = load i64, ptr %.268.us.11, align 8
+  %.270.us.11 = icmp eq i64 %.42.i.11, %.269.us.11
+  %spec.select.11 = select i1 %.270.us.11, i64 16, i64 8
+  %.394.not.us.11 = icmp ult i64 %spec.select.11, %arg.n.fr
+  br i1 %.394.not.us.11, label %B557.us.11, label %common.ret
+
+B557.us.11:
+  %.145.us.12 = add nsw i64 %.142.us, 480
+  %.152.us.12 = inttoptr i64 %.145.us.12 to ptr
+  %.153.us.12 = load i64, ptr %.152.us.12, align 8
+  %.155.not.us.12 = icmp eq i64 %.153.us.12, %arg.n.fr
+  br i1 %.155.not.us.12, label %B162.us.12, label %B557.us.12
+
+B162.us.12:
+  %.159.us.12 = add i64 %.142.us, 488
+  %.160.us.12 = inttoptr i64 %.159.us.12 to ptr
+  %.161.us.12 = load i64, ptr %.160.us.12, align 8
+  %.163.not.us.12 = icmp eq i64 %.161.us.12, %arg.key
+  br i1 %.163.not.us.12, label %B240.us.12, label %B557.us.12
+
+B240.us.12:
+  %sunkaddr82 = inttoptr i64 %arg.a to ptr
+  %sunkaddr83 = getelementptr i8, ptr %sunkaddr82, i64 8
+  %.33.i.12 = load i64, ptr %sunkaddr83, align 1
+  %.42.i.12 = and i64 %.33.i.12, %.41.i
+  %.267.us.12 = add i64 %.142.us, 496
+  %.268.us.12 = inttoptr i64 %.267.us.12 to ptr
+  %.269.us.12 = load i64, ptr %.268.us.12, align 8
+  %.270.us.12 = icmp eq i64 %.42.i.12, %.269.us.12
+  %spec.select.12 = select i1 %.270.us.12, i64 16, i64 8
+  %.394.not.us.12 = icmp ult i64 %spec.select.12, %arg.n.fr
+  br i1 %.394.not.us.12, label %B557.us.12, label %common.ret
+
+B557.us.12:
+  %.145.us.13 = add nsw i64 %.142.us, 520
+  %.152.us.13 = inttoptr i64 %.145.us.13 to ptr
+  %.153.us.13 = load i64, ptr %.152.us.13, align 8
+  %.155.not.us.13 = icmp eq i64 %.153.us.13, %arg.n.fr
+  br i1 %.155.not.us.13, label %B162.us.13, label %B556
+
+B162.us.13:
+  %.159.us.13 = add i64 %.142.us, 528
+  %.160.us.13 = inttoptr i64 %.159.us.13 to ptr
+  %.161.us.13 = load i64, ptr %.160.us.13, align 8
+  %.163.not.us.13 = icmp eq i64 %.161.us.13, %arg.key
+  br i1 %.163.not.us.13, label %B240.us.13, label %B556
+
+B240.us.13:
+  %sunkaddr84 = inttoptr i64 %arg.a to ptr
+  %sunkaddr85 = getelementptr i8, ptr %sunkaddr84, i64 8
+  %.33.i.13 = load i64, ptr %sunkaddr85, align 1
+  %.42.i.13 = and i64 %.33.i.13, %.41.i
+  %.267.us.13 = add i64 %.142.us, 536
+  %.268.us.13 = inttoptr i64 %.267.us.13 to ptr
+  %.269.us.13 = load i64, ptr %.268.us.13, align 8
+  %.270.us.13 = icmp eq i64 %.42.i.13, %.269.us.13
+  %spec.select.13 = select i1 %.270.us.13, i64 16, i64 8
+  %.394.not.us.13 = icmp ult i64 %spec.select.13, %arg.n.fr
+  br i1 %.394.not.us.13, label %B556, label %common.ret
 
 B56.preheader:
   %.152 = inttoptr i64 %.142.us to ptr
@@ -3437,7 +3536,7 @@ B162:
   br i1 %.163.not, label %common.ret, label %B557
 
 common.ret:
-  %storemerge = phi i64 [ -1, %B556 ], [ 10, %B162.10 ], [ 0, %B162 ], [ 1, %B162.1 ], [ 2, %B162.2 ], [ 3, %B162.3 ], [ 4, %B162.4 ], [ 5, %B162.5 ], [ 6, %B162.6 ], [ 7, %B162.7 ], [ 8, %B162.8 ], [ 9, %B162.9 ], [ 10, %B240.us.10 ], [ 0, %B240.us ], [ 1, %B240.us.1 ], [ 2, %B240.us.2 ], [ 3, %B240.us.3 ], [ 4, %B240.us.4 ], [ 5, %B240.us.5 ], [ 6, %B240.us.6 ], [ 7, %B240.us.7 ], [ 8, %B240.us.8 ], [ 9, %B240.us.9 ], [ %.103106112.us.us, %B534.us.us ]
+  %storemerge = phi i64 [ -1, %B556 ], [ 13, %B162.13 ], [ 0, %B162 ], [ 1, %B162.1 ], [ 2, %B162.2 ], [ 3, %B162.3 ], [ 4, %B162.4 ], [ 5, %B162.5 ], [ 6, %B162.6 ], [ 7, %B162.7 ], [ 8, %B162.8 ], [ 9, %B162.9 ], [ 10, %B162.10 ], [ 11, %B162.11 ], [ 12, %B162.12 ], [ 13, %B240.us.13 ], [ 0, %B240.us ], [ 1, %B240.us.1 ], [ 2, %B240.us.2 ], [ 3, %B240.us.3 ], [ 4, %B240.us.4 ], [ 5, %B240.us.5 ], [ 6, %B240.us.6 ], [ 7, %B240.us.7 ], [ 8, %B240.us.8 ], [ 9, %B240.us.9 ], [ 10, %B240.us.10 ], [ 11, %B240.us.11 ], [ 12, %B240.us.12 ], [ %.103106112.us.us, %B534.us.us ]
   store i64 %storemerge, ptr %retptr, align 8
   ret i32 0
 
@@ -3575,14 +3674,56 @@ B557.9:
   %.152.10 = inttoptr i64 %.145.10 to ptr
   %.153.10 = load i64, ptr %.152.10, align 8
   %.155.not.10 = icmp eq i64 %.153.10, %arg.n.fr
-  br i1 %.155.not.10, label %B162.10, label %B556
+  br i1 %.155.not.10, label %B162.10, label %B557.10
 
 B162.10:
   %.159.10 = add i64 %.142.us, 408
   %.160.10 = inttoptr i64 %.159.10 to ptr
   %.161.10 = load i64, ptr %.160.10, align 8
   %.163.not.10 = icmp eq i64 %.161.10, %arg.key
-  br i1 %.163.not.10, label %common.ret, label %B556
+  br i1 %.163.not.10, label %common.ret, label %B557.10
+
+B557.10:
+  %.145.11 = add nsw i64 %.142.us, 440
+  %.152.11 = inttoptr i64 %.145.11 to ptr
+  %.153.11 = load i64, ptr %.152.11, align 8
+  %.155.not.11 = icmp eq i64 %.153.11, %arg.n.fr
+  br i1 %.155.not.11, label %B162.11, label %B557.11
+
+B162.11:
+  %.159.11 = add i64 %.142.us, 448
+  %.160.11 = inttoptr i64 %.159.11 to ptr
+  %.161.11 = load i64, ptr %.160.11, align 8
+  %.163.not.11 = icmp eq i64 %.161.11, %arg.key
+  br i1 %.163.not.11, label %common.ret, label %B557.11
+
+B557.11:
+  %.145.12 = add nsw i64 %.142.us, 480
+  %.152.12 = inttoptr i64 %.145.12 to ptr
+  %.153.12 = load i64, ptr %.152.12, align 8
+  %.155.not.12 = icmp eq i64 %.153.12, %arg.n.fr
+  br i1 %.155.not.12, label %B162.12, label %B557.12
+
+B162.12:
+  %.159.12 = add i64 %.142.us, 488
+  %.160.12 = inttoptr i64 %.159.12 to ptr
+  %.161.12 = load i64, ptr %.160.12, align 8
+  %.163.not.12 = icmp eq i64 %.161.12, %arg.key
+  br i1 %.163.not.12, label %common.ret, label %B557.12
+
+B557.12:
+  %.145.13 = add nsw i64 %.142.us, 520
+  %.152.13 = inttoptr i64 %.145.13 to ptr
+  %.153.13 = load i64, ptr %.152.13, align 8
+  %.155.not.13 = icmp eq i64 %.153.13, %arg.n.fr
+  br i1 %.155.not.13, label %B162.13, label %B556
+
+B162.13:
+  %.159.13 = add i64 %.142.us, 528
+  %.160.13 = inttoptr i64 %.159.13 to ptr
+  %.161.13 = load i64, ptr %.160.13, align 8
+  %.163.not.13 = icmp eq i64 %.161.13, %arg.key
+  br i1 %.163.not.13, label %common.ret, label %B556
 }
 
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
@@ -4090,7 +4231,7 @@ B682:
   br i1 %.330, label %B714.endif.thread, label %B882
 
 B828:
-  %.8.i16 = add i64 %arg.s, 480
+  %.8.i16 = add i64 %arg.s, 528
   %.9.i17 = inttoptr i64 %.8.i16 to ptr
   %.10.i18 = load i64, ptr %.9.i17, align 8
   %.11.i19 = add nsw i64 %.10.i18, 1
@@ -4129,7 +4270,7 @@ B548.if.if:
   br label %common.ret
 
 B714.endif.thread.sink.split:
-  %.sink34 = phi i64 [ 512, %B376 ], [ 496, %B144 ], [ 504, %B260 ], [ 520, %B272.i ], [ 520, %B242.i ], [ 520, %B208.i ], [ 520, %B174.i ], [ 520, %B602 ]
+  %.sink34 = phi i64 [ 560, %B376 ], [ 544, %B144 ], [ 552, %B260 ], [ 568, %B272.i ], [ 568, %B242.i ], [ 568, %B208.i ], [ 568, %B174.i ], [ 568, %B602 ]
   %.sink = phi i64 [ 1, %B376 ], [ 1, %B144 ], [ 1, %B260 ], [ 0, %B272.i ], [ 1, %B242.i ], [ 1, %B208.i ], [ 1, %B174.i ], [ 0, %B602 ]
   %.8.i = add i64 %.sink34, %arg.s
   %.9.i = inttoptr i64 %.8.i to ptr
@@ -4141,7 +4282,7 @@ B714.endif.thread.sink.split:
 B714.endif.thread:
   %.33624 = inttoptr i64 %arg.s to ptr
   %.33725 = load i64, ptr %.33624, align 8
-  %.8.i1226 = add i64 %arg.s, 488
+  %.8.i1226 = add i64 %arg.s, 536
   %.9.i1327 = inttoptr i64 %.8.i1226 to ptr
   %.10.i1428 = load i64, ptr %.9.i1327, align 8
   %.11.i1529 = add nsw i64 %.10.i1428, %.33725
@@ -4151,7 +4292,7 @@ B714.endif.thread:
 B714.endif:
   %.336 = inttoptr i64 %arg.s to ptr
   %.337 = load i64, ptr %.336, align 8
-  %.8.i12 = add i64 %arg.s, 488
+  %.8.i12 = add i64 %arg.s, 536
   %.9.i13 = inttoptr i64 %.8.i12 to ptr
   %.10.i14 = load i64, ptr %.9.i13, align 8
   %.11.i15 = add nsw i64 %.10.i14, %.337
@@ -4234,7 +4375,7 @@ B178.endif.endif:
   %.42.sink.i = phi i64 [ %.42.i, %B98.i ], [ %.17.i, %B16.i ], [ 0, %B46.i ]
   %const = bitcast i64 2314885530818453536 to i64
   %.68 = or i64 %.42.sink.i, %const
-  %.74 = add i64 %arg.s, 584
+  %.74 = add i64 %arg.s, 632
   %.75 = inttoptr i64 %.74 to ptr
   %.76 = load i64, ptr %.75, align 8
   %.157124.not = icmp slt i64 %.76, 1
@@ -4243,7 +4384,7 @@ B178.endif.endif:
 B344.lr.ph:
   %.233 = icmp sgt i64 %.21.fr, 8
   %sunkaddr = inttoptr i64 %arg.s to ptr
-  %sunkaddr99 = getelementptr i8, ptr %sunkaddr, i64 576
+  %sunkaddr99 = getelementptr i8, ptr %sunkaddr, i64 624
   %.199.us = load i64, ptr %sunkaddr99, align 8
   br i1 %.233, label %B344.us.preheader, label %B344.preheader
 
@@ -4428,10 +4569,10 @@ B204:
 
 B308:
   %kind.2.0 = phi i64 [ 0, %B204 ], [ %spec.select106, %B238.endif ], [ %arg.kind, %B150.endif ]
-  %.133 = add i64 %arg.s, 464
+  %.133 = add i64 %arg.s, 512
   %.134 = inttoptr i64 %.133 to ptr
   %.135 = load i64, ptr %.134, align 8
-  %.141 = add i64 %arg.s, 544
+  %.141 = add i64 %arg.s, 592
   %.142 = inttoptr i64 %.141 to ptr
   %.143 = load i64, ptr %.142, align 8
   %.145 = add nsw i64 %.143, %.135
@@ -4479,7 +4620,7 @@ B238.endif:
 
 B308.endif:
   store i64 0, ptr %.180, align 8
-  %.184 = call i32 @intern.18(ptr nonnull %.180, ptr nonnull %excinfo.4, i64 %.14, i64 %.24, i64 %arg.s, i64 85, i64 %.145)
+  %.184 = call i32 @intern.18(ptr nonnull %.180, ptr nonnull %excinfo.4, i64 %.14, i64 %.24, i64 %arg.s, i64 91, i64 %.145)
   %.194 = load i64, ptr %.180, align 8
   %cond12 = icmp eq i32 %.184, 0
   br i1 %cond12, label %B308.endif.endif, label %B308.endif.if.if
@@ -4537,7 +4678,7 @@ B896.endif.endif:
   %.393 = add i64 %.392, %arg.s
   %.394 = inttoptr i64 %.393 to ptr
   %.395 = load i64, ptr %.394, align 8
-  %.404 = add i64 %arg.s, 600
+  %.404 = add i64 %arg.s, 648
   %.405 = inttoptr i64 %.404 to ptr
   %.406 = load i64, ptr %.405, align 8
   %.409 = add i64 %arg.s, 112
@@ -4547,7 +4688,7 @@ B896.endif.endif:
   %.414 = add i64 %.406, %.413
   %.415 = inttoptr i64 %.414 to ptr
   store i64 %.411, ptr %.415, align 8
-  %.419 = add i64 %arg.s, 608
+  %.419 = add i64 %arg.s, 656
   %.420 = inttoptr i64 %.419 to ptr
   %.421 = load i64, ptr %.420, align 8
   %.424 = add i64 %arg.s, 128
@@ -4556,14 +4697,14 @@ B896.endif.endif:
   %.429 = add i64 %.421, %.413
   %.430 = inttoptr i64 %.429 to ptr
   store i64 %.426, ptr %.430, align 8
-  %.434 = add i64 %arg.s, 616
+  %.434 = add i64 %arg.s, 664
   %.435 = inttoptr i64 %.434 to ptr
   %.436 = load i64, ptr %.435, align 8
   %.439 = trunc i64 %kind.2.0 to i8
   %.441 = add i64 %.436, %.135
   %.442 = inttoptr i64 %.441 to ptr
   store i8 %.439, ptr %.442, align 1
-  %.448 = add i64 %arg.s, 624
+  %.448 = add i64 %arg.s, 672
   %.449 = inttoptr i64 %.448 to ptr
   %.450 = load i64, ptr %.449, align 8
   %.453 = trunc i64 %.163 to i32
@@ -4571,14 +4712,14 @@ B896.endif.endif:
   %.455 = add i64 %.450, %.454
   %.456 = inttoptr i64 %.455 to ptr
   store i32 %.453, ptr %.456, align 4
-  %.462 = add i64 %arg.s, 632
+  %.462 = add i64 %arg.s, 680
   %.463 = inttoptr i64 %.462 to ptr
   %.464 = load i64, ptr %.463, align 8
   %.467 = trunc i64 %.194 to i32
   %.469 = add i64 %.464, %.454
   %.470 = inttoptr i64 %.469 to ptr
   store i32 %.467, ptr %.470, align 4
-  %.476 = add i64 %arg.s, 640
+  %.476 = add i64 %arg.s, 688
   %.477 = inttoptr i64 %.476 to ptr
   %.478 = load i64, ptr %.477, align 8
   %.481 = add i64 %arg.s, 144
@@ -4588,7 +4729,7 @@ B896.endif.endif:
   %.514 = add i64 %.478, %.413
   %.515 = inttoptr i64 %.514 to ptr
   store i64 %.13.i, ptr %.515, align 8
-  %.519 = add i64 %arg.s, 648
+  %.519 = add i64 %arg.s, 696
   %.520 = inttoptr i64 %.519 to ptr
   %.521 = load i64, ptr %.520, align 8
   %.13.i11 = tail call i64 @llvm.smax.i64(i64 %.395, i64 -1)
@@ -4597,7 +4738,7 @@ B896.endif.endif:
   store i64 %.13.i11, ptr %.553, align 8
   %.556 = add nsw i64 %.135, 1
   %sunkaddr = inttoptr i64 %arg.s to ptr
-  %sunkaddr14 = getelementptr i8, ptr %sunkaddr, i64 464
+  %sunkaddr14 = getelementptr i8, ptr %sunkaddr, i64 512
   store i64 %.556, ptr %sunkaddr14, align 8
   store i64 0, ptr %retptr, align 8
   br label %common.ret
@@ -4658,7 +4799,7 @@ B388:
 B412:
   %.126 = sub nsw i64 %.109, %.98
   store i64 0, ptr %.129, align 8
-  %.133 = call i32 @intern.19(ptr nonnull %.129, ptr nonnull %excinfo.3, i64 %.98, i64 %.126, i64 %arg.s, i64 93, i64 0)
+  %.133 = call i32 @intern.19(ptr nonnull %.129, ptr nonnull %excinfo.3, i64 %.98, i64 %.126, i64 %arg.s, i64 99, i64 0)
   %.143 = load i64, ptr %.129, align 8
   %cond = icmp eq i32 %.133, 0
   br i1 %cond, label %B412.endif.endif.endif, label %B412.if.if
@@ -4688,15 +4829,15 @@ B876:
   br label %common.ret
 
 B900:
-  %.387 = add i64 %arg.s, 544
+  %.387 = add i64 %arg.s, 592
   %.388 = inttoptr i64 %.387 to ptr
   %.389 = load i64, ptr %.388, align 8
-  %.392 = add i64 %arg.s, 464
+  %.392 = add i64 %arg.s, 512
   %.393 = inttoptr i64 %.392 to ptr
   %.394 = load i64, ptr %.393, align 8
   %.395 = add nsw i64 %.394, %.389
   store i64 0, ptr %.403, align 8
-  %.407 = call i32 @record_id.22(ptr nonnull %.403, ptr nonnull %excinfo.6, i64 %.164, i64 %arg.s, i64 109, i64 %.395)
+  %.407 = call i32 @record_id.22(ptr nonnull %.403, ptr nonnull %excinfo.6, i64 %.164, i64 %arg.s, i64 115, i64 %.395)
   %.417 = load i64, ptr %.403, align 8
   %cond5 = icmp eq i32 %.407, 0
   br i1 %cond5, label %B900.endif, label %B900.if.if
@@ -4706,7 +4847,7 @@ B1074:
   br label %common.ret
 
 B1098:
-  %.448 = add i64 %arg.s, 872
+  %.448 = add i64 %arg.s, 920
   %.449 = inttoptr i64 %.448 to ptr
   %.450 = load i64, ptr %.449, align 8
   %.452 = shl nsw i64 %.417, 3
@@ -4715,7 +4856,7 @@ B1098:
   %.457 = add i64 %.456, %.450
   %.458 = inttoptr i64 %.457 to ptr
   store i64 %.143, ptr %.458, align 8
-  %.465 = add i64 %arg.s, 912
+  %.465 = add i64 %arg.s, 960
   %.466 = inttoptr i64 %.465 to ptr
   %.467 = load i64, ptr %.466, align 8
   %.473 = add i64 %.467, %.452
@@ -4743,30 +4884,30 @@ B412.if.if:
   br label %common.ret
 
 B412.endif.endif.endif:
-  %.160 = add i64 %arg.s, 536
+  %.160 = add i64 %arg.s, 584
   %.161 = inttoptr i64 %.160 to ptr
   %.162 = load i64, ptr %.161, align 8
-  %.164 = add nsw i64 %.162, 392
+  %.164 = add nsw i64 %.162, 440
   %.288 = inttoptr i64 %.164 to ptr
-  %.287.1 = add i64 %.162, 400
+  %.287.1 = add i64 %.162, 448
   %.288.1 = inttoptr i64 %.287.1 to ptr
   store i64 -1, ptr %.288.1, align 8
-  %.287.2 = add i64 %.162, 408
+  %.287.2 = add i64 %.162, 456
   %.288.2 = inttoptr i64 %.287.2 to ptr
   store i64 -1, ptr %.288.2, align 8
-  %.287.3 = add i64 %.162, 416
+  %.287.3 = add i64 %.162, 464
   %.288.3 = inttoptr i64 %.287.3 to ptr
   store i64 -1, ptr %.288.3, align 8
-  %.287.4 = add i64 %.162, 424
+  %.287.4 = add i64 %.162, 472
   %.288.4 = inttoptr i64 %.287.4 to ptr
   store i64 -1, ptr %.288.4, align 8
-  %.287.5 = add i64 %.162, 432
+  %.287.5 = add i64 %.162, 480
   %.288.5 = inttoptr i64 %.287.5 to ptr
   store i64 -1, ptr %.288.5, align 8
-  %.287.6 = add i64 %.162, 440
+  %.287.6 = add i64 %.162, 488
   %.288.6 = inttoptr i64 %.287.6 to ptr
   store i64 -1, ptr %.288.6, align 8
-  %.287.7 = add i64 %.162, 448
+  %.287.7 = add i64 %.162, 496
   %.288.7 = inttoptr i64 %.287.7 to ptr
   store i64 -1, ptr %.288.7, align 8
   store i64 3, ptr %.288, align 8
@@ -5246,7 +5387,7 @@ B86:
   %.54 = load i64, ptr %sunkaddr14, align 8
   %.55 = sub nsw i64 %.54, %.44
   store i64 0, ptr %.57, align 8
-  %.61 = call i32 @intern.19(ptr nonnull %.57, ptr nonnull %excinfo.1, i64 %.44, i64 %.55, i64 %arg.s, i64 93, i64 0)
+  %.61 = call i32 @intern.19(ptr nonnull %.57, ptr nonnull %excinfo.1, i64 %.44, i64 %.55, i64 %arg.s, i64 99, i64 0)
   %cond = icmp eq i32 %.61, 0
   br i1 %cond, label %B308, label %B86.if.if
 
@@ -5314,7 +5455,7 @@ B86:
   %.54 = load i64, ptr %sunkaddr14, align 8
   %.55 = sub nsw i64 %.54, %.44
   store i64 0, ptr %.57, align 8
-  %.61 = call i32 @intern.19(ptr nonnull %.57, ptr nonnull %excinfo.1, i64 %.44, i64 %.55, i64 %arg.s, i64 93, i64 0)
+  %.61 = call i32 @intern.19(ptr nonnull %.57, ptr nonnull %excinfo.1, i64 %.44, i64 %.55, i64 %arg.s, i64 99, i64 0)
   %cond = icmp eq i32 %.61, 0
   br i1 %cond, label %B308, label %B86.if.if
 
@@ -5582,29 +5723,29 @@ B0.endif.endif:
   %excinfo.1.i2 = alloca ptr, align 8
   %.372 = alloca i64, align 8
   %excinfo.5 = alloca ptr, align 8
-  %.15 = add i64 %arg.s, 536
+  %.15 = add i64 %arg.s, 584
   %.16 = inttoptr i64 %.15 to ptr
   %.17 = load i64, ptr %.16, align 8
-  %.19 = add nsw i64 %.17, 392
-  %.144.1 = add i64 %.17, 400
+  %.19 = add nsw i64 %.17, 440
+  %.144.1 = add i64 %.17, 448
   %.145.1 = inttoptr i64 %.144.1 to ptr
   store i64 -1, ptr %.145.1, align 8
-  %.144.2 = add i64 %.17, 408
+  %.144.2 = add i64 %.17, 456
   %.145.2 = inttoptr i64 %.144.2 to ptr
   store i64 -1, ptr %.145.2, align 8
-  %.144.3 = add i64 %.17, 416
+  %.144.3 = add i64 %.17, 464
   %.145.3 = inttoptr i64 %.144.3 to ptr
   store i64 -1, ptr %.145.3, align 8
-  %.144.4 = add i64 %.17, 424
+  %.144.4 = add i64 %.17, 472
   %.145.4 = inttoptr i64 %.144.4 to ptr
   store i64 -1, ptr %.145.4, align 8
-  %.144.5 = add i64 %.17, 432
+  %.144.5 = add i64 %.17, 480
   %.145.5 = inttoptr i64 %.144.5 to ptr
   store i64 -1, ptr %.145.5, align 8
-  %.144.6 = add i64 %.17, 440
+  %.144.6 = add i64 %.17, 488
   %.145.6 = inttoptr i64 %.144.6 to ptr
   store i64 -1, ptr %.145.6, align 8
-  %.144.7 = add i64 %.17, 448
+  %.144.7 = add i64 %.17, 496
   %.145.7 = inttoptr i64 %.144.7 to ptr
   store i64 -1, ptr %.145.7, align 8
   switch i64 %arg.kind, label %B624 [
@@ -5636,9 +5777,9 @@ _ZN7llmprof10collectors5files7scanner9_identifyB3v34B54c8tJTIeFIjxB2IKSgI4CrvQCl
   %sunkaddr2.i = getelementptr i8, ptr %1, i64 48
   %.21.i = load i64, ptr %sunkaddr2.i, align 8
   %sunkaddr = inttoptr i64 %.17 to ptr
-  %sunkaddr63 = getelementptr i8, ptr %sunkaddr, i64 400
+  %sunkaddr63 = getelementptr i8, ptr %sunkaddr, i64 448
   store i64 %.21.i, ptr %sunkaddr63, align 8
-  %sunkaddr65 = getelementptr i8, ptr %sunkaddr, i64 408
+  %sunkaddr65 = getelementptr i8, ptr %sunkaddr, i64 456
   store i64 0, ptr %sunkaddr65, align 8
   br label %B718
 
@@ -5650,16 +5791,16 @@ B86.i:
   %.54.i = load i64, ptr %sunkaddr10.i, align 8
   %.55.i = sub nsw i64 %.54.i, %.44.i
   store i64 0, ptr %.57.i1, align 8
-  %.61.i = call i32 @intern.19(ptr nonnull %.57.i1, ptr nonnull %excinfo.1.i2, i64 %.44.i, i64 %.55.i, i64 %arg.s, i64 93, i64 0)
+  %.61.i = call i32 @intern.19(ptr nonnull %.57.i1, ptr nonnull %excinfo.1.i2, i64 %.44.i, i64 %.55.i, i64 %arg.s, i64 99, i64 0)
   %cond.i = icmp eq i32 %.61.i, 0
   br i1 %cond.i, label %_ZN7llmprof10collectors5files7scanner9_identifyB3v34B54c8tJTIeFIjxB2IKSgI4CrvQClUaPLCRh1KiFSRTBdCIlJbCIJgA_3dEx23Literal_5bint_5d_281_29xx.exit, label %B662.endif.thread
 
 _ZN7llmprof10collectors5files7scanner9_identifyB3v34B54c8tJTIeFIjxB2IKSgI4CrvQClUaPLCRh1KiFSRTBdCIlJbCIJgA_3dEx23Literal_5bint_5d_281_29xx.exit:
   %.71.i = load i64, ptr %.57.i1, align 8
   %sunkaddr66 = inttoptr i64 %.17 to ptr
-  %sunkaddr67 = getelementptr i8, ptr %sunkaddr66, i64 400
+  %sunkaddr67 = getelementptr i8, ptr %sunkaddr66, i64 448
   store i64 %.71.i, ptr %sunkaddr67, align 8
-  %sunkaddr69 = getelementptr i8, ptr %sunkaddr66, i64 408
+  %sunkaddr69 = getelementptr i8, ptr %sunkaddr66, i64 456
   store i64 %.31.i, ptr %sunkaddr69, align 8
   %.120.i = icmp slt i64 %.71.i, 0
   br i1 %.120.i, label %B774, label %B718
@@ -5676,9 +5817,9 @@ _ZN7llmprof10collectors5files7scanner9_identifyB3v38B54c8tJTIeFIjxB2IKSgI4CrvQCl
   %sunkaddr2.i8 = getelementptr i8, ptr %3, i64 80
   %.21.i29 = load i64, ptr %sunkaddr2.i8, align 8
   %sunkaddr70 = inttoptr i64 %.17 to ptr
-  %sunkaddr71 = getelementptr i8, ptr %sunkaddr70, i64 416
+  %sunkaddr71 = getelementptr i8, ptr %sunkaddr70, i64 464
   store i64 %.21.i29, ptr %sunkaddr71, align 8
-  %sunkaddr73 = getelementptr i8, ptr %sunkaddr70, i64 424
+  %sunkaddr73 = getelementptr i8, ptr %sunkaddr70, i64 472
   store i64 0, ptr %sunkaddr73, align 8
   br label %B788
 
@@ -5690,16 +5831,16 @@ B86.i9:
   %.54.i13 = load i64, ptr %sunkaddr10.i12, align 8
   %.55.i14 = sub nsw i64 %.54.i13, %.44.i11
   store i64 0, ptr %.57.i1, align 8
-  %.61.i15 = call i32 @intern.19(ptr nonnull %.57.i1, ptr nonnull %excinfo.1.i2, i64 %.44.i11, i64 %.55.i14, i64 %arg.s, i64 93, i64 0)
+  %.61.i15 = call i32 @intern.19(ptr nonnull %.57.i1, ptr nonnull %excinfo.1.i2, i64 %.44.i11, i64 %.55.i14, i64 %arg.s, i64 99, i64 0)
   %cond.i16 = icmp eq i32 %.61.i15, 0
   br i1 %cond.i16, label %_ZN7llmprof10collectors5files7scanner9_identifyB3v38B54c8tJTIeFIjxB2IKSgI4CrvQClUaPLCRh1KiFSRTBdCIlJbCIJgA_3dEx23Literal_5bint_5d_283_29xx.exit, label %B718.endif.thread
 
 _ZN7llmprof10collectors5files7scanner9_identifyB3v38B54c8tJTIeFIjxB2IKSgI4CrvQClUaPLCRh1KiFSRTBdCIlJbCIJgA_3dEx23Literal_5bint_5d_283_29xx.exit:
   %.71.i20 = load i64, ptr %.57.i1, align 8
   %sunkaddr74 = inttoptr i64 %.17 to ptr
-  %sunkaddr75 = getelementptr i8, ptr %sunkaddr74, i64 416
+  %sunkaddr75 = getelementptr i8, ptr %sunkaddr74, i64 464
   store i64 %.71.i20, ptr %sunkaddr75, align 8
-  %sunkaddr77 = getelementptr i8, ptr %sunkaddr74, i64 424
+  %sunkaddr77 = getelementptr i8, ptr %sunkaddr74, i64 472
   store i64 %.31.i5, ptr %sunkaddr77, align 8
   %.120.i25 = icmp slt i64 %.71.i20, 0
   br i1 %.120.i25, label %B774, label %B788
@@ -5714,25 +5855,25 @@ B774:
 
 B788:
   store i64 0, ptr %.372, align 8
-  %.376 = call i32 @record_id.22(ptr nonnull %.372, ptr nonnull %excinfo.5, i64 %.19, i64 %arg.s, i64 109, i64 %arg.seen)
+  %.376 = call i32 @record_id.22(ptr nonnull %.372, ptr nonnull %excinfo.5, i64 %.19, i64 %arg.s, i64 115, i64 %arg.seen)
   %cond = icmp eq i32 %.376, 0
   br i1 %cond, label %B788.endif, label %B788.if.if
 
 B266.endif.endif:
   %sunkaddr82 = inttoptr i64 %.17 to ptr
-  %sunkaddr83 = getelementptr i8, ptr %sunkaddr82, i64 392
+  %sunkaddr83 = getelementptr i8, ptr %sunkaddr82, i64 440
   store i64 1, ptr %sunkaddr83, align 8
   %.173 = add i64 %arg.s, 176
   %.174 = inttoptr i64 %.173 to ptr
   %.175 = load i64, ptr %.174, align 8
   %.13.i = tail call i64 @llvm.smax.i64(i64 %.175, i64 -1)
-  %sunkaddr79 = getelementptr i8, ptr %sunkaddr82, i64 432
+  %sunkaddr79 = getelementptr i8, ptr %sunkaddr82, i64 480
   store i64 %.13.i, ptr %sunkaddr79, align 8
   %.211 = add i64 %arg.s, 184
   %.212 = inttoptr i64 %.211 to ptr
   %.213 = load i64, ptr %.212, align 8
   %.13.i34 = tail call i64 @llvm.smax.i64(i64 %.213, i64 -1)
-  %sunkaddr81 = getelementptr i8, ptr %sunkaddr82, i64 440
+  %sunkaddr81 = getelementptr i8, ptr %sunkaddr82, i64 488
   store i64 %.13.i34, ptr %sunkaddr81, align 8
   br label %B662
 
@@ -5779,7 +5920,7 @@ B80:
   %.53 = inttoptr i64 %.52 to ptr
   %.54 = load i64, ptr %.53, align 8
   %.55 = icmp sgt i64 %.54, -1
-  %spec.select59 = select i1 %.55, i64 11, i64 3
+  %spec.select59 = select i1 %.55, i64 14, i64 3
   br label %B176
 
 B176:
@@ -5806,11 +5947,11 @@ B248:
   br i1 %.115.not, label %B458, label %B260
 
 B260:
-  %.120 = add i64 %arg.s, 560
+  %.120 = add i64 %arg.s, 608
   %.121 = inttoptr i64 %.120 to ptr
   %.122 = load i64, ptr %.121, align 8
   store i64 0, ptr %.125, align 8
-  %.129 = call i32 @intern.19(ptr nonnull %.125, ptr nonnull %excinfo.2, i64 %.122, i64 %.84, i64 %arg.s, i64 101, i64 0)
+  %.129 = call i32 @intern.19(ptr nonnull %.125, ptr nonnull %excinfo.2, i64 %.122, i64 %.84, i64 %arg.s, i64 107, i64 0)
   %.139 = load i64, ptr %.125, align 8
   %cond = icmp eq i32 %.129, 0
   br i1 %cond, label %B260.endif, label %B260.if.if
@@ -5820,10 +5961,10 @@ B378:
   br label %common.ret
 
 B402:
-  %.9.i = add i64 %arg.s, 472
+  %.9.i = add i64 %arg.s, 520
   %.10.i = inttoptr i64 %.9.i to ptr
   %.11.i = load i64, ptr %.10.i, align 8
-  %.13.i = add i64 %arg.s, 656
+  %.13.i = add i64 %arg.s, 704
   %.14.i = inttoptr i64 %.13.i to ptr
   %.15.i = load i64, ptr %.14.i, align 8
   %.16.i = trunc i64 %arg.row to i32
@@ -5831,13 +5972,13 @@ B402:
   %.18.i = add i64 %.15.i, %.17.i
   %.19.i = inttoptr i64 %.18.i to ptr
   store i32 %.16.i, ptr %.19.i, align 4
-  %.22.i = add i64 %arg.s, 664
+  %.22.i = add i64 %arg.s, 712
   %.23.i = inttoptr i64 %.22.i to ptr
   %.24.i = load i64, ptr %.23.i, align 8
   %.27.i = add i64 %.24.i, %.11.i
   %.28.i = inttoptr i64 %.27.i to ptr
   store i8 0, ptr %.28.i, align 1
-  %.31.i = add i64 %arg.s, 672
+  %.31.i = add i64 %arg.s, 720
   %.32.i = inttoptr i64 %.31.i to ptr
   %.33.i = load i64, ptr %.32.i, align 8
   %.34.i = shl i64 %.11.i, 3
@@ -5871,10 +6012,10 @@ B678:
 B842.sink.split:
   %.sink = phi i8 [ 1, %B480 ], [ 2, %B678 ]
   %.258.sink = phi i64 [ %.207, %B480 ], [ %.258, %B678 ]
-  %.9.i23 = add i64 %arg.s, 472
+  %.9.i23 = add i64 %arg.s, 520
   %.10.i24 = inttoptr i64 %.9.i23 to ptr
   %.11.i25 = load i64, ptr %.10.i24, align 8
-  %.13.i26 = add i64 %arg.s, 656
+  %.13.i26 = add i64 %arg.s, 704
   %.14.i27 = inttoptr i64 %.13.i26 to ptr
   %.15.i28 = load i64, ptr %.14.i27, align 8
   %.16.i29 = trunc i64 %arg.row to i32
@@ -5882,13 +6023,13 @@ B842.sink.split:
   %.18.i31 = add i64 %.15.i28, %.17.i30
   %.19.i32 = inttoptr i64 %.18.i31 to ptr
   store i32 %.16.i29, ptr %.19.i32, align 4
-  %.22.i33 = add i64 %arg.s, 664
+  %.22.i33 = add i64 %arg.s, 712
   %.23.i34 = inttoptr i64 %.22.i33 to ptr
   %.24.i35 = load i64, ptr %.23.i34, align 8
   %.27.i36 = add i64 %.24.i35, %.11.i25
   %.28.i37 = inttoptr i64 %.27.i36 to ptr
   store i8 %.sink, ptr %.28.i37, align 1
-  %.31.i38 = add i64 %arg.s, 672
+  %.31.i38 = add i64 %arg.s, 720
   %.32.i39 = inttoptr i64 %.31.i38 to ptr
   %.33.i40 = load i64, ptr %.32.i39, align 8
   %.34.i41 = shl i64 %.11.i25, 3
@@ -6324,7 +6465,7 @@ B830.lr.ph.new:
 
 define internal i32 @gather.23(ptr %retptr, ptr %excinfo, i64 %arg.first, i64 %arg.last, i64 %arg.s) {
 B0.endif:
-  %.14 = add i64 %arg.s, 560
+  %.14 = add i64 %arg.s, 608
   %.15 = inttoptr i64 %.14 to ptr
   %.16 = load i64, ptr %.15, align 8
   %.56 = sub i64 %arg.last, %arg.first
@@ -6356,7 +6497,7 @@ B250:
   %.185 = add i64 %size.2.0149, 2
   %.186 = add i64 %.185, %.163
   %sunkaddr = inttoptr i64 %arg.s to ptr
-  %sunkaddr1 = getelementptr i8, ptr %sunkaddr, i64 568
+  %sunkaddr1 = getelementptr i8, ptr %sunkaddr, i64 616
   %.191 = load i64, ptr %sunkaddr1, align 8
   %.192 = icmp sgt i64 %.186, %.191
   br i1 %.192, label %common.ret, label %B328.endif

@@ -34,6 +34,9 @@ DETAILS = (
     "Process Group Name",
     "Process Group Description",
     "Process Group Ranks",
+    "Src Rank",
+    "Dst Rank",
+    "Rank",
 )
 """Arguments that are kept as text, once for all events that have the same ones: shapes first, then collectives."""
 SHAPE_DETAILS, ALL_DETAILS = np.int64(3), np.int64(len(DETAILS))

@@ -26,7 +26,7 @@ def test_without_a_replay_the_partitions_tell_and_say_at_most() -> None:
     assert found["slowdown"] == pytest.approx(1.25)
     assert found["ranks"][0]["rank"] == 1
     assert found["sentence"] == (
-        "With ranks that are alike the step would take at most 80.0 ms instead of 100 ms (S 1.25): "
+        "With ranks that are alike the step would take at most 80.0 ms instead of 100 ms: "
         "rank 1 makes it 1.25 times as long (most of it compute)."
     )
 

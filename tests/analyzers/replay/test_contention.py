@@ -16,10 +16,9 @@ from llmprof.analyzers.replay.contention import Contention, _Covered, contention
 from llmprof.analyzers.replay.graph.build import ALL_EDGES
 from llmprof.analyzers.replay.graph.graph import NO_REF, Graph, NodeKind
 from llmprof.analyzers.replay.graph.replay import replay
-from llmprof.analyzers.replay.model import Model, _less_crowded, model_of
+from llmprof.analyzers.replay.model import Model, model_of
 from llmprof.analyzers.replay.scenario import Scenario, contended, run
 from llmprof.analyzers.replay.transforms.base import scaled
-from llmprof.analyzers.replay.unprofiled.distortion import Distortion
 from llmprof.analyzers.replay.what_if import WhatIf
 from llmprof.timeline.events import NONE
 from llmprof.timeline.intervals import Intervals
@@ -88,27 +87,6 @@ def test_what_a_fix_makes_shorter_is_shorter_alone_and_beside() -> None:
     scenario = found.model.scenario
     assert scenario.contention is not None
     assert run(scaled(scenario, scenario.contention.kernel, dur=0.5)).step_ns == pytest.approx(truth, rel=0.01)
-
-
-def test_kernels_that_only_the_recording_had_beside_a_waiting_collective_are_shorter_without_the_wait() -> None:
-    """Rank 1 was late only while it was recorded: rank 0's kernels beside its waits keep no trace of it."""
-    found, truth = asked(LATE), step_of(replace(LATE, scale=(1.0, 1.0)))
-    model = found.model
-
-    def in_time(graph: Graph) -> tuple[Graph, Distortion, Distortion | None]:
-        late = (graph.rank == 1) & (model.traced.kind == NodeKind.DEVICE) & ~found.subject.kind("communication")
-        here = replace(graph, dur=np.where(late, model.traced.dur / 1.6, graph.dur))
-        return here, Distortion(error=replay(here).step_ns / truth - 1), None
-
-    assert (in_time(model.traced)[1].error or 0.0) > 0.1
-    _, told, _ = _less_crowded(model.ranks, model.traced, in_time, model.interference)
-    assert told.error == pytest.approx(0.0, abs=0.005)
-
-
-def test_a_step_that_is_explained_keeps_the_lengths_that_were_recorded() -> None:
-    model = asked(LATE).model
-    some = (model.traced, Distortion(error=-0.004), None)
-    assert _less_crowded(model.ranks, model.traced, lambda _: some, model.interference) is some
 
 
 def test_where_nothing_was_learned_nothing_changes() -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
 from llmprof.analyzers.replay.fed import WORKERS, with_workers
+from llmprof.analyzers.replay.feeds import Feed
 from llmprof.analyzers.replay.gains import Replays
-from llmprof.analyzers.replay.scenario import Feed, run
+from llmprof.analyzers.replay.scenario import run
 from llmprof.analyzers.replay.what_if import WhatIf
 from llmprof.timeline.environment import LoaderSettings
 from tests.analyzers.replay.programs import Call, record
@@ -52,8 +53,9 @@ def test_without_cores_for_more_workers_there_is_nothing_to_offer() -> None:
 
 def test_the_recommendation_says_what_it_needs_and_promises_both() -> None:
     what_if = fed(load_ms=4.0, workers=2)
-    (one,) = Replays(what_if=what_if).improved([recommended("cuda-graphs")])
+    (one,) = Replays(what_if=what_if).improved([recommended("cuda-graphs", verify="try --fix cuda-graphs RUN")])
     assert one.requires == (WORKERS,)
+    assert one.verify == f"try --fix {WORKERS}={needed(what_if)} --fix cuda-graphs RUN"  # what is promised is checked
     assert "Alone it leaves the step waiting for batches" in one.why
     both = what_if.predict(["cuda-graphs", WORKERS])
     assert one.gain.expected_ms == pytest.approx((what_if.model.step_ns - both.step_ns) / 1e6)

@@ -10,8 +10,9 @@ import pytest
 from llmprof.analyzers.diagnosis import Combined, Gain, Recommendation
 from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
 from llmprof.analyzers.facts.measure import measure
+from llmprof.analyzers.replay.feeds import Feed
 from llmprof.analyzers.replay.gains import Replays, replays_of
-from llmprof.analyzers.replay.scenario import Feed, run
+from llmprof.analyzers.replay.scenario import run
 from llmprof.analyzers.replay.unprofiled.distortion import Distortion
 from llmprof.analyzers.replay.what_if import WhatIf
 from llmprof.timeline.environment import LoaderSettings

@@ -38,6 +38,7 @@ def test_what_nothing_decides_counts_one_half_each() -> None:
     other = WhatIf(model=replace(undecided.model, scenario=Scenario(graph=slow)), subject=late.subject)
     after = replay(other.applied(["cuda-graphs"])[0].graph).step_ns / replay(slow).step_ns * late.model.step_ns
     assert both.step_ns == pytest.approx((one.step_ns + after) / 2)
+    assert undecided.greedy(["cuda-graphs"]) == [("cuda-graphs", both.step_ns)]  # the same question, the same answer
     assert both.least_ns <= min(one.step_ns, after) < max(one.step_ns, after) <= both.most_ns
 
 

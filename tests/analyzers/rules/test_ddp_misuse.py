@@ -44,6 +44,15 @@ def test_a_search_for_nothing_fires_with_what_agreeing_costs() -> None:
     assert_consistent(advice, searching(60.0))
 
 
+@pytest.mark.parametrize(("passes", "offered"), [(1.0, True), (2.0, False)])
+def test_a_static_graph_is_no_way_where_gradients_are_accumulated(passes: float, offered: bool) -> None:
+    """DDP fails when a static graph begins inside `no_sync()`; Trainer and Lightning accumulate there."""
+    facts = searching(60.0 * passes)
+    assert facts.critical.collectives is not None
+    facts = with_rank(facts, collectives=replace(facts.critical.collectives, microbatches=passes))
+    assert ("static_graph" in fix(evaluate(facts), "static-graph").how) is offered
+
+
 def test_the_search_takes_the_host_some_tenths_of_a_microsecond_an_operator() -> None:
     """5,000 operators: 1 ms besides the exchange, and no more than 2.5; never more than the device waits."""
     facts = searching(60.0)

@@ -47,11 +47,6 @@ def test_every_fix_says_what_it_does_and_which_parts_it_shortens() -> None:
             "RUN2`.",
         ),
         (
-            "drop-recompute",
-            ("device memory for the activations",),
-            "llmprof try --fix drop-recompute RUN",
-        ),
-        (
             "repair-straggler",
             (),
             "Record the changed run as RUN2, then `llmprof try --fix repair-straggler RUN --against RUN2`.",

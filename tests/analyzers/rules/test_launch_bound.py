@@ -11,10 +11,11 @@ from llmprof.analyzers.facts.host.host_work import HostWork
 from llmprof.analyzers.facts.loading.copies import CopyFacts, CopyGroup
 from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
 from llmprof.analyzers.facts.measured import Facts
+from llmprof.analyzers.rules import host_sync, per_step_logging
 from llmprof.analyzers.rules.launch_bound import evaluate
 from llmprof.timeline.environment import Environment, LoaderSettings
 from llmprof.timeline.intervals import Intervals
-from tests.analyzers.rules.causes_builder import with_causes
+from tests.analyzers.rules.causes_builder import waits, with_causes
 from tests.analyzers.rules.facts_builder import (
     assert_consistent,
     assert_contains,
@@ -79,17 +80,22 @@ def test_a_compiled_model_gets_graphs_only() -> None:
     assert found.recommendations[0].how.startswith("torch.compile(model) ->")
 
 
-def test_syncs_inside_the_step_come_first() -> None:
-    host = HostFacts(syncs_by_operator={"aten::item": 24.0})
-    assert fix(evaluate(make_facts(100, host=50.0, host_facts=host)), "cuda-graphs").requires == ("remove-sync",)
+@pytest.mark.parametrize(
+    ("group", "needs"), [("read", ("remove-sync",)), ("to-host", ("log-less-often",)), ("to-device", ())]
+)
+def test_waits_that_another_fix_takes_out_come_first(group: str, needs: tuple[str, ...]) -> None:
+    """And that fix is recommended. A copy of the batch is no such wait: it lies before the model."""
+    facts = with_causes(make_facts(100, host=50.0), blocking=waits(group, 0.4, count=24))
+    assert fix(evaluate(facts), "cuda-graphs").requires == needs
+    others = (*host_sync.evaluate(facts).recommendations, *per_step_logging.evaluate(facts).recommendations)
+    assert tuple(one.id for one in others) == needs
 
 
 @pytest.mark.parametrize(("reading_ms", "needs"), [(4, ("remove-sync",)), (20, ("hoist-python", "remove-sync"))])
 def test_a_wait_for_what_python_needs_goes_only_with_that_python(reading_ms: float, needs: tuple[str, ...]) -> None:
-    host = HostFacts(syncs_by_operator={"aten::item": 24.0})
     ns = reading_ms * 1_000_000
     work = HostWork(waiting_ns=50_000_000, long_ns=ns, reading_ns=ns)
-    facts = with_causes(make_facts(100, host=50.0, host_facts=host), work=work)
+    facts = with_causes(make_facts(100, host=50.0), work=work, blocking=waits("read", 0.4, count=24))
     advice = fix(evaluate(facts), "cuda-graphs")
     assert advice.requires == needs
     assert ("with the Python" in advice.why) == (len(needs) > 1)

@@ -50,6 +50,24 @@ def test_shapes(args: dict[str, object], text: str | None) -> None:
     assert arguments.shapes(args) == text
 
 
+@pytest.mark.parametrize(
+    ("args", "peer"),
+    [
+        ({"Collective name": "send", "Dst Rank": 6, "Rank": 1, "Process Group Ranks": "[4, 6]"}, 6),
+        ({"Collective name": "recv", "Src Rank": 4, "Rank": 0, "Process Group Ranks": "[4, 6]"}, 4),
+        ({"Collective name": "send", "Rank": 1, "Process Group Ranks": "[4, 6]"}, 6),
+        ({"Collective name": "send", "Rank": 2, "Process Group Ranks": "[4, 6]"}, None),
+        ({"Collective name": "send", "Rank": 1, "Process Group Ranks": "[0, 1, ...]"}, None),
+        ({"Collective name": "broadcast", "Rank": 0, "Process Group Ranks": "[4, 6]"}, None),
+    ],
+    ids=["sent", "received", "place in the group", "no place in it", "a long group", "no message"],
+)
+def test_the_other_side_of_a_message(args: dict[str, object], peer: int | None) -> None:
+    call = arguments.collective(args)
+    assert call is not None
+    assert call.peer == peer
+
+
 def test_the_device_that_was_used_is_described() -> None:
     header = {"deviceProperties": [{"id": 0, "name": "A"}, {"id": 1, "name": "B"}], "cuda_runtime_version": 12040}
     environment = arguments.environment(header, 1)

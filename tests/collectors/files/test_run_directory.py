@@ -143,6 +143,12 @@ class TestSteps:
         assert len(only(timeline).times) == 24
         assert timeline.warnings == ()
 
+    def test_a_step_that_takes_no_time_is_damage(self, run):
+        folder = run.rank()
+        with (folder / "steps.jsonl").open("a") as file:
+            file.writelines(json.dumps({**run.step(24 + n), "wall": wall}) + "\n" for n, wall in enumerate((0, -1)))
+        assert len(only(run.read()).times) == 24
+
     def test_numbers_beyond_reason_are_damage(self, run):
         folder = run.rank()
         with (folder / "steps.jsonl").open("a") as file:

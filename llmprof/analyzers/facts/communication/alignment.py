@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,12 +11,15 @@ import numpy.typing as npt
 
 from llmprof.analyzers.facts.communication.clocks import Clock, Matched
 from llmprof.analyzers.facts.communication.collective_calls import SYMMETRIC
+from llmprof.analyzers.facts.communication.messages import is_sent
 from llmprof.analyzers.facts.communication.rank_calls import RankCalls
-from llmprof.timeline.events import NONE
+from llmprof.timeline.events import NONE, CollectiveCall
 from llmprof.timeline.intervals import Int64
 
-__all__ = ["Waits", "match_collectives", "transfers_of", "waits_of"]
+__all__ = ["Place", "Waits", "match_collectives", "match_messages", "transfers_of", "waits_of"]
 
+Place = tuple[int, int]
+"""A rank, and the index of one of its calls."""
 _Key = tuple[str, str | None, tuple[int, ...] | None]
 
 
@@ -56,6 +60,43 @@ def match_collectives(ranks: Sequence[RankCalls], *, also: Collection[str] = ())
             rows = np.stack([calls[calls.size - count :] for calls, _ in chosen.values()])
             result.append(Matched(tuple(chosen), rows))
     return tuple(result)
+
+
+def match_messages(ranks: Sequence[RankCalls]) -> Mapping[Place, frozenset[Place]]:
+    """For each kernel of sends and receives those of other ranks with which it exchanges messages.
+
+    What a rank sends another one is received in the same order (NCCL matches them so). Empty where the direction, the
+    other side or the other end of a message is not known; in steps as `match_collectives`.
+    """
+    numbers = _common_steps(ranks)
+    ends: dict[tuple[int, int, str | None], dict[bool, list[tuple[Place, int | None]]]] = {}
+    for rank in ranks:
+        moved = [place for place, kind in enumerate(rank.kinds) if kind.op == "send_recv"]
+        for call in np.flatnonzero(_counted(rank, numbers) & np.isin(rank.kind, moved)).tolist():
+            messages = rank.kinds[rank.kind[call]].messages
+            if not messages:
+                return {}
+            for message in messages:
+                sent, peer = bool(is_sent(message)), _peer(message, rank.rank)
+                if peer is None:
+                    return {}
+                way = (rank.rank, peer) if sent else (peer, rank.rank)
+                sides = ends.setdefault((*way, message.group_name), {True: [], False: []})
+                sides[sent].append(((rank.rank, call), message.in_elements))
+    partners: dict[Place, set[Place]] = defaultdict(set)
+    for sides in ends.values():
+        if [size for _, size in sides[True]] != [size for _, size in sides[False]]:
+            return {}
+        for (one, _), (other, _) in zip(sides[True], sides[False], strict=True):
+            partners[one].add(other)
+            partners[other].add(one)
+    return {place: frozenset(others - {place}) for place, others in partners.items()}
+
+
+def _peer(message: CollectiveCall, rank: int) -> int | None:
+    """The other side of a message of this rank; of a group of two it is the other one."""
+    others = [number for number in message.ranks or () if number != rank]
+    return message.peer if message.peer is not None or len(others) != 1 else others[0]
 
 
 def waits_of(
@@ -122,11 +163,15 @@ def _common_steps(ranks: Sequence[RankCalls]) -> set[int] | None:
     return common or None
 
 
+def _counted(rank: RankCalls, numbers: set[int] | None) -> npt.NDArray[np.bool_]:
+    return np.ones(len(rank), dtype=bool) if numbers is None else np.isin(rank.step, sorted(numbers))
+
+
 def _by_key(
     rank: RankCalls, numbers: set[int] | None, also: Collection[str]
 ) -> list[tuple[_Key, npt.NDArray[np.intp], Int64]]:
     """The rank's matchable collectives by group and operation, in order of start, with their sizes (NONE unknown)."""
-    counted = np.ones(len(rank), dtype=bool) if numbers is None else np.isin(rank.step, sorted(numbers))
+    counted = _counted(rank, numbers)
     keys: dict[_Key, list[int]] = {}
     for place in np.unique(rank.kind[counted]).tolist():
         kind = rank.kinds[place]

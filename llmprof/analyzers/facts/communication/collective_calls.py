@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from llmprof.analyzers.facts.communication.messages import Messages, is_sent, messages_of
 from llmprof.timeline.events import CollectiveCall, EventTable
 
 __all__ = ["ONE_SIDED", "SYMMETRIC", "CollectiveKind", "bus_factor", "describe"]
@@ -80,14 +81,19 @@ class CollectiveKind:
     """Name and global ranks of the process group."""
     description: str | None = None
     """What the program calls the group: default_pg, mesh_tp, ..."""
+    messages: Messages = ()
+    """Of sends and receives, those sent first; empty where the recording does not tell."""
 
 
 def describe(events: EventTable, rows: npt.NDArray[np.intp]) -> tuple[tuple[CollectiveKind, ...], npt.NDArray[np.intp]]:
     """The distinct kinds among the collectives in `rows`, and for each row the index of its kind; shape (n,)."""
     places: dict[CollectiveKind, int] = {}
     index = np.empty(rows.size, dtype=np.intp)
-    for position, row in enumerate(rows.tolist()):
-        kind = _kind(events.named(row), events.collectives.get(row))
+    calls = [(events.named(row), events.collectives.get(row)) for row in rows.tolist()]
+    exchanges = rows[[_kind(name, call, ()).op == "send_recv" for name, call in calls]] if rows.size else rows
+    messages = messages_of(events, exchanges)
+    for position, (row, (name, call)) in enumerate(zip(rows.tolist(), calls, strict=True)):
+        kind = _kind(name, call, messages.get(row, ()))
         index[position] = places.setdefault(kind, len(places))
     return tuple(places), index
 
@@ -105,21 +111,30 @@ def bus_factor(kind: CollectiveKind) -> float | None:
 
 
 @lru_cache(maxsize=4096)
-def _kind(name: str, call: CollectiveCall | None) -> CollectiveKind:
+def _kind(name: str, call: CollectiveCall | None, messages: Messages) -> CollectiveKind:
     op = _operation(call.name) if call is not None and call.name else "other"
     if op == "other":  # sends and receives that are launched together are called `coalesced`
         op = _operation(name)
+    call = messages[0] if messages else call
     if call is None:
         return CollectiveKind(op=op, dtype=_dtype_of_name(name, op))
     dtype = _dtype(call.dtype) or _dtype_of_name(name, op)
     return CollectiveKind(
         op=op,
         dtype=dtype,
-        bytes=_bytes(call, dtype, op),
+        bytes=_exchanged(messages, op) if messages else _bytes(call, dtype, op),
         group_size=call.group_size or (len(call.ranks) if call.ranks else None),
         group=(call.group_name, call.ranks),
         description=call.group_description,
+        messages=messages,
     )
+
+
+def _exchanged(messages: Messages, op: str) -> int | None:
+    """What goes the way on which more goes: a link moves as much in both directions at once."""
+    sizes = [(is_sent(call), _bytes(call, _dtype(call.dtype), op)) for call in messages]
+    ways = [[size for sent, size in sizes if sent is way] for way in (True, False)]
+    return max(sum(size for size in way if size is not None) for way in ways) if all(s for _, s in sizes) else None
 
 
 def _operation(name: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llmprof.analyzers.facts.device.kernel_names import CLASSES, COMPUTE_CLASSES, NameTable, classify_table
+from llmprof.analyzers.facts.host.updates import update_spans
 from llmprof.analyzers.facts.steps.inside import host_steps, step_of
 from llmprof.analyzers.facts.steps.steps import Windows
 from llmprof.timeline.events import DEVICE_KINDS, NONE, EventTable, Kind
@@ -39,7 +40,8 @@ _GENERIC = np.array([_INDEX[name] for name in ("elementwise", "reduction", "copy
 _MODEL = np.array(
     [_INDEX[n] for n in ("attention", "convolution", "normalization", "softmax", "cross_entropy", "embedding")], np.int8
 )
-"""Classes that no optimizer launches: inside `Optimizer.step` they prove that a closure ran the model there."""
+"""Classes that no optimizer launches: in an update they prove that a closure ran the model, of which no node of
+autograd was recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,7 @@ class KernelFacts:
     optimizer_kernels_per_step: float | None = None
     optimizer_device_ns: float | None = None
     optimizer_host_ns: float | None = None
-    """Host time inside `Optimizer.step` annotations."""
+    """Host time of the updates inside `Optimizer.step` annotations."""
     top: tuple[TopKernel, ...] = ()
 
 
@@ -213,18 +215,14 @@ def _optimizer_host_ns(rank: RankTimeline, windows: Windows, classes: npt.NDArra
 
 
 def _optimizer_spans(events: EventTable, classes: npt.NDArray[np.int8]) -> Mapping[int, Intervals]:
-    """When each host lane was inside `Optimizer.step`, without the steps in which a closure ran the model."""
-    names = events.strings.names
-    matching = np.fromiter((name.startswith("Optimizer.step#") for name in names), bool, len(names))
-    marks = events.rows_named((Kind.ANNOTATION,), matching)
+    """When each host lane updated parameters, without the steps in which a closure ran the model there."""
     result: dict[int, Intervals] = {}
     model = np.flatnonzero(np.isin(classes, _MODEL))
-    for lane in np.unique(events.lane[marks]):
-        spans = events.spans(marks[events.lane[marks] == lane])
-        closure = model[_launched_in(events, model, int(lane), spans)]
+    for lane, spans in update_spans(events).items():
+        closure = model[_launched_in(events, model, lane, spans)]
         begun = np.unique(step_of(spans.starts, spans.ends, events.ts[events.launch[closure]]))
         kept = np.delete(np.arange(len(spans)), begun)
-        result[int(lane)] = Intervals(spans.starts[kept], spans.ends[kept])
+        result[lane] = Intervals(spans.starts[kept], spans.ends[kept])
     return result
 
 

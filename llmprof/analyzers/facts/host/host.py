@@ -1,10 +1,9 @@
-"""What does the host do? Launches, host syncs and the operators that caused them."""
+"""What does the host do? Launches, host syncs, and how long it is busy."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +53,6 @@ class HostFacts:
     syncs: float | None = None
     sync_ns: float | None = None
     """Host time inside synchronising calls (waiting for the device is mostly not lost)."""
-    syncs_by_operator: Mapping[str, float] = field(default_factory=dict)
     allocator_calls: float | None = None
     """cudaMalloc, cudaFree and their like."""
     busy_ns: float | None = None
@@ -95,7 +93,6 @@ def host_facts(rank: RankTimeline, windows: Windows) -> HostFacts | None:
         recorded_events=inside.size / steps,
         syncs=per_step(syncs.size),
         sync_ns=per_step(float(events.dur[syncs].sum())),
-        syncs_by_operator=_by_operator(events, syncs, steps),
         allocator_calls=per_step(int(named(events, calls, ALLOCATOR).sum())),
         busy_ns=per_step(_busy_ns(events, inside, calls, Intervals.of(start, end))),
     )
@@ -116,19 +113,6 @@ def named(events: EventTable, rows: npt.NDArray[np.intp], pattern: re.Pattern[st
     names, where = np.unique(events.name[rows], return_inverse=True)
     matching = np.fromiter((pattern.search(events.strings[int(n)]) is not None for n in names), bool, names.size)
     return matching[where]
-
-
-def _by_operator(events: EventTable, syncs: npt.NDArray[np.intp], steps: int) -> Mapping[str, float]:
-    """Syncs per step by the innermost operator around each; by the call's own name where no operator is around it."""
-    owner = np.full(syncs.size, NONE, dtype=np.intp)
-    operators = events.rows(Kind.CPU_OP)
-    for lane in np.unique(events.lane[syncs]):
-        mine = np.flatnonzero(events.lane[syncs] == lane)
-        owner[mine] = innermost(events, syncs[mine], operators[events.lane[operators] == lane])
-    labels = np.where(owner == NONE, events.name[syncs], events.name[owner])
-    names, counts = np.unique(labels, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    return {events.strings[int(names[i])]: float(counts[i]) / steps for i in order}
 
 
 def innermost(

@@ -7,15 +7,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from llmprof.analyzers.facts.host.updates import update_spans
 from llmprof.analyzers.facts.partition.idle import compile_spans, loader_spans
 from llmprof.analyzers.facts.partition.partition import Partition, partition_of
 from llmprof.analyzers.facts.steps.steps import Windows
 from llmprof.timeline.events import EventTable, Kind
-from llmprof.timeline.intervals import EMPTY, Intervals
+from llmprof.timeline.intervals import EMPTY, Intervals, union
 
 __all__ = ["cpu_partition", "operator_classes"]
 
-_OPTIMIZER = re.compile(r"^Optimizer\.(step|zero_grad)#")
+_ZERO_GRAD = re.compile(r"^Optimizer\.zero_grad#")
 _COLLECTIVE = re.compile(r"^(c10d::|gloo:|mpi:|ucc:|record_param_comms)")
 OPERATORS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (name, re.compile(pattern))
@@ -55,7 +56,7 @@ def cpu_partition(events: EventTable, windows: Windows) -> Partition:
     spans["compile"] = free & compile_spans(events)
     free = free - spans["compile"]
     classes = operator_classes(events)
-    stepping = _named(events, (Kind.ANNOTATION,), _OPTIMIZER)
+    stepping = _named(events, (Kind.ANNOTATION,), _ZERO_GRAD) | union(update_spans(events).values())
     everything = EMPTY
     for found in classes.values():
         everything = everything | found

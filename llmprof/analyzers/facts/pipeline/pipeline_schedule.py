@@ -5,8 +5,8 @@ torch.distributed.pipelining launches them: passes in a fixed order on one strea
 another. A message begins when sender and receiver are ready for it; a stage computes on when what it has asked for has
 come. The host launches in the same order, and no pass ends before it is launched.
 
-A loop written by hand with `dist.send` and `dist.recv` is taken for GPipe too; there a stage computes on only when what
-it sends has been taken.
+A loop written by hand has one of these orders too. Where it waits for what it sends (`dist.send`, or a batch of
+`batch_isend_irecv` that it waits for at once), a stage computes on only when that has been taken.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from dataclasses import dataclass, field
 
 from llmprof.errors import InputError
 
-__all__ = ["BY_HAND", "SCHEDULES", "StagePasses", "exchanges", "schedule_of", "step_ns"]
+__all__ = ["BY_HAND", "ORDERS", "SCHEDULES", "StagePasses", "by_hand", "exchanges", "schedule_of", "step_ns"]
 
-BY_HAND = "gpipe by hand"
-SCHEDULES = ("gpipe", "1f1b", BY_HAND)
+ORDERS = ("gpipe", "1f1b")
+BY_HAND = "by hand"
+_AHEAD = "by hand, sending ahead"
+"""What follows the order in the name of a schedule that was written by hand."""
+SCHEDULES = (*ORDERS, *(f"{order} {how}" for order in ORDERS for how in (BY_HAND, _AHEAD)))
 _STEPS = 4
 """Steps that are played: the first fills the pipeline, the last follows one that is like it."""
 
@@ -43,12 +46,17 @@ class StagePasses:
 
 def schedule_of(name: str | None) -> str | None:
     """The one of SCHEDULES that a recorded name stands for; None for those not played."""
-    known = {"ScheduleGPipe": "gpipe", "Schedule1F1B": "1f1b", BY_HAND: BY_HAND}
-    return known.get(name or "")
+    known = {"ScheduleGPipe": "gpipe", "Schedule1F1B": "1f1b"}
+    return known.get(name or "", name if BY_HAND in (name or "") else None)
+
+
+def by_hand(order: str, *, ahead: bool = False) -> str:
+    """The name of a schedule that was written by hand; `ahead`: stages do not wait until what they send is taken."""
+    return f"{order} {_AHEAD if ahead else BY_HAND}"
 
 
 def exchanges(schedule: str, stages: int, stage: int, microbatches: int) -> list[str]:
-    """What a stage does in a step with its neighbours, in order: `send` or `receive`."""
+    """What a stage does in a step, `send` or `receive`, in order; of what begins together, what it sends is first."""
     away = {"F": stage, "B": stage - 1}
     program = _program(schedule, stages, stage, microbatches)
     posted = (messages for what, messages in program if what == "post")
@@ -136,13 +144,11 @@ class _Player:
 
 def _program(schedule: str, stages: int, stage: int, microbatches: int) -> Iterator[Item]:
     """What a stage does in a step, in order."""
-    if schedule in ("gpipe", BY_HAND):
-        for item in _gpipe(stages, stage, microbatches):
-            yield item
-            if schedule == BY_HAND and item[0] == "post":
-                yield "wait", ()
-    else:
-        yield from _one_forward_one_backward(stages, stage, microbatches)
+    program = _gpipe if schedule.startswith("gpipe") else _one_forward_one_backward
+    for item in program(stages, stage, microbatches):
+        yield item
+        if schedule.endswith(BY_HAND) and item[0] == "post":
+            yield "wait", ()
     yield "wait", ()
     yield "O", ()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -19,8 +21,8 @@ MIN_READINGS = 6
 """Of fewer steps the spread is a matter of chance."""
 
 HISTORY_POINTS = 200
-RARE = ("checkpoint", "evaluation", "epoch_start")
-"""Parts that a few steps have, as the script plans them."""
+NOTED = ("checkpoint", "evaluation", "epoch_start", "data_wait", "gc")
+"""What may hold a step up and is noted in each step for itself: how it varies is known, and no chance."""
 
 
 def step_facts(rank: RankTimeline, windows: Windows | None, step_ms: float | None = None) -> StepFacts | None:
@@ -121,43 +123,44 @@ def _from_times(times: StepTimes, rows: npt.NDArray[np.intp], traced: float | No
 
 
 def _noise_ns(times: StepTimes, rows: npt.NDArray[np.intp]) -> float | None:
-    """Standard error of the mean, without what RARE stalls and waits for batches add.
-
-    Those are measured on every step by themselves, and are no noise.
-    """
-    if rows.size < 2:
-        return None
-    planned = np.zeros(rows.size)
-    for name in RARE:
-        column = times.parts.get(name)
-        if column is not None:
-            planned += np.maximum(column[rows], 0)
-    rest = times.wall_ns[rows] - planned
-    waits = times.parts.get("data_wait")
-    starts = times.parts.get("epoch_start")
-    if waits is not None and starts is not None:
-        waits = np.where(starts > 0, 0, waits)  # in the start already
-    least = rest.std(ddof=1)
-    if waits is not None:
-        # A host that waits for the device anyway gives back what it waited for a batch: then the step varies less.
-        least = min(least, (rest - np.maximum(waits[rows], 0)).std(ddof=1))
-    return min(float(least / np.sqrt(rest.size)), _noise_on_device_ns(times, rows, rest, planned))
-
-
-def _noise_on_device_ns(
-    times: StepTimes, rows: npt.NDArray[np.intp], rest: npt.NDArray[np.float64], planned: npt.NDArray[np.float64]
-) -> float:
-    """The same by the steps that were read on the device, with how far their mean is from the host's; or infinity.
+    """Standard error of the mean, without what the NOTED parts add; by the host's clock or the device's, the smaller.
 
     A host that runs ahead of its device is stopped where a logged loss needs it, for as long as it was ahead, and is
-    quick in the next steps: on its clock steps vary whose work does not.
+    quick in the next steps: on its clock steps vary whose work does not. The mean of the few steps that were read on
+    the device may be off that of all steps, and counts with how far it is.
     """
-    device = times.parts.get("device")
-    read = np.zeros(rows.size, bool) if device is None else device[rows] > 0
-    if device is None or int(read.sum()) < MIN_READINGS:
-        return float("inf")
-    lengths = device[rows][read] - planned[read]
-    return float(np.hypot(lengths.std(ddof=1) / np.sqrt(lengths.size), rest.mean() - lengths.mean()))
+    noted = _noted(times, rows)
+    wall, device = times.wall_ns[rows], times.parts.get("device", np.zeros_like(times.wall_ns))[rows]
+    errors = []
+    for lengths, fewest in ((wall, 2), (device, MIN_READINGS)):
+        read = np.flatnonzero(lengths > 0)
+        if read.size >= fewest:
+            felt = _felt(lengths, noted, read)
+            rest = (lengths - felt)[read]
+            errors.append(float(np.hypot(rest.std(ddof=1) / np.sqrt(rest.size), (wall - felt).mean() - rest.mean())))
+    return min(errors, default=None)
+
+
+def _noted(times: StepTimes, rows: npt.NDArray[np.intp]) -> list[npt.NDArray[np.int64]]:
+    """Ns of each of the NOTED parts in these steps; of a start of an epoch, the wait for its batch is a part."""
+    found = {name: times.parts[name][rows].clip(0) for name in NOTED if name in times.parts}
+    if "epoch_start" in found and "data_wait" in found:
+        found["data_wait"] = np.where(found["epoch_start"] > 0, 0, found["data_wait"])
+    return list(found.values())
+
+
+def _felt(
+    lengths: npt.NDArray[np.int64], noted: Iterable[npt.NDArray[np.int64]], read: npt.NDArray[np.intp]
+) -> npt.NDArray[np.float64]:
+    """Ns of the noted parts that make these steps longer, as far as those in `read` tell: they vary less without them.
+
+    A host that waits for its device anyway gives back what it spends in such a part, and varies less with it.
+    """
+    felt = np.zeros(lengths.size)
+    for part in noted:
+        if (lengths - felt - part)[read].std() <= (lengths - felt)[read].std():
+            felt += part
+    return felt
 
 
 def _traced_count(rank: RankTimeline, windows: Windows | None) -> int | None:

@@ -23,7 +23,8 @@ class StepFacts:
     median_ns: float | None = None
     p95_ns: float | None = None
     noise_ns: float | None = None
-    """Standard error of the mean; a gain below twice this cannot be told from nothing."""
+    """Standard error of the mean, without what waits and pauses noted in each step explain; a gain below twice
+    this cannot be told from nothing."""
     steps_measured: int | None = None
     steps_excluded: int | None = None
     steps_traced: int | None = None

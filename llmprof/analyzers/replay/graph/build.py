@@ -13,7 +13,7 @@ from llmprof.analyzers.replay.graph.calls import Points, points_of
 from llmprof.analyzers.replay.graph.communicators import communicator_order
 from llmprof.analyzers.replay.graph.draft import Draft
 from llmprof.analyzers.replay.graph.event_waits import event_waits
-from llmprof.analyzers.replay.graph.graph import NO_REF, Float64, Graph, Int64, NodeKind
+from llmprof.analyzers.replay.graph.graph import NO_REF, Graph, Index, Int64, NodeKind
 from llmprof.analyzers.replay.graph.launch_queue import queue_edges
 from llmprof.analyzers.replay.graph.sync_rows import named_streams
 from llmprof.analyzers.replay.graph.syncs import sync_edges
@@ -25,6 +25,11 @@ __all__ = ["ALL_EDGES", "Edges", "build"]
 Edges = frozenset[str]
 ALL_EDGES: Edges = frozenset({"events", "communicators", "syncs", "queue", "sharing"})
 """Kinds of edges that can be left out, to see what each is worth; and `sharing`, by which work slows other work."""
+BLOCKED_COPY_NS = 20_000
+"""An asynchronous copy call takes some 5 to 10 µs; one that lasts longer than this and until its copy is done was made
+from or to pageable memory, and blocks (CUDA documentation, API synchronisation behaviour)."""
+_NEVER = -(1 << 60)
+"""Before any moment of a recording."""
 
 
 def build(rank: RankTimeline, *, edges: Edges = ALL_EDGES) -> Graph | None:
@@ -44,21 +49,13 @@ def build(rank: RankTimeline, *, edges: Edges = ALL_EDGES) -> Graph | None:
     turns, turn_lag = communicator_order(draft) if "communicators" in edges else (np.empty((0, 2), np.int64), None)
     graph = _device(graph, draft, turns if waits is None else np.concatenate([waits.pairs, turns]))
     if turn_lag is not None:
-        graph = _with(graph, turns[:, 1], turns[:, 0], turn_lag)
+        graph = graph.with_edges(turns[:, 1], turns[:, 0], turn_lag)
     if waits is not None:
-        graph = _with(graph, waits.pairs[:, 1], waits.pairs[:, 0], waits.lag_ns)
+        graph = graph.with_edges(waits.pairs[:, 1], waits.pairs[:, 0], waits.lag_ns)
         graph = replace(graph, confirmed_waits=waits.confirmed)
     if "syncs" in edges:
         graph = sync_edges(graph, draft, named_streams(rank, events))
-    if "queue" in edges:
-        graph = queue_edges(graph, draft)
-    order = np.argsort(graph.extra_to, kind="stable")
-    return replace(
-        graph,
-        extra_to=graph.extra_to[order],
-        extra_from=graph.extra_from[order],
-        extra_lag=graph.extra_lag[order],
-    )
+    return queue_edges(graph, draft) if "queue" in edges else graph
 
 
 def _draft(events: EventTable, points: Points) -> Draft:
@@ -97,14 +94,8 @@ def _draft(events: EventTable, points: Points) -> Draft:
     )
 
 
-BLOCKED_COPY_NS = 20_000
-"""An asynchronous copy call takes some 5 to 10 µs; one that lasts longer than this and until its copy is done was made
-from or to pageable memory, and blocks (CUDA documentation, API synchronisation behaviour)."""
-
-
-def _blocked_by_own_copy(
-    events: EventTable, points: Points, work: npt.NDArray[np.intp], launched: Int64
-) -> npt.NDArray[np.int64]:
+def _blocked_by_own_copy(events: EventTable, points: Points, work: Index, launched: Int64) -> Int64:
+    """The points that are copy calls, and end no sooner than their copy."""
     copies = events.kind[work] == DEVICE_KINDS[1]
     point = launched[copies]
     long = (points.end[point] - points.ts[point] > BLOCKED_COPY_NS) & (events.end[work[copies]] <= points.end[point])
@@ -151,7 +142,7 @@ def _host(rank: RankTimeline, draft: Draft, step: npt.NDArray[np.int32], steps: 
     )
 
 
-def _device(graph: Graph, draft: Draft, waited: npt.NDArray[np.int64]) -> Graph:
+def _device(graph: Graph, draft: Draft, waited: Int64) -> Graph:
     """Launch and stream edges, with what of each wait is the launch's own latency, and what the stream's gap.
 
     The first of the two that allowed the start explains it. A longer wait, which neither a launch nor a gap takes, is
@@ -193,19 +184,19 @@ def _device(graph: Graph, draft: Draft, waited: npt.NDArray[np.int64]) -> Graph:
     )
 
 
-def _released(draft: Draft, work: npt.NDArray[np.intp], waited: npt.NDArray[np.int64]) -> Int64:
+def _released(draft: Draft, work: Index, waited: Int64) -> Int64:
     """When the last work of other streams that each device node waits for had ended.
 
     Work that its own stream freed later was not held up by that wait. A collective that has been ready for long begins
     when a kernel ends that fills the device: then the gap is kept.
     """
-    ends = np.full(draft.kind.size, -(1 << 60), dtype=np.int64)
+    ends = np.full(draft.kind.size, _NEVER, dtype=np.int64)
     if waited.size:
         np.maximum.at(ends, waited[:, 1], draft.end[waited[:, 0]])
     return ends[work]
 
 
-def _stream_order(draft: Draft, work: npt.NDArray[np.intp], n: int) -> tuple[Int64, Int64]:
+def _stream_order(draft: Draft, work: Index, n: int) -> tuple[Int64, Int64]:
     """For each device node the reference to what its stream did before, and when the stream was free as recorded.
 
     Work of earlier steps, which is no node, frees the stream of the first ones.
@@ -220,17 +211,8 @@ def _stream_order(draft: Draft, work: npt.NDArray[np.intp], n: int) -> tuple[Int
     rows = events.rows(*DEVICE_KINDS)
     everything = rows[np.lexsort((rows, events.lane[rows]))]
     same = events.lane[everything[1:]] == events.lane[everything[:-1]]
-    freed_by_row = np.full(len(events), -(1 << 60), dtype=np.int64)
+    freed_by_row = np.full(len(events), _NEVER, dtype=np.int64)
     freed_by_row[everything[1:][same]] = events.end[everything[:-1][same]]
     where = np.empty(n, dtype=np.int64)
     where[order] = previous
     return where[work], freed_by_row[draft.row[work]]
-
-
-def _with(graph: Graph, to: Int64, source: Int64, lag: Float64) -> Graph:
-    return replace(
-        graph,
-        extra_to=np.concatenate([graph.extra_to, to]),
-        extra_from=np.concatenate([graph.extra_from, source]),
-        extra_lag=np.concatenate([graph.extra_lag, lag]),
-    )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from llmprof.analyzers.facts.host.updates import update_spans
 from llmprof.analyzers.facts.partition.idle import LOADER
 from llmprof.analyzers.replay.graph.graph import Region
 from llmprof.timeline.events import DEVICE_KINDS, NONE, EventTable, Kind
-from llmprof.timeline.intervals import Int64
+from llmprof.timeline.intervals import Int64, Intervals, union
 from llmprof.timeline.timeline import RankTimeline
 
 __all__ = ["ALLOCATOR", "SYNC_DEVICE", "Points", "host_lanes", "named", "points_of"]
@@ -28,10 +30,9 @@ ALLOCATOR = re.compile(
 """Calls of the driver's allocator, which PyTorch's makes when its cache has nothing that fits."""
 _REGIONS = {
     Region.ZERO_GRAD: re.compile(r"^Optimizer\.zero_grad#"),
-    Region.OPTIMIZER: re.compile(r"^Optimizer\.step#"),
     Region.FETCH: LOADER,
 }
-"""Annotations whose begin and end become points, so that the host's work inside them can be told apart."""
+"""Annotations whose begin and end become points, as those of updates do: the host's work in them can be told apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -75,7 +76,8 @@ def points_of(rank: RankTimeline, events: EventTable) -> Points | None:
     blocking = np.where(named(events, calls, SYNC_DEVICE), 2, np.where(named(events, calls, _SYNC), 1, 0))
     kept = launching | (blocking > 0) | named(events, calls, ALLOCATOR)
     calls, blocking = calls[kept], blocking[kept]
-    edges = _edges(rank, events, mine, begin, finish)
+    regions = _regions(events, mine, lanes)
+    edges = _edges(rank, regions, begin, finish)
     row = np.concatenate([np.full(edges.size, NONE, np.int64), calls])
     ts = np.concatenate([edges, events.ts[calls]])
     end = np.concatenate([edges, events.end[calls]])
@@ -94,7 +96,7 @@ def points_of(rank: RankTimeline, events: EventTable) -> Points | None:
         lead_events=until - since,
         own_events=done - until,
         blocking=blocking.astype(np.uint8),
-        region=_region(events, mine, ts - (np.maximum(ts - reached[:-1], 0) + 1) // 2),
+        region=_region(regions, ts - (np.maximum(ts - reached[:-1], 0) + 1) // 2),
         start_ns=begin,
         end_ns=finish,
     )
@@ -136,15 +138,24 @@ def _marks(events: EventTable, mine: npt.NDArray[np.bool_], pattern: re.Pattern[
     return rows[named(events, rows, pattern)]
 
 
-def _edges(rank: RankTimeline, events: EventTable, mine: npt.NDArray[np.bool_], begin: int, finish: int) -> Int64:
-    marks = np.concatenate([_marks(events, mine, pattern) for pattern in _REGIONS.values()])
-    inner = np.concatenate([rank.marks.start_ns, events.ts[marks], events.end[marks]])
+def _regions(
+    events: EventTable, mine: npt.NDArray[np.bool_], lanes: npt.NDArray[np.int64]
+) -> Mapping[Region, Intervals]:
+    """When the training threads were in each region; the later one holds where they overlap."""
+    marked = {kind: events.spans(_marks(events, mine, pattern)) for kind, pattern in _REGIONS.items()}
+    updates = union(spans for lane, spans in update_spans(events).items() if lane in lanes)
+    return {Region.OPTIMIZER: updates, **marked}
+
+
+def _edges(rank: RankTimeline, regions: Mapping[Region, Intervals], begin: int, finish: int) -> Int64:
+    ends = [edge for spans in regions.values() for edge in (spans.starts, spans.ends)]
+    inner = np.concatenate([rank.marks.start_ns, *ends])
     return np.unique(np.concatenate([[begin, finish], inner[(inner > begin) & (inner < finish)]])).astype(np.int64)
 
 
-def _region(events: EventTable, mine: npt.NDArray[np.bool_], at: Int64) -> npt.NDArray[np.uint8]:
+def _region(regions: Mapping[Region, Intervals], at: Int64) -> npt.NDArray[np.uint8]:
     """The region of each moment."""
     region = np.zeros(at.size, dtype=np.uint8)
-    for kind, pattern in _REGIONS.items():
-        region[events.spans(_marks(events, mine, pattern)).contains(at)] = kind
+    for kind, spans in regions.items():
+        region[spans.contains(at)] = kind
     return region

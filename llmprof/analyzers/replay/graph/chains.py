@@ -16,9 +16,8 @@ from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from llmprof.analyzers.replay.graph.graph import NO_REF, Float64, Graph, Int64, Order
+from llmprof.analyzers.replay.graph.graph import NO_REF, Float64, Graph, Int64, Mask, Order
 
 __all__ = ["ends_of"]
 
@@ -73,7 +72,7 @@ def _found(graph: Graph) -> Order:
     return Order(before=graph.before, level=level, nodes=nodes, place=place, begins=np.flatnonzero(new))
 
 
-def _levels(graph: Graph, linked: npt.NDArray[np.bool_]) -> tuple[Int64, Int64]:
+def _levels(graph: Graph, linked: Mask) -> tuple[Int64, Int64]:
     """The level of each node, and which thread or stream it is on: the first node of it.
 
     linked    nodes that follow the one before them on their thread or stream, as the first to do so

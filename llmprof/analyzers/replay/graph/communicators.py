@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from llmprof.analyzers.replay.graph.draft import Draft
+from llmprof.analyzers.replay.graph.draft import SLACK_NS, Draft
 from llmprof.analyzers.replay.graph.graph import Float64, Int64
 
 __all__ = ["communicator_order"]
 
-_SLACK_NS = 2_000
-_HANDOVER_NS = 5_000
-"""From the end of the one to the begin of the other some microseconds pass at most; more has another reason."""
 _POINT_TO_POINT = ("send", "recv", "isend", "irecv", "coalesced")
 """Pairs of ranks have communicators of their own inside a group."""
 
@@ -34,14 +31,13 @@ def communicator_order(draft: Draft) -> tuple[Int64, Float64]:
             groups.setdefault(call.group_name, []).append(node)
     pairs = [_pairs(draft, np.array(nodes, np.int64)) for nodes in groups.values()]
     found = np.concatenate([np.empty((0, 2), np.int64), *pairs])
-    lag = np.clip(draft.ts[found[:, 1]] - draft.end[found[:, 0]], 0, _HANDOVER_NS).astype(np.float64)
-    return found, lag
+    return found, draft.handover_ns(found)
 
 
 def _pairs(draft: Draft, nodes: Int64) -> Int64:
     """Neighbours on different streams; none where any two of the group overlap."""
     pairs = np.stack([nodes[:-1], nodes[1:]], axis=1)
-    if (draft.end[pairs[:, 0]] > draft.ts[pairs[:, 1]] + _SLACK_NS).any():
+    if (draft.end[pairs[:, 0]] > draft.ts[pairs[:, 1]] + SLACK_NS).any():
         return pairs[:0]
     changed: Int64 = pairs[draft.lane[pairs[:, 0]] != draft.lane[pairs[:, 1]]]
     return changed

@@ -8,10 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from llmprof.analyzers.replay.graph.calls import Points
-from llmprof.analyzers.replay.graph.graph import Int64, NodeKind
+from llmprof.analyzers.replay.graph.graph import Float64, Index, Int64, NodeKind
 from llmprof.timeline.events import DEVICE_KINDS, EventTable
 
-__all__ = ["Draft"]
+__all__ = ["HANDOVER_NS", "SLACK_NS", "Draft"]
+
+SLACK_NS = 2_000
+"""Host and device clocks of one recording agree to about a microsecond."""
+HANDOVER_NS = 5_000
+"""From the end of one work to the begin of the one that waits for it some microseconds pass at most; more has another
+reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,14 +35,20 @@ class Draft:
     lane: Int64
     """Stream of device work, NONE for the host."""
 
-    def device(self) -> npt.NDArray[np.intp]:
+    def device(self) -> Index:
         """The nodes that are device work."""
         return np.flatnonzero(self.kind == NodeKind.DEVICE)
 
-    def earlier(self) -> npt.NDArray[np.intp]:
+    def earlier(self) -> Index:
         """Rows of device work that was launched before the recorded steps and ran into them, or before them."""
         work = self.device()
         rows = np.setdiff1d(self.events.rows(*DEVICE_KINDS), self.row[work])
         first = self.ts[work].min() if work.size else 0
-        found: npt.NDArray[np.intp] = rows[self.events.ts[rows] < first]
+        found: Index = rows[self.events.ts[rows] < first]
         return found
+
+    def handover_ns(self, pairs: Int64) -> Float64:
+        """What of the time between pairs of nodes (source, waiting), shape (edges, 2), is the hand-over itself."""
+        gap = self.ts[pairs[:, 1]] - self.end[pairs[:, 0]]
+        result: Float64 = np.clip(gap, 0, HANDOVER_NS).astype(np.float64)
+        return result

@@ -14,20 +14,19 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from llmprof.analyzers.replay.graph.draft import Draft
-from llmprof.analyzers.replay.graph.graph import Float64
+from llmprof.analyzers.facts.device.kernel_names import CLASSES
+from llmprof.analyzers.facts.device.kernels import row_classes
+from llmprof.analyzers.replay.graph.draft import HANDOVER_NS, SLACK_NS, Draft
+from llmprof.analyzers.replay.graph.graph import Float64, Index, Int64
 from llmprof.analyzers.replay.graph.sync_rows import named_streams
 from llmprof.timeline.events import NONE, Kind
 from llmprof.timeline.timeline import RankTimeline
 
-__all__ = ["HANDOVER_NS", "SLACK_NS", "EventWaits", "event_waits"]
+__all__ = ["EventWaits", "event_waits"]
 
+_COMMUNICATION = CLASSES.index("communication")
 _WAIT = re.compile(r"^(cuda|hip|cu)StreamWaitEvent")
-SLACK_NS = 2_000
-HANDOVER_NS = 5_000
-"""From the end of the one to the begin of the other some microseconds pass at most; more has another reason."""
 _NEAREST = 512
 """Work of other streams, launched last before a wait, among which its source is looked for."""
 
@@ -36,7 +35,7 @@ _NEAREST = 512
 class EventWaits:
     """Pairs of nodes (source, waiting), shape (edges, 2), with the hand-over from one to the other."""
 
-    pairs: npt.NDArray[np.int64]
+    pairs: Int64
     lag_ns: Float64
     confirmed: bool
 
@@ -79,11 +78,10 @@ def event_waits(rank: RankTimeline, draft: Draft) -> EventWaits:
             pairs.add((source, target))
             taken += int(waiting == main and taken < begun)
     found = np.array(sorted(pairs), np.int64).reshape(-1, 2)
-    lag = np.clip(draft.ts[found[:, 1]] - draft.end[found[:, 0]], 0, HANDOVER_NS).astype(np.float64)
-    return EventWaits(pairs=found, lag_ns=lag, confirmed=bool(named))
+    return EventWaits(pairs=found, lag_ns=draft.handover_ns(found), confirmed=bool(named))
 
 
-def _released_by(draft: Draft, stream: npt.NDArray[np.intp], place: int, launched: npt.NDArray[np.intp]) -> int:
+def _released_by(draft: Draft, stream: Index, place: int, launched: Index) -> int:
     """The work of another stream that made the work at `place` of this one wait; NONE where none did.
 
     What waited was launched, its stream idle, and it began when that other work had ended.
@@ -99,19 +97,19 @@ def _released_by(draft: Draft, stream: npt.NDArray[np.intp], place: int, launche
     return int(others[found[np.argmax(ends[found])]]) if found.size else NONE
 
 
-def _collectives(draft: Draft, nodes: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+def _collectives(draft: Draft, nodes: Index) -> Index:
     """Those of the nodes that are collectives; all of them where none is."""
-    known = np.isin(draft.row[nodes], np.fromiter(draft.events.collectives, np.int64, len(draft.events.collectives)))
+    known = row_classes(draft.events)[draft.row[nodes]] == _COMMUNICATION
     return nodes[known] if known.any() else nodes
 
 
-def _last(nodes: npt.NDArray[np.intp], node: np.intp) -> int:
+def _last(nodes: Index, node: np.intp) -> int:
     """The last of `nodes` (ascending) before `node`, NONE without one."""
     place = int(np.searchsorted(nodes, node)) - 1
     return int(nodes[place]) if place >= 0 else NONE
 
 
-def _wait_rows(draft: Draft) -> npt.NDArray[np.intp]:
+def _wait_rows(draft: Draft) -> Index:
     """The calls that make a stream wait, inside the traced steps, ascending."""
     events = draft.events
     matching = np.fromiter((_WAIT.search(name) is not None for name in events.strings.names), bool)

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from llmprof.analyzers.replay.graph.graph import Float64, Graph, Int64, NodeKind
+from llmprof.analyzers.replay.graph.graph import Float64, Graph, Int64, Mask, NodeKind
 from llmprof.timeline.events import NONE, Kind
 from llmprof.timeline.intervals import Intervals
 from llmprof.timeline.timeline import RankTimeline
@@ -29,8 +28,6 @@ LEAST_CALLS = 3
 LEAST_GAPS = 30
 ERRORS = 2.0
 """Standard errors by which gaps have to be longer (95 %)."""
-
-Mask = npt.NDArray[np.bool_]
 
 
 def gap_factors(ranks: Sequence[RankTimeline], graph: Graph, collective: Mask) -> Float64:

@@ -18,10 +18,14 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NO_REF", "Float64", "Graph", "Int64", "NodeKind", "Order", "Region"]
+from llmprof.timeline.events import NONE
+
+__all__ = ["NO_REF", "Float64", "Graph", "Index", "Int64", "Mask", "NodeKind", "Order", "Region"]
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+Index = npt.NDArray[np.intp]
 
 NO_REF = np.iinfo(np.int64).min
 """In a column of references: waits for nothing."""
@@ -48,7 +52,7 @@ class Region(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Order:
-    """In which the nodes of a graph are replayed, in stretches (`replay.chains`); shape (nodes,) but `begins`.
+    """In which the nodes of a graph are replayed, in stretches (`replay.graph.chains`); shape (nodes,) but `begins`.
 
     before    the column of the graph that it was found for
     level     how often one changes from one thread or stream to another to come to a node
@@ -121,12 +125,12 @@ class Graph:
         return int(self.kind.size)
 
     @property
-    def on_host(self) -> npt.NDArray[np.bool_]:
+    def on_host(self) -> Mask:
         """Which nodes are the host's."""
         return self.kind <= NodeKind.WAIT
 
     @property
-    def on_device(self) -> npt.NDArray[np.bool_]:
+    def on_device(self) -> Mask:
         """Which nodes keep a stream busy."""
         return self.kind >= NodeKind.DEVICE
 
@@ -135,13 +139,40 @@ class Graph:
         first = np.array([np.flatnonzero(self.rank == place)[0] for place in range(len(self.ranks))], np.int64)
         begin = np.array(self.begin_ns, dtype=np.int64)
         offset = (begin - begin.min()).astype(np.float64)
-        to = np.concatenate([self.extra_to, self.opening_to, first])
-        source = np.concatenate([self.extra_from, np.full(self.opening_to.size + first.size, NO_REF, np.int64)])
-        lag = np.concatenate([self.extra_lag, self.opening_ns + offset[self.rank[self.opening_to]], offset])
-        order = np.argsort(to, kind="stable")
-        return replace(self, extra_to=to[order], extra_from=source[order], extra_lag=lag[order])
+        to = np.concatenate([self.opening_to, first])
+        lag = np.concatenate([self.opening_ns + offset[self.rank[self.opening_to]], offset])
+        return self.with_edges(to, np.full(to.size, NO_REF, np.int64), lag)
 
-    def within(self, region: Region) -> npt.NDArray[np.bool_]:
+    def with_edges(self, to: Int64, source: Int64, lag: Float64) -> Graph:
+        """The graph in which the nodes `to` wait for `source` too, and `lag` ns longer; shape (further edges,) each."""
+        to = np.concatenate([self.extra_to, to])
+        order = np.argsort(to, kind="stable")
+        return replace(
+            self,
+            extra_to=to[order],
+            extra_from=np.concatenate([self.extra_from, source])[order],
+            extra_lag=np.concatenate([self.extra_lag, lag])[order],
+        )
+
+    def only_edges(self, kept: Mask) -> Graph:
+        """The graph with these of its further edges, shape (edges,)."""
+        return replace(
+            self, extra_to=self.extra_to[kept], extra_from=self.extra_from[kept], extra_lag=self.extra_lag[kept]
+        )
+
+    def within(self, region: Region) -> Mask:
         """The host's nodes in a region."""
-        found: npt.NDArray[np.bool_] = self.on_host & (self.region == region)
+        found: Mask = self.on_host & (self.region == region)
         return found
+
+    @property
+    def arriving(self) -> Mask:
+        """Which nodes are arrivals at a meeting."""
+        return self.meeting != NONE if self.meeting.size else np.zeros(len(self), bool)
+
+    def done_by(self, nodes: Index | Int64) -> Index | Int64:
+        """The nodes with which the work of these is done: of arrivals at a collective the meeting, else themselves."""
+        if not self.meeting.size:
+            return nodes
+        met = self.meeting[nodes]
+        return np.where(met == NONE, nodes, met)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from llmprof.analyzers.replay.graph.chains import ends_of
 from llmprof.analyzers.replay.graph.graph import Float64, Graph
 
-__all__ = ["ROUNDS", "Replayed", "replay"]
+__all__ = ["FAITHFUL", "ROUNDS", "Replayed", "replay"]
 
+FAITHFUL = 0.05
+"""A replay that misses the step by more than this promises nothing (the published replays claim 1 to 6 %)."""
 ROUNDS = 2
 """The first fills queues and streams, the last is looked at."""
 

@@ -13,13 +13,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from llmprof.analyzers.replay.graph.draft import Draft
-from llmprof.analyzers.replay.graph.graph import Graph, NodeKind
+from llmprof.analyzers.replay.graph.draft import SLACK_NS, Draft
+from llmprof.analyzers.replay.graph.graph import Graph, Index, NodeKind
 
 __all__ = ["sync_edges"]
 
-_SLACK_NS = 2_000
-"""Host and device clocks of one recording agree to about a microsecond."""
+_USUAL_NS = 5_000.0
+"""A sync that finds nothing to wait for takes a few microseconds; used where the recording holds none."""
 
 
 def sync_edges(graph: Graph, draft: Draft, named: Mapping[int, int]) -> Graph:
@@ -39,12 +39,12 @@ def sync_edges(graph: Graph, draft: Draft, named: Mapping[int, int]) -> Graph:
         point = int(draft.point[node])
         begin, end = int(draft.points.ts[point]), int(draft.points.end[point])
         found = _targets(draft, node, streams, work, named, len(graph))
-        targets[node] = [t for t in found if t < 0 or draft.end[t] <= end + _SLACK_NS]
+        targets[node] = [t for t in found if t < 0 or draft.end[t] <= end + SLACK_NS]
         if not targets[node] and found:
             targets[node] = _released_by(draft, work[: np.searchsorted(work, node)], begin, end)
         done = [int(draft.end[t]) for t in targets[node] if t >= 0 and draft.end[t] > begin]
         if any(t < 0 for t in found) and ended.size:
-            done += ended[(ended > begin) & (ended <= end + _SLACK_NS)].tolist()
+            done += ended[(ended > begin) & (ended <= end + SLACK_NS)].tolist()
         if done:
             # It was blocked: what is left of it is its own length, and the time to wake up afterwards.
             lag[node] = min(own, end - begin)
@@ -52,12 +52,12 @@ def sync_edges(graph: Graph, draft: Draft, named: Mapping[int, int]) -> Graph:
     return _bound(replace(graph, before_lag=lag), targets, wakes)
 
 
-def _released_by(draft: Draft, launched: np.ndarray[tuple[int], np.dtype[np.intp]], begin: int, end: int) -> list[int]:
+def _released_by(draft: Draft, launched: Index, begin: int, end: int) -> list[int]:
     """The work that ended last while a call was blocked that returned before the last launched work was done.
 
     It waits for an event that was recorded some launches before, as DistributedDataParallel does for its statistics.
     """
-    inside = launched[(draft.end[launched] > begin) & (draft.end[launched] <= end + _SLACK_NS)]
+    inside = launched[(draft.end[launched] > begin) & (draft.end[launched] <= end + SLACK_NS)]
     return [int(inside[np.argmax(draft.end[inside])])] if inside.size else []
 
 
@@ -75,21 +75,11 @@ def _bound(graph: Graph, targets: Mapping[int, list[int]], wakes: Mapping[int, f
         to += [node] * len(found[1:])
         source += found[1:]
         lags += [after] * len(found[1:])
-    return replace(
-        graph,
-        cause=cause,
-        cause_lag=cause_lag,
-        extra_to=np.concatenate([graph.extra_to, np.array(to, np.int64)]),
-        extra_from=np.concatenate([graph.extra_from, np.array(source, np.int64)]),
-        extra_lag=np.concatenate([graph.extra_lag, np.array(lags, np.float64)]),
-    )
+    further = np.array(to, np.int64), np.array(source, np.int64), np.array(lags, np.float64)
+    return replace(graph, cause=cause, cause_lag=cause_lag).with_edges(*further)
 
 
-_USUAL_NS = 5_000.0
-"""A sync that finds nothing to wait for takes a few microseconds; used where the recording holds none."""
-
-
-def _shortest(draft: Draft, waits: np.ndarray[tuple[int], np.dtype[np.intp]]) -> float:
+def _shortest(draft: Draft, waits: Index) -> float:
     lengths = draft.end[waits] - draft.ts[waits]
     return float(min(_USUAL_NS, lengths.min())) if lengths.size else _USUAL_NS
 
@@ -97,8 +87,8 @@ def _shortest(draft: Draft, waits: np.ndarray[tuple[int], np.dtype[np.intp]]) ->
 def _targets(
     draft: Draft,
     node: int,
-    streams: dict[int, np.ndarray[tuple[int], np.dtype[np.intp]]],
-    work: np.ndarray[tuple[int], np.dtype[np.intp]],
+    streams: dict[int, Index],
+    work: Index,
     named: Mapping[int, int],
     count: int,
 ) -> list[int]:

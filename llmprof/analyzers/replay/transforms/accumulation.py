@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from llmprof.analyzers.replay.graph.graph import NO_REF, Float64, Graph, NodeKind
+from llmprof.analyzers.replay.graph.graph import NO_REF, Float64, Graph, Mask, NodeKind
 from llmprof.analyzers.replay.scenario import Scenario
-from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, host_of, removed
+from llmprof.analyzers.replay.transforms.base import Level, Subject, host_of, removed
 from llmprof.analyzers.replay.transforms.transfers import transfers
 from llmprof.timeline.events import NONE, Kind
 from llmprof.timeline.intervals import Intervals, lengths_inside
@@ -69,8 +69,7 @@ def bucket_copies(subject: Subject) -> Mask:
 
 def spans_of(subject: Subject, place: int, names: tuple[str, ...]) -> dict[int, Intervals]:
     """When each thread of a rank was in operators that begin so."""
-    events = subject.ranks[place].events
-    assert events is not None
+    events = subject.events(place)
     named = np.fromiter((name.startswith(names) for name in events.strings.names), bool, len(events.strings))
     rows = events.rows_named((Kind.CPU_OP,), named)
     return {int(lane): events.spans(rows[events.lane[rows] == lane]) for lane in np.unique(events.lane[rows])}
@@ -80,15 +79,14 @@ def _share_of_reductions(subject: Subject, gone: Mask) -> Float64:
     """The share of the host's time in each node, and before it, that reductions take, up to the last call that goes."""
     graph = subject.graph
     share = np.zeros(len(graph))
-    for place, rank in enumerate(subject.ranks):
-        assert rank.events is not None
+    for place in range(len(subject.ranks)):
         mine = np.flatnonzero((graph.rank == place) & graph.on_host & (graph.row != NONE))
         last = np.full(graph.steps, -1, np.int64)
         calls = np.flatnonzero(gone & (graph.rank == place))
         np.maximum.at(last, graph.step[calls], graph.recorded_end[calls])
         begin = graph.recorded_start - np.rint(graph.before_lag).astype(np.int64)
         mine = mine[begin[mine] <= last[graph.step[mine]]]
-        lane = rank.events.lane[graph.row[mine]]
+        lane = subject.events(place).lane[graph.row[mine]]
         for number, some in spans_of(subject, place, _REDUCER + _ISSUE).items():
             nodes = mine[lane == number]
             end = graph.recorded_end[nodes]
@@ -98,8 +96,8 @@ def _share_of_reductions(subject: Subject, gone: Mask) -> Float64:
 
 def unmet(graph: Graph, arrivals: Mask) -> Graph:
     """The graph in which these arrivals lead to no meeting: what waited for it waits for its own rank's arrival."""
-    nodes = np.flatnonzero(arrivals & (graph.meeting != NONE)) if graph.meeting.size else np.empty(0, np.int64)
-    met = graph.meeting[nodes]
+    nodes = np.flatnonzero(arrivals & graph.arriving)
+    met = graph.done_by(nodes)
     before, cause, further = graph.before.copy(), graph.cause.copy(), graph.extra_from.copy()
     for place in range(len(graph.ranks)):
         own = graph.rank[nodes] == place
@@ -112,16 +110,8 @@ def unmet(graph: Graph, arrivals: Mask) -> Graph:
     gone = np.zeros(len(graph), bool)
     gone[met] = True
     before[gone] = NO_REF
-    kept = ~gone[graph.extra_to]
-    return replace(
-        graph,
-        before=before,
-        cause=cause,
-        dur=np.where(gone, 0.0, graph.dur),
-        extra_to=graph.extra_to[kept],
-        extra_from=further[kept],
-        extra_lag=graph.extra_lag[kept],
-    )
+    changed = replace(graph, before=before, cause=cause, dur=np.where(gone, 0.0, graph.dur), extra_from=further)
+    return changed.only_edges(~gone[graph.extra_to])
 
 
 def microbatches_of(subject: Subject) -> float | None:

@@ -10,20 +10,20 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from llmprof.analyzers.facts.device.devices import DevicePeaks, find_device
 from llmprof.analyzers.facts.device.kernel_names import CLASSES, NameTable, classify_table
 from llmprof.analyzers.facts.device.kernels import row_classes
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.operators.operators import OperatorKey, Rows, kernel_calls, rows_by_operator
-from llmprof.analyzers.replay.graph.graph import NO_REF, Float64, Graph, NodeKind, Region
+from llmprof.analyzers.replay.graph.graph import NO_REF, Float64, Graph, Mask, NodeKind, Region
 from llmprof.analyzers.replay.scenario import Scenario
-from llmprof.timeline.events import NONE
+from llmprof.timeline.events import NONE, EventTable
 from llmprof.timeline.intervals import Intervals
 from llmprof.timeline.timeline import RankTimeline
 
 __all__ = [
     "Apply",
     "Level",
-    "Mask",
     "Subject",
     "host_of",
     "in_optimizer",
@@ -31,8 +31,6 @@ __all__ = [
     "scaled",
     "unwaited",
 ]
-
-Mask = npt.NDArray[np.bool_]
 
 
 class Level(IntEnum):
@@ -68,14 +66,30 @@ class Subject:
         """The facts of the rank at this place of the graph."""
         return self.facts.ranks[self.ranks[place].rank]
 
+    def events(self, place: int) -> EventTable:
+        """What was recorded of the rank at this place."""
+        events = self.ranks[place].events
+        assert events is not None
+        return events
+
+    @property
+    def chief(self) -> int:
+        """The place of the critical rank."""
+        return next(place for place, rank in enumerate(self.ranks) if rank.rank == self.facts.critical.rank)
+
+    @cached_property
+    def peaks(self) -> DevicePeaks | None:
+        """What the device of the critical rank can do at most; None for one that is not known."""
+        device = self.facts.critical.environment.device
+        return find_device(device.name, device.sm_count)
+
     @cached_property
     def classes(self) -> npt.NDArray[np.int8]:
         """The kernel class of each node, an index into CLASSES; NONE for the host."""
         found = np.full(len(self.graph), NONE, dtype=np.int8)
-        for place, rank in enumerate(self.ranks):
-            assert rank.events is not None
+        for place in range(len(self.ranks)):
             mine = self.device & (self.graph.rank == place)
-            found[mine] = row_classes(rank.events)[self.graph.row[mine]]
+            found[mine] = row_classes(self.events(place))[self.graph.row[mine]]
         return found
 
     @cached_property
@@ -86,11 +100,8 @@ class Subject:
     @cached_property
     def names(self) -> tuple[NameTable, ...]:
         """What the kernel names tell, by rank."""
-        tables = []
-        for rank in self.ranks:
-            assert rank.events is not None
-            tables.append(classify_table(rank.events.strings, rank.events.name))
-        return tuple(tables)
+        every = map(self.events, range(len(self.ranks)))
+        return tuple(classify_table(events.strings, events.name) for events in every)
 
     @cached_property
     def operator_rows(self) -> tuple[dict[OperatorKey, Rows], ...]:
@@ -112,17 +123,16 @@ class Subject:
     def names_where(self, test: Callable[[str], bool]) -> Mask:
         """The nodes (calls of the host and work of the device) whose recorded name passes."""
         found = np.zeros(len(self.graph), dtype=bool)
-        for place, rank in enumerate(self.ranks):
-            assert rank.events is not None
-            passes = np.fromiter((test(name) for name in rank.events.strings.names), bool, len(rank.events.strings))
+        for place in range(len(self.ranks)):
+            events = self.events(place)
+            passes = np.fromiter((test(name) for name in events.strings.names), bool, len(events.strings))
             mine = (self.graph.rank == place) & (self.graph.row != NONE)
-            found[mine] = passes[rank.events.name[self.graph.row[mine]]]
+            found[mine] = passes[events.name[self.graph.row[mine]]]
         return found
 
     def launched_in(self, place: int, spans: Mapping[int, Intervals]) -> Mask:
         """The nodes of one rank whose call lies in spans of its host lane; device work counts with its launch."""
-        graph, events = self.graph, self.ranks[place].events
-        assert events is not None
+        graph, events = self.graph, self.events(place)
         mine = (graph.rank == place) & (graph.row != NONE)
         row = np.where(mine, graph.row, 0)
         call = np.where(graph.on_device, events.launch[row], row)
@@ -156,15 +166,11 @@ def unwaited(scenario: Scenario, nodes: Mask) -> Scenario:
     """The scenario in which the blocking calls among `nodes` return at once."""
     graph = scenario.graph
     waits = nodes & (graph.kind == NodeKind.WAIT)
-    kept = ~waits[graph.extra_to]
     changed = replace(
-        graph,
+        graph.only_edges(~waits[graph.extra_to]),
         cause=np.where(waits, NO_REF, graph.cause),
         cause_lag=np.where(waits, 0.0, graph.cause_lag),
         before_lag=np.where(waits, 0.0, graph.before_lag),
-        extra_to=graph.extra_to[kept],
-        extra_from=graph.extra_from[kept],
-        extra_lag=graph.extra_lag[kept],
     )
     return replace(scenario, graph=changed)
 

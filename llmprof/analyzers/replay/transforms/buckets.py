@@ -15,9 +15,9 @@ from llmprof.analyzers.facts.operators.gradients import (
     oversized,
 )
 from llmprof.analyzers.facts.steps.inside import host_steps
-from llmprof.analyzers.replay.graph.graph import NO_REF, Float64, Graph, Int64, NodeKind
+from llmprof.analyzers.replay.graph.graph import NO_REF, Float64, Graph, Int64, Mask, NodeKind
 from llmprof.analyzers.replay.scenario import Scenario
-from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject
+from llmprof.analyzers.replay.transforms.base import Level, Subject
 from llmprof.analyzers.replay.transforms.transfers import latency_of, transfers
 from llmprof.timeline.events import NONE
 
@@ -99,8 +99,7 @@ def messages(subject: Subject) -> list[Message]:
 
 def _of_step(subject: Subject, place: int, step: int, nodes: Int64, some: Gradients) -> list[Message] | None:
     """The messages of one step; None where a gradient is in none of them."""
-    graph, events = subject.graph, subject.ranks[place].events
-    assert events is not None
+    graph, events = subject.graph, subject.events(place)
     work = subject.device & ~subject.kind("communication") & (graph.kind == NodeKind.DEVICE)
     kernels = np.flatnonzero(work & (graph.rank == place) & (graph.step == step))
     launch = events.launch[graph.row[kernels]]
@@ -144,10 +143,10 @@ def cut(scenario: Scenario, subject: Subject, some: Sequence[Message], level: Le
     slower = 1.0 if learned else level.pick(*BESIDE)
     dur, before, lag = graph.dur.copy(), graph.before.copy(), graph.before_lag.copy()
     cause, cause_lag = graph.cause.copy(), graph.cause_lag.copy()
-    to, source, extra = [graph.extra_to], [graph.extra_from], [graph.extra_lag.copy()]
+    told = graph.extra_lag.copy()
+    to, source, extra = [], [], []
     talk = subject.kind("communication") | (graph.kind == NodeKind.MEETING)
-    done = graph.meeting if graph.meeting.size else np.full(len(graph), NONE)
-    done = np.where(done == NONE, np.arange(len(graph)), done)
+    done = graph.done_by(np.arange(len(graph)))
     for one in some:
         end = int(done[one.node])
         ends, moved = _lasting(one, graph.dur[done[one.nodes]], level)
@@ -161,25 +160,15 @@ def cut(scenario: Scenario, subject: Subject, some: Sequence[Message], level: Le
         extra.append(np.append(-ahead[1:], cause_lag[one.node] - ahead[-1]))
         cause[one.node], cause_lag[one.node] = one.ready[ends[0]], 0.0
         mine = (graph.extra_to == one.node) & ~talk[graph.extra_from % len(graph)]
-        extra[0][mine] -= ahead[-1]
+        told[mine] -= ahead[-1]
         if before[one.node] != NO_REF and not talk[before[one.node] % len(graph)]:
             to.append(np.array([one.node], np.int64))
             source.append(before[[one.node]])
             extra.append(np.array([lag[one.node] - ahead[-1]]))
             before[one.node], lag[one.node] = NO_REF, 0.0
         _issued(graph, dur, one, ends, level)
-    order = np.argsort(np.concatenate(to), kind="stable")
-    return replace(
-        graph,
-        dur=dur,
-        before=before,
-        before_lag=lag,
-        cause=cause,
-        cause_lag=cause_lag,
-        extra_to=np.concatenate(to)[order],
-        extra_from=np.concatenate(source)[order],
-        extra_lag=np.concatenate(extra)[order],
-    )
+    changed = replace(graph, dur=dur, before=before, before_lag=lag, cause=cause, cause_lag=cause_lag, extra_lag=told)
+    return changed.with_edges(np.concatenate(to), np.concatenate(source), np.concatenate(extra))
 
 
 def _lasting(one: Message, each_ns: Float64, level: Level) -> tuple[Int64, Float64]:

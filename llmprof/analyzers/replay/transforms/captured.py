@@ -11,14 +11,14 @@ from llmprof.analyzers.facts.operators.contended_tables import contended_tables
 from llmprof.analyzers.facts.operators.fusion import is_indexed
 from llmprof.analyzers.facts.operators.operator_tree import names_matching
 from llmprof.analyzers.facts.operators.recompute import BACKWARD
-from llmprof.analyzers.replay.graph.graph import NO_REF, Graph, NodeKind, Region
+from llmprof.analyzers.replay.graph.graph import NO_REF, Graph, Mask, NodeKind, Region
 from llmprof.analyzers.replay.graph.launch_queue import DEPTH
+from llmprof.analyzers.replay.reads import arrivals_of
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms import kernels
 from llmprof.analyzers.replay.transforms.accumulation import bucket_copies
-from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, host_of, scaled
+from llmprof.analyzers.replay.transforms.base import Level, Subject, host_of, scaled
 from llmprof.timeline.events import NONE
-from llmprof.timeline.timeline import RankTimeline
 
 __all__ = ["FIXES", "apply"]
 
@@ -74,7 +74,7 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
         found = scaled(scaled(scenario, host, dur=rest, lag=rest), fused, dur=level.pick(*_traffic(subject)))
         return _contended(_padded(found, subject, level), subject, level)
     waits = (scenario.graph.kind == NodeKind.WAIT) & ~_in_regions(subject)
-    copies = subject.once(_copies)  # a batch on its way in, before the graph
+    copies = subject.once(_copies) | arrivals_of(subject)  # a batch on its way in, before the graph
     breaking = waits & ~copies & ~_returned(scenario)
     if int(breaking.sum()) > BREAKING_SYNCS * subject.graph.steps * len(subject.ranks):
         return "host syncs inside the model break the graph; they have to be taken out first (remove-sync)"
@@ -98,7 +98,7 @@ def _indexed(subject: Subject) -> Mask:
 
 def _graph_host(subject: Subject, host: Mask) -> tuple[float, float, float]:
     """The share of the model's host work that graphs leave: at worst, expected, at best."""
-    gradients = sum(map(_gradients, subject.ranks))
+    gradients = sum(_gradients(subject, place) for place in range(len(subject.ranks)))
     worst, expected, best = GRAPH_HOST
     if not gradients:
         return GRAPH_HOST  # not recorded, or left to a graph already
@@ -106,10 +106,9 @@ def _graph_host(subject: Subject, host: Mask) -> tuple[float, float, float]:
     return worst, min(expected, each), min(best, each / 2)
 
 
-def _gradients(rank: RankTimeline) -> int:
-    """How many gradients parameters get in the traced steps."""
-    events, marks = rank.events, rank.marks
-    assert events is not None
+def _gradients(subject: Subject, place: int) -> int:
+    """How many gradients parameters get in the traced steps of one rank."""
+    events, marks = subject.events(place), subject.ranks[place].marks
     number = events.strings.find(_ACCUMULATE)
     at = events.ts[events.name == number] if number != NONE else np.empty(0, np.int64)
     return int(((at >= marks.start_ns[0]) & (at < marks.end_ns[-1])).sum()) if len(marks) else int(at.size)
@@ -212,9 +211,8 @@ def _outside(subject: Subject) -> Mask:
     """
     graph = subject.graph
     found = _in_regions(subject).copy()
-    for place, rank in enumerate(subject.ranks):
-        events = rank.events
-        assert events is not None
+    for place in range(len(subject.ranks)):
+        events = subject.events(place)
         nodes = events.lane[names_matching(events, BACKWARD.match)[events.name]]
         mine = np.flatnonzero((graph.rank == place) & (graph.row != NONE))
         row = graph.row[mine]

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from llmprof.analyzers.facts.device.devices import find_device
 from llmprof.analyzers.facts.operators.gradients import BUCKET_BYTES
-from llmprof.analyzers.replay.graph.graph import NO_REF, Float64, Graph, Int64, NodeKind, Region
+from llmprof.analyzers.replay.graph.graph import NO_REF, Float64, Graph, Int64, Mask, NodeKind, Region
 from llmprof.analyzers.replay.scenario import Scenario
-from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, host_of
+from llmprof.analyzers.replay.transforms.base import Level, Subject, host_of
 from llmprof.analyzers.replay.transforms.buckets import Message, cut, messages
 from llmprof.analyzers.replay.transforms.transfers import latency_of, transfers
-from llmprof.timeline.events import NONE
 from llmprof.units import NS_PER_S
 
 __all__ = ["FIXES", "apply"]
@@ -34,6 +32,7 @@ HOOK_LAUNCHES = 2
 """DDP launches a copy of each gradient into its bucket, and one back (PyTorch source, reducer.cpp)."""
 VIEW_HOOK_NS = 3_000.0
 """At best, with gradient_as_bucket_view, it launches neither: what the hook itself takes is assumed."""
+_WRAPPED = "DistributedDataParallel"
 
 
 @dataclass
@@ -45,9 +44,10 @@ class _Work:
     cause: Int64
     cause_lag: Float64
     dur: Float64
-    extra: list[tuple[int, int, float]]
     hook_ns: float = 0.0
     """What DDP takes the host for each gradient."""
+    edges: list[tuple[int, int, float]] = field(default_factory=list)
+    """Further ones: to, from, lag."""
 
 
 def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scenario | str:
@@ -55,7 +55,7 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     graph = scenario.graph
     calls = subject.device & (graph.kind == NodeKind.DEVICE) & subject.kind("communication")
     moved = transfers(subject)
-    if any("DistributedDataParallel" in name for rank in subject.ranks for name in _marks(rank.events)):
+    if any(name.startswith(_WRAPPED) for place in range(len(subject.ranks)) for name in _names(subject, place)):
         return "the model is wrapped in DistributedDataParallel already"
     joined = messages(subject)
     if joined:
@@ -68,10 +68,8 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
         cause=graph.cause.copy(),
         cause_lag=graph.cause_lag.copy(),
         dur=graph.dur.copy(),
-        extra=list(zip(graph.extra_to.tolist(), graph.extra_from.tolist(), graph.extra_lag.tolist(), strict=True)),
     )
-    done = graph.meeting if graph.meeting.size else np.full(len(graph), NONE, np.int64)
-    ends = np.where(done == NONE, np.arange(len(graph)), done)
+    ends = graph.done_by(np.arange(len(graph)))
     latency = latency_of(graph.dur[moved])
     for place in range(len(subject.ranks)):
         work.hook_ns = _hook_ns(graph, subject, place, level)
@@ -90,8 +88,7 @@ def _cut_up(scenario: Scenario, subject: Subject, joined: Sequence[Message], lev
     they are views.
     """
     graph, found = scenario.graph, cut(scenario, subject, joined, level)
-    device = subject.facts.critical.environment.device
-    peaks = find_device(device.name, device.sm_count)
+    peaks = subject.peaks
     work = subject.device & ~subject.kind("communication") & (graph.kind == NodeKind.DEVICE)
     dur, lag, cause_lag = found.dur.copy(), found.before_lag.copy(), found.cause_lag.copy()
     for one in joined:
@@ -141,26 +138,19 @@ def _rebucket(
     # The meetings are those of the other ranks too, which have their turn.
     mine = (graph.rank == place) & (graph.kind == NodeKind.DEVICE)
     after = np.flatnonzero(gone & mine & ~np.isin(np.arange(len(graph)), nodes))
-    for k, node in enumerate(nodes.tolist()):
-        end = int(ends[node])
-        work.before_lag[node] = work.cause_lag[node] = 0.0
-        work.dur[node] = 0.0
-        if k < buckets:
-            ready = compute[int((compute.size - 1) * (BACKWARD_FROM + (1 - BACKWARD_FROM) * (k + 1) / buckets))]
-            work.before[node] = int(ends[nodes[k - 1]]) if k else NO_REF
-            work.cause[node] = int(ready)
-            work.dur[end] = kept / buckets
-        else:
-            work.before[node] = last
-            work.cause[node] = NO_REF
-            work.dur[end] = 0.0
-    final = int(ends[nodes[buckets - 1]])
-    for node in after.tolist():
-        work.before[node] = last
-        if node > nodes[-1]:
-            # Buckets come back in turn, each when its transfer has ended and backward is over.
-            work.before_lag[node] += back_ns
-            work.extra.append((node, final, back_ns / buckets))
+    sent, vanished = nodes[:buckets], nodes[buckets:]
+    done = BACKWARD_FROM + (1 - BACKWARD_FROM) * np.arange(1, buckets + 1) / buckets
+    work.before_lag[nodes] = work.cause_lag[nodes] = work.dur[nodes] = 0.0
+    work.before[sent] = np.concatenate([[NO_REF], ends[sent[:-1]]])
+    work.cause[sent] = compute[((compute.size - 1) * done).astype(np.int64)]
+    work.dur[ends[sent]] = kept / buckets
+    work.before[vanished], work.cause[vanished] = last, NO_REF
+    work.dur[ends[vanished]] = 0.0
+    work.before[after] = last
+    # Buckets come back in turn, each when its transfer has ended and backward is over.
+    back = after[after > nodes[-1]]
+    work.before_lag[back] += back_ns
+    work.edges += [(node, int(ends[sent[-1]]), back_ns / buckets) for node in back.tolist()]
 
 
 def _copied(work: _Work, subject: Subject, place: int, nodes: Int64, compute: Int64, level: Level) -> float:
@@ -169,8 +159,7 @@ def _copied(work: _Work, subject: Subject, place: int, nodes: Int64, compute: In
     Each reads and writes all gradients, the one in also divides. As views of the buckets gradients stay where they are
     and are divided in place (`gradient_as_bucket_view`). What their bytes take is that of the device's memory.
     """
-    sizes, device = _message_bytes(subject, place, nodes), subject.facts.critical.environment.device
-    peaks = find_device(device.name, device.sm_count)
+    sizes, peaks = _message_bytes(subject, place, nodes), subject.peaks
     if sizes is None or peaks is None:
         return 0.0
     one_way = 2 * sum(sizes) / peaks.achievable_bytes_per_s * NS_PER_S
@@ -213,29 +202,25 @@ def _bucket_count(subject: Subject, place: int, nodes: Int64) -> int:
 
 def _message_bytes(subject: Subject, place: int, nodes: Int64) -> list[int] | None:
     """Bytes of each message, fp32 as gradients are; None when not all are known."""
-    events = subject.ranks[place].events
-    assert events is not None
+    events = subject.events(place)
     rows = subject.graph.row[nodes].tolist()
     sizes = [events.collectives[row].in_elements for row in rows if row in events.collectives]
     known = [4 * size for size in sizes if size is not None]
     return known if len(known) == len(rows) else None
 
 
-def _marks(events: object) -> list[str]:
-    names = getattr(getattr(events, "strings", None), "names", ())
-    return [name for name in names if name.startswith("DistributedDataParallel")]
+def _names(subject: Subject, place: int) -> Sequence[str]:
+    return subject.events(place).strings.names
 
 
 def _finished(graph: Graph, work: _Work) -> Graph:
-    extra = sorted(work.extra)
-    return replace(
+    changed = replace(
         graph,
         before=work.before,
         before_lag=work.before_lag,
         cause=work.cause,
         cause_lag=work.cause_lag,
         dur=work.dur,
-        extra_to=np.array([one[0] for one in extra], np.int64),
-        extra_from=np.array([one[1] for one in extra], np.int64),
-        extra_lag=np.array([one[2] for one in extra], np.float64),
     )
+    to, source, lag = zip(*work.edges, strict=True) if work.edges else ((), (), ())
+    return changed.with_edges(np.array(to, np.int64), np.array(source, np.int64), np.array(lag, np.float64))

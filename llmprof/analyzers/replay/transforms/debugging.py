@@ -58,9 +58,8 @@ def _or(changed: Scenario | str, otherwise: Scenario) -> Scenario:
 def _unwatched(scenario: Scenario, subject: Subject, level: Level) -> Scenario:
     graph = scenario.graph
     spent, gone = np.zeros(len(graph)), np.zeros(len(graph), bool)
-    for place, rank in enumerate(subject.ranks):
-        events = rank.events
-        assert events is not None
+    for place in range(len(subject.ranks)):
+        events = subject.events(place)
         backward = names_matching(events, BACKWARD.match)[events.name] & (events.kind == Kind.CPU_OP)
         for lane in np.unique(events.lane[events.rows(Kind.CPU_OP)]).tolist():
             if (backward & (events.lane == lane)).any():

@@ -13,9 +13,10 @@ import numpy as np
 
 from llmprof.analyzers.facts.host.host_work import LONG_NS, long_and_short, preparing_spans
 from llmprof.analyzers.facts.steps.windows import windows_of
+from llmprof.analyzers.replay.feeds import HAND_OVER_NS, Feed
 from llmprof.analyzers.replay.graph.graph import Float64, Region
 from llmprof.analyzers.replay.reads import computed_behind, copies_of, reads_of, uncopied
-from llmprof.analyzers.replay.scenario import HAND_OVER_NS, Feed, Scenario, run
+from llmprof.analyzers.replay.scenario import Scenario, run
 from llmprof.analyzers.replay.transforms.base import Level, Subject, scaled, unwaited
 from llmprof.analyzers.replay.transforms.loader import crowded, with_enough_workers
 from llmprof.analyzers.replay.unprofiled.garbage import collections_in

@@ -48,7 +48,7 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     if isinstance(savings, str):
         return savings
     graph = scenario.graph
-    chief = next(place for place, rank in enumerate(subject.ranks) if rank.rank == critical.rank)
+    chief = subject.chief
     model = _factors(subject, chief, savings, level)
     dur, lag = np.ones(len(graph)), np.ones(len(graph))
     for place in range(len(subject.ranks)):
@@ -79,8 +79,7 @@ def _of_rank(fix: str, subject: Subject, place: int, level: Level, chief: int, m
 
 
 def _factors(subject: Subject, place: int, savings: tuple[Saving, ...], level: Level) -> Factors:
-    events = subject.ranks[place].events
-    assert events is not None
+    events = subject.events(place)
     kernel, launch = np.ones(len(events)), np.ones(len(events))
     for one in savings:
         rows = _rows(subject, place, events, one)
@@ -105,8 +104,7 @@ def by_name(subject: Subject, place: int, chief: int, model: Sequence[Float64]) 
 
     model    any number of columns of factors, by row of the critical rank's events
     """
-    given, own = subject.ranks[chief].events, subject.ranks[place].events
-    assert given is not None and own is not None
+    given, own = subject.events(chief), subject.events(place)
     rows, mine = given.rows(Kind.KERNEL), own.rows(Kind.KERNEL)
     names, which = np.unique(given.name[rows], return_inverse=True)
     weight = np.bincount(which, weights=given.dur[rows])

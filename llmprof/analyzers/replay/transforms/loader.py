@@ -12,13 +12,16 @@ from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
 from llmprof.analyzers.facts.loading.loader_model import pinning_ns
 from llmprof.analyzers.facts.loading.loader_queue import DEFAULT_PREFETCH
 from llmprof.analyzers.facts.measured import RankFacts
+from llmprof.analyzers.replay.feeds import HAND_OVER_NS, Feed, without_waits
 from llmprof.analyzers.replay.graph.graph import Region
-from llmprof.analyzers.replay.scenario import HAND_OVER_NS, Feed, Scenario, run, without_waits
+from llmprof.analyzers.replay.scenario import Outcome, Scenario, run
 from llmprof.analyzers.replay.transforms.base import Level, Subject, scaled
 
-__all__ = ["FIXES", "apply", "crowded", "less_work", "with_enough_workers"]
+__all__ = ["CHEAPER", "FIXES", "apply", "chance_ns", "crowded", "less_work", "with_enough_workers"]
 
-FIXES = ("dataloader-workers", "dataloader-prefetch", "offline-preprocessing", "packed-dataset", "compact-batches")
+CHEAPER = ("offline-preprocessing", "packed-dataset")
+"""Less work a batch stands in place of more workers or deeper queues: beside these it is for what they leave."""
+FIXES = ("dataloader-workers", "dataloader-prefetch", *CHEAPER, "compact-batches")
 
 ENOUGH_SHARE = 0.01
 """Workers are added until the loader makes the step longer by no more than this, which no one can measure."""
@@ -41,31 +44,48 @@ COMPACT = (0.75, 0.5, 0.25)
 
 def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scenario | str:
     """The scenario with enough workers, DEEPER times the prefetch, half the work a batch, or COMPACT batches."""
-    feeds = dict(scenario.feeds)
+    if fix in CHEAPER:
+        return _cheaper(scenario, subject, level.pick(*GONE), cpu=fix == "offline-preprocessing")
     before = run(scenario)
     if fix == "compact-batches":
-        if not any(feed.passing_ns * feed.fetches > before.replayed.step_ns for feed in feeds.values()):
-            return "the step does not wait for the thread that pins batches"
-        share = level.pick(*COMPACT)
-        smaller = {place: replace(feed, passing_ns=share * feed.passing_ns) for place, feed in feeds.items()}
-        return replace(scenario, feeds=smaller)
-    if fix in ("offline-preprocessing", "packed-dataset"):
-        alone = [place for place in range(len(subject.ranks)) if _busy_alone(subject.of(place)) is not None]
-        if not alone and not any(feed.loads_ns and feed.workers for feed in feeds.values()):
-            return "how long the workers take for a batch was not measured, so one of less work cannot be replayed"
-        gone, cpu = level.pick(*GONE), fix == "offline-preprocessing"
-        for place in alone:
-            scenario = _less_alone(scenario, place, _busy_alone(subject.of(place)) or 0.0, gone, cpu=cpu)
-        return replace(scenario, feeds={place: less_work(feed, gone, cpu=cpu) for place, feed in feeds.items()})
+        return _compact(scenario, before, level)
     if fix == "dataloader-prefetch":
-        if not any(feed.loads_ns and feed.workers for feed in feeds.values()):
-            return "how long single batches take was not measured, so a deeper queue cannot be replayed"
-        own = before.replayed.step_ns
-        for place, feed in feeds.items():
-            running, deeper = feed.running(before.step_ns, own), replace(feed, prefetch=DEEPER * feed.prefetch)
-            scenario, feeds[place] = crowded(scenario, place, running, deeper, own, level, worst=1.0)
-        return replace(scenario, feeds=feeds)
-    changed = False
+        return _deeper(scenario, before, level)
+    return _more_workers(scenario, before, subject, level)
+
+
+def _compact(scenario: Scenario, before: Outcome, level: Level) -> Scenario | str:
+    if not any(feed.passing_ns * feed.fetches > before.replayed.step_ns for feed in scenario.feeds.values()):
+        return "the step does not wait for the thread that pins batches"
+    share = level.pick(*COMPACT)
+    smaller = {place: replace(feed, passing_ns=share * feed.passing_ns) for place, feed in scenario.feeds.items()}
+    return replace(scenario, feeds=smaller)
+
+
+def _cheaper(scenario: Scenario, subject: Subject, gone: float, *, cpu: bool) -> Scenario | str:
+    feeds = scenario.feeds
+    alone = {
+        place: share for place in range(len(subject.ranks)) if (share := _busy_alone(subject.of(place))) is not None
+    }
+    if not alone and not any(feed.measured for feed in feeds.values()):
+        return "how long the workers take for a batch was not measured, so one of less work cannot be replayed"
+    for place, busy in alone.items():
+        scenario = _less_alone(scenario, place, busy, gone, cpu=cpu)
+    return replace(scenario, feeds={place: less_work(feed, gone, cpu=cpu) for place, feed in feeds.items()})
+
+
+def _deeper(scenario: Scenario, before: Outcome, level: Level) -> Scenario | str:
+    feeds, own = dict(scenario.feeds), before.replayed.step_ns
+    if not any(feed.measured for feed in feeds.values()):
+        return "how long single batches take was not measured, so a deeper queue cannot be replayed"
+    for place, feed in feeds.items():
+        running, deeper = feed.running(before.step_ns, own), replace(feed, prefetch=DEEPER * feed.prefetch)
+        scenario, feeds[place] = crowded(scenario, place, running, deeper, own, level, worst=1.0)
+    return replace(scenario, feeds=feeds)
+
+
+def _more_workers(scenario: Scenario, before: Outcome, subject: Subject, level: Level) -> Scenario | str:
+    feeds, changed = dict(scenario.feeds), False
     for place, feed in scenario.feeds.items():
         if before.input_wait_ns > 0 and (feed.loads_ns or feed.limit_ns):
             own = before.replayed.step_ns
@@ -85,6 +105,12 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
                 scenario, feeds[place] = crowded(scenario, place, 1.0, after, own, level)
                 changed = True
     return replace(scenario, feeds=feeds) if changed else "the step does not wait for batches"
+
+
+def chance_ns(fix: str, subject: Subject) -> float:
+    """Of the mean wait for batches."""
+    loader = subject.facts.critical.loader
+    return 0.0 if loader is None else loader.wait_error_ns or 0.0
 
 
 def less_work(feed: Feed, gone: float, *, cpu: bool) -> Feed:

@@ -11,12 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from llmprof.analyzers.facts.device.devices import find_device
 from llmprof.analyzers.facts.faster.number_formats import MEMORY_CLASSES, Converted, converted, slower_formats
 from llmprof.analyzers.facts.operators.operators import Rows
-from llmprof.analyzers.replay.graph.graph import Float64
+from llmprof.analyzers.replay.graph.graph import Float64, Mask
 from llmprof.analyzers.replay.scenario import Scenario
-from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, host_of, in_optimizer
+from llmprof.analyzers.replay.transforms.base import Level, Subject, host_of, in_optimizer
 from llmprof.analyzers.replay.transforms.kernels import SHAPED_SHARE, by_name
 from llmprof.timeline.events import NONE
 
@@ -57,7 +56,7 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
         return f"no matrix product runs in {' or '.join(slower_formats(fast))}"
     graph = scenario.graph
     nodes = (dur, np.ones(len(graph)), casts)
-    chief = next(place for place, rank in enumerate(subject.ranks) if rank.rank == subject.facts.critical.rank)
+    chief = subject.chief
     places = sorted(range(len(subject.ranks)), key=lambda place: place != chief)
     model: Columns | None = None
     for place in places:
@@ -80,8 +79,7 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
 
 def _by_row(subject: Subject, place: int, nodes: Rows, columns: Columns) -> Columns:
     """The columns of nodes as columns of the rows of the rank that they are on."""
-    events, rows = subject.ranks[place].events, subject.graph.row[nodes]
-    assert events is not None
+    events, rows = subject.events(place), subject.graph.row[nodes]
     found = (np.ones(len(events)), np.ones(len(events)), np.zeros(len(events)))
     for column, node in zip(found, columns, strict=True):
         column[rows] = node[nodes]
@@ -124,8 +122,7 @@ def _by_peaks(subject: Subject, fast: str, level: Level) -> tuple[Float64, Float
 
 def _columns(subject: Subject, place: int, fast: str, level: Level) -> Columns:
     """What the operators of one rank tell of its rows."""
-    events, facts = subject.ranks[place].events, subject.of(place)
-    assert events is not None
+    events, facts = subject.events(place), subject.of(place)
     dur, lag, casts = np.full(len(events), _UNSET), np.ones(len(events)), np.zeros(len(events))
     if facts.operators is None:
         return dur, lag, casts
@@ -149,8 +146,7 @@ def _casts_each(one: Converted, gone: Mask) -> float:
 
 
 def _ratio(subject: Subject, slow: str, fast: str) -> float:
-    device = subject.facts.critical.environment.device
-    peaks = find_device(device.name, device.sm_count)
+    peaks = subject.peaks
     if peaks is not None and slow in peaks.flops and fast in peaks.flops:
         return min(1.0, peaks.flops[slow] / peaks.flops[fast])
     return UNKNOWN_RATIO[slow]
@@ -160,8 +156,7 @@ def _of_format(subject: Subject, kind: str, number_format: str) -> Mask:
     """Kernels of a class whose name tells this number format."""
     found = np.zeros(len(subject.graph), dtype=bool)
     for place, table in enumerate(subject.names):
-        events = subject.ranks[place].events
-        assert events is not None
+        events = subject.events(place)
         fits = np.zeros(len(events.strings), dtype=bool)
         fits[[name for name, told in table.names.items() if told.dtype == number_format]] = True
         mine = subject.kind(kind) & (subject.graph.rank == place)

@@ -12,7 +12,7 @@ FIXES = ("fused-optimizer", "foreach-optimizer")
 
 TRAFFIC = (0.65, 0.35, 0.35)
 """fp32 AdamW moves 28 bytes a parameter in one pass, about 80 in one pass for each operation. At worst SGD with
-momentum: 20 bytes instead of 32 (`facts.fused_traffic`, where the operations tell that)."""
+momentum: 20 bytes instead of 32 (`facts.faster.fused_traffic`, where the operations tell that)."""
 HOST_FUSED = (0.10, 0.05, 0.02)
 """Host time of a fused step over that of a for-loop step: at worst, expected, at best (assumptions; what is left walks
 over the parameters to collect them)."""

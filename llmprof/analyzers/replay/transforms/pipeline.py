@@ -1,8 +1,8 @@
 """A pipeline with more micro-batches, or with its layers divided anew: the step that its played schedule comes to.
 
 Passes that are split or moved change all streams of all ranks and the order of their messages, while a graph holds one
-order. So the schedule is played with the recorded passes (`facts.pipeline_model`), and the graph loses what that saves:
-first waiting in sends and receives, then work.
+order. So the schedule is played with the recorded passes (`facts.pipeline.pipeline_model`), and the graph loses what
+that saves: first waiting in sends and receives, then work.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from llmprof.analyzers.facts.pipeline.pipeline_model import (
     pipeline_model,
 )
 from llmprof.analyzers.facts.pipeline.stage_layers import best_division, division_for
+from llmprof.analyzers.replay.graph.graph import Mask
 from llmprof.analyzers.replay.scenario import Scenario, run
-from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, host_of, scaled
+from llmprof.analyzers.replay.transforms.base import Level, Subject, host_of, scaled
 
 __all__ = ["FIXES", "apply"]
 
@@ -81,8 +82,7 @@ def _shortened(scenario: Scenario, subject: Subject, place: int, saved_ns: float
 
 def _messages(subject: Subject, place: int) -> Mask:
     """The nodes of one rank that are exchanges between stages."""
-    graph, events = subject.graph, subject.ranks[place].events
-    assert events is not None
+    graph, events = subject.graph, subject.events(place)
     found = subject.kind("communication") & (graph.rank == place)
     kinds, index = describe(events, graph.row[found].astype(np.intp))
     between = np.array([kind.op == "send_recv" for kind in kinds], bool)

@@ -12,9 +12,9 @@ import numpy as np
 from llmprof.analyzers.facts.faster.kept_activations import EVERY_SECOND, kept
 from llmprof.analyzers.facts.operators.operator_tree import OperatorTree
 from llmprof.analyzers.facts.operators.recompute import entry_spans, recompute_spans
-from llmprof.analyzers.replay.graph.graph import Float64, Graph, NodeKind, Region
+from llmprof.analyzers.replay.graph.graph import Float64, Graph, Mask, NodeKind, Region
 from llmprof.analyzers.replay.scenario import Scenario
-from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, removed, scaled
+from llmprof.analyzers.replay.transforms.base import Level, Subject, removed, scaled
 from llmprof.timeline.events import EventTable
 from llmprof.timeline.intervals import Intervals, lengths_inside
 
@@ -28,12 +28,12 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     """The scenario without the recomputed part of backward, or with what of it does not fit in memory."""
     again = np.zeros(len(scenario.graph), dtype=bool)
     entering = np.zeros(len(scenario.graph))
-    for place, rank in enumerate(subject.ranks):
-        assert rank.events is not None
-        tree = OperatorTree.of(rank.events)
-        again |= subject.launched_in(place, recompute_spans(rank.events, tree))
-        for lane, spans in entry_spans(rank.events, tree).items():
-            entering += _share_before(subject.graph, place, rank.events, lane, spans)
+    for place in range(len(subject.ranks)):
+        events = subject.events(place)
+        tree = OperatorTree.of(events)
+        again |= subject.launched_in(place, recompute_spans(events, tree))
+        for lane, spans in entry_spans(events, tree).items():
+            entering += _share_before(subject.graph, place, events, lane, spans)
     if not again.any():
         return "no operators of forward run inside backward"
     if fix != "drop-recompute":

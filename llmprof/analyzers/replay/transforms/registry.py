@@ -6,11 +6,12 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from functools import cache
+from types import ModuleType
 
 from llmprof.analyzers.replay import transforms
-from llmprof.analyzers.replay.transforms.base import Apply
+from llmprof.analyzers.replay.transforms.base import Apply, Subject
 
-__all__ = ["transforms_by_fix"]
+__all__ = ["chance_ns", "transforms_by_fix"]
 
 _NOT_TRANSFORMS = {"base", "registry"}
 
@@ -18,7 +19,21 @@ _NOT_TRANSFORMS = {"base", "registry"}
 @cache
 def transforms_by_fix() -> Mapping[str, Apply]:
     """Fix id to its `apply`; a transform module holds `FIXES = (ids...)` and `def apply(...)`."""
-    found: dict[str, Apply] = {}
+    return {fix: module.apply for fix, module in _modules().items()}
+
+
+def chance_ns(fix: str, subject: Subject) -> float:
+    """The standard error, ns per step, of what the few recorded steps tell of that which a fix takes away.
+
+    A transform module says so in a `def chance_ns(...)` of its own, where that differs from step to step; else it is 0.
+    """
+    module = _modules()[fix]
+    return float(module.chance_ns(fix, subject)) if hasattr(module, "chance_ns") else 0.0
+
+
+@cache
+def _modules() -> Mapping[str, ModuleType]:
+    found: dict[str, ModuleType] = {}
     for module in pkgutil.iter_modules(transforms.__path__):
         if module.name in _NOT_TRANSFORMS:
             continue
@@ -26,5 +41,5 @@ def transforms_by_fix() -> Mapping[str, Apply]:
         for fix in loaded.FIXES:
             if fix in found:
                 raise ValueError(f"two transforms claim the fix {fix}")
-            found[fix] = loaded.apply
+            found[fix] = loaded
     return found

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from llmprof.analyzers.replay.graph.graph import NO_REF, Graph, Int64, NodeKind, Region
+from llmprof.analyzers.replay.graph.graph import NO_REF, Graph, Int64, Mask, NodeKind, Region
 from llmprof.analyzers.replay.scenario import Scenario
 from llmprof.analyzers.replay.transforms.accumulation import microbatches_of, spans_of, unmet
-from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, removed
+from llmprof.analyzers.replay.transforms.base import Level, Subject, removed
 from llmprof.analyzers.replay.transforms.transfers import transfers
 
 __all__ = ["FIXES", "apply"]
@@ -33,7 +33,8 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
         if settings is not None and settings.reshard_after_forward == "no":
             return "parameters stay whole between forward and backward already"
         later = subject.once(_of_backward)
-        moved = later | np.isin(np.arange(len(graph)), graph.meeting[later] if graph.meeting.size else [])
+        moved = later.copy()
+        moved[graph.done_by(np.flatnonzero(later))] = True
         found = removed(scenario, (moved & (later | transfers(subject))) | (subject.once(_copies) & subject.device))
         return replace(found, graph=_unawaited(found.graph, later & (graph.kind == NodeKind.DEVICE)))
     # The turns of one communicator, the arrivals at a meeting, and the copies into what is gathered stay.
@@ -41,11 +42,7 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     if not early.any():
         return "no gather waits for other work on the device"
     source = np.where(early, _updates(graph, graph.extra_from), graph.extra_from)
-    kept = source != NO_REF
-    return replace(
-        scenario,
-        graph=replace(graph, extra_to=graph.extra_to[kept], extra_from=source[kept], extra_lag=graph.extra_lag[kept]),
-    )
+    return replace(scenario, graph=replace(graph, extra_from=source).only_edges(source != NO_REF))
 
 
 def _gathers(subject: Subject) -> Mask:
@@ -58,10 +55,9 @@ def _computing(subject: Subject) -> Mask:
     graph = subject.graph
     found = np.zeros(len(graph), dtype=bool)
     kernels = (graph.kind == NodeKind.DEVICE) & ~subject.kind("communication")
-    for place, rank in enumerate(subject.ranks):
-        assert rank.events is not None
+    for place in range(len(subject.ranks)):
         mine = np.flatnonzero(kernels & (graph.rank == place))
-        lanes = rank.events.lane[graph.row[mine]]
+        lanes = subject.events(place).lane[graph.row[mine]]
         found[mine] = lanes == np.bincount(lanes).argmax() if mine.size else False
     return found
 
@@ -91,15 +87,8 @@ def _unawaited(graph: Graph, gathers: Mask) -> Graph:
     A gather stands behind a reduction, and the backward pass of its layer behind the gather: without it the pass goes
     on beside the reductions.
     """
-    kept = ~gathers[graph.extra_to]
-    alone = replace(
-        graph,
-        before=np.where(gathers, NO_REF, graph.before),
-        extra_to=graph.extra_to[kept],
-        extra_from=graph.extra_from[kept],
-        extra_lag=graph.extra_lag[kept],
-    )
-    return unmet(alone, gathers)
+    alone = replace(graph, before=np.where(gathers, NO_REF, graph.before))
+    return unmet(alone.only_edges(~gathers[graph.extra_to]), gathers)
 
 
 def _of_backward(subject: Subject) -> Mask:
@@ -120,8 +109,7 @@ def _copies(subject: Subject) -> Mask:
 def _in_backward(subject: Subject, names: tuple[str, ...]) -> Mask:
     """Calls in operators that begin so on threads of the backward pass, and the device work that they launch."""
     found = np.zeros(len(subject.graph), bool)
-    for place, rank in enumerate(subject.ranks):
-        assert rank.events is not None
+    for place in range(len(subject.ranks)):
         threads = spans_of(subject, place, (_NODE,))
         found |= subject.launched_in(
             place, {lane: some for lane, some in spans_of(subject, place, names).items() if lane in threads}

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from llmprof.analyzers.replay.graph.graph import Float64, Int64, NodeKind, Region
-from llmprof.analyzers.replay.scenario import Feed, Scenario
-from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject
+from llmprof.analyzers.facts.steps.step_times import device_spread_ns
+from llmprof.analyzers.replay.feeds import Feed
+from llmprof.analyzers.replay.graph.graph import Float64, Int64, Mask, NodeKind, Region
+from llmprof.analyzers.replay.scenario import Scenario
+from llmprof.analyzers.replay.transforms.base import Level, Subject
 from llmprof.timeline.events import NONE
 
-__all__ = ["FIXES", "apply"]
+__all__ = ["FIXES", "apply", "chance_ns"]
 
 FIXES = ("repair-straggler", "balance-batches")
 
@@ -72,6 +75,19 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     return replace(scenario, graph=replace(graph, dur=dur, before_lag=lag), feeds=feeds)
 
 
+def chance_ns(fix: str, subject: Subject) -> float:
+    """How far the few traced steps may be off all steps: in the wait for other ranks, or in the device's usual pace.
+
+    A device that was slow in these steps alone, as readings of the other ones tell, needs no repair.
+    """
+    if fix == "balance-batches":
+        facts = [subject.of(place).traced for place in range(len(subject.ranks))]
+        spreads = [one.spread.get("skew", 0.0) for one in facts if one is not None]
+    else:
+        spreads = [spread for rank in subject.ranks if (spread := device_spread_ns(rank.times)) is not None]
+    return min(spreads, default=0.0) / math.sqrt(subject.graph.steps)
+
+
 def _fed(feeds: Mapping[int, Feed], count: int, closure: float, *, shared: bool) -> dict[int, Feed]:
     """The loaders with which no rank is slower than its peers; heavier samples, known by their loads, are shared."""
     found = dict(feeds)
@@ -127,11 +143,11 @@ def _names(subject: Subject) -> Int64:
     """What each node is, by its name: the same number for the same name on all ranks; 0 for nodes without one."""
     graph, numbers = subject.graph, dict[str, int]()
     found = np.zeros(len(graph), np.int64)
-    for place, rank in enumerate(subject.ranks):
-        assert rank.events is not None
+    for place in range(len(subject.ranks)):
+        events = subject.events(place)
         mine = np.flatnonzero((graph.rank == place) & (graph.row != NONE))
-        own, index = np.unique(rank.events.name[graph.row[mine]], return_inverse=True)
-        names = [rank.events.strings[int(name)] for name in own]
+        own, index = np.unique(events.name[graph.row[mine]], return_inverse=True)
+        names = [events.strings[int(name)] for name in own]
         found[mine] = np.array([numbers.setdefault(name, len(numbers) + 1) for name in names], np.int64)[index]
     return found
 

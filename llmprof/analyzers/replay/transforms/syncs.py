@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from llmprof.analyzers.replay.graph.graph import NodeKind
-from llmprof.analyzers.replay.reads import computed_behind, reads_of, uncopied
+from llmprof.analyzers.replay.graph.graph import Mask, NodeKind
+from llmprof.analyzers.replay.reads import arrivals_of, computed_behind, reads_of, uncopied
 from llmprof.analyzers.replay.scenario import Scenario
-from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject, unwaited
+from llmprof.analyzers.replay.transforms.base import Level, Subject, unwaited
 from llmprof.analyzers.replay.transforms.host_work import inside, shorter
 
 __all__ = ["FIXES", "apply"]
@@ -28,7 +28,7 @@ def apply(fix: str, scenario: Scenario, subject: Subject, level: Level) -> Scena
     graph = scenario.graph
     waits = graph.kind == NodeKind.WAIT
     reads = reads_of(subject)
-    copies = subject.names_where(lambda name: "Memcpy" in name or "memcpy" in name) & ~reads
+    copies = (subject.names_where(lambda name: "emcpy" in name) | arrivals_of(subject)) & ~reads
     allocator = subject.names_where(lambda name: "Free" in name or "Malloc" in name or "Mem" in name) & ~copies & ~reads
     chosen = waits & (copies if fix == "pin-memory" else ~copies & ~allocator)
     if not chosen.any():

@@ -7,12 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from llmprof.analyzers.facts.communication.links import expected_link
-from llmprof.analyzers.facts.device.devices import find_device
 from llmprof.analyzers.facts.faster.number_formats import WIDENING
-from llmprof.analyzers.replay.graph.graph import Float64, NodeKind
+from llmprof.analyzers.replay.graph.graph import Float64, Mask, NodeKind
 from llmprof.analyzers.replay.scenario import Scenario
-from llmprof.analyzers.replay.transforms.base import Level, Mask, Subject
-from llmprof.timeline.events import NONE
+from llmprof.analyzers.replay.transforms.base import Level, Subject
 from llmprof.units import NS_PER_S
 
 __all__ = ["FIXES", "apply", "latency_of", "transfers"]
@@ -69,8 +67,7 @@ def latency_of(ns: Float64) -> float:
 def transfers(subject: Subject) -> Mask:
     """The nodes that stand for the transfer of a collective: meetings, and collectives of one rank alone."""
     graph = subject.graph
-    alone = graph.meeting == NONE if graph.meeting.size else np.ones(len(graph), bool)
-    found: Mask = (graph.kind == NodeKind.MEETING) | (subject.kind("communication") & alone)
+    found: Mask = (graph.kind == NodeKind.MEETING) | (subject.kind("communication") & ~graph.arriving)
     return found
 
 
@@ -93,19 +90,17 @@ def _lasting(scenario: Scenario, nodes: Mask, dur: Float64) -> Scenario:
 
 def _cast(scenario: Scenario, subject: Subject, level: Level) -> Scenario:
     """The scenario in which the work that each fp32 collective follows ends with the casts of its message."""
-    graph, device = scenario.graph, subject.facts.critical.environment.device
-    peaks = find_device(device.name, device.sm_count)
+    graph, peaks = scenario.graph, subject.peaks
     if peaks is None:
         return scenario
     dur = graph.dur.copy()
     calls = subject.kind("communication") & (graph.kind == NodeKind.DEVICE)
     wide = calls & subject.once(_fp32)
-    for place, rank in enumerate(subject.ranks):
-        assert rank.events is not None
+    for place in range(len(subject.ranks)):
         mine = subject.device & (graph.rank == place) & (graph.kind == NodeKind.DEVICE)
         work = np.flatnonzero(mine & ~subject.kind("communication", "memcpy"))
         for node in np.flatnonzero(wide & mine).tolist():
-            call = rank.events.collectives.get(int(graph.row[node]))
+            call = subject.events(place).collectives.get(int(graph.row[node]))
             before = int(np.searchsorted(work, node)) - 1
             if call is not None and call.in_elements and before >= 0:
                 taken = call.in_elements * level.pick(*CAST_BYTES) / peaks.achievable_bytes_per_s
@@ -116,11 +111,11 @@ def _cast(scenario: Scenario, subject: Subject, level: Level) -> Scenario:
 def _fp32(subject: Subject) -> Mask:
     """Collectives whose message is fp32, by their arguments, else by the name of their kernel."""
     found = subject.names_where(lambda name: "f32" in name or "float" in name)
-    for place, rank in enumerate(subject.ranks):
-        assert rank.events is not None
+    for place in range(len(subject.ranks)):
+        collectives = subject.events(place).collectives
         mine = np.flatnonzero(subject.device & (subject.graph.rank == place))
-        for node in mine[np.isin(subject.graph.row[mine], list(rank.events.collectives))]:
-            dtype = rank.events.collectives[int(subject.graph.row[node])].dtype
+        for node in mine[np.isin(subject.graph.row[mine], list(collectives))]:
+            dtype = collectives[int(subject.graph.row[node])].dtype
             if dtype is not None:
                 found[node] = dtype in ("Float", "float", "float32", "torch.float32")
     return found

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from llmprof.analyzers.facts.measured import Facts, RankFacts
 from llmprof.analyzers.facts.partition.correction import MAX_COST_NS, MAX_STRETCH
+from llmprof.analyzers.replay.feeds import Feed
 from llmprof.analyzers.replay.graph.graph import Graph
-from llmprof.analyzers.replay.scenario import Feed, Scenario, run
+from llmprof.analyzers.replay.scenario import Scenario, run
 from llmprof.analyzers.replay.unprofiled.distortion import Distortion, relieved
 
 __all__ = ["STALL_DOUBT", "collections_ns_of", "epochs_ns_of", "given_back_ns", "pauses_ns_of", "stalls_ns_of"]

@@ -20,7 +20,16 @@ from llmprof.analyzers.replay.graph.graph import Graph, NodeKind
 from llmprof.analyzers.replay.unprofiled.event_cost import USUAL_COST_NS
 from llmprof.analyzers.replay.unprofiled.seen import Seen
 
-__all__ = ["MOST_SLOWER", "MOST_SLOWER_HOST", "USUAL_COST_NS", "Distortion", "fit", "relieved", "slower_device"]
+__all__ = [
+    "LAUNCH_WEIGHT",
+    "MOST_SLOWER",
+    "MOST_SLOWER_HOST",
+    "WEIGHTS",
+    "Distortion",
+    "fit",
+    "relieved",
+    "slower_device",
+]
 
 LAUNCH_WEIGHT = 4.0
 """A launch is recorded on the host and on the device. In the same recordings the optimizer phase, with hardly a launch,
@@ -135,8 +144,8 @@ def slower_device(
     low, high = (1 / most, at(1 / most)), (1.0, at(1.0))
     if not high[1] < step_ns < low[1]:
         return None
-    swiftness = _solve(at, step_ns, low, high, _TOLERANCE * step_ns)
-    error = at(swiftness) / step_ns - 1
+    swiftness, found_ns = _solve(at, step_ns, low, high, _TOLERANCE * step_ns)
+    error = found_ns / step_ns - 1
     return Distortion(cost_ns=cost, device=1 / swiftness, whole=whole, fitted=True, error=error, range_ns=ends)
 
 
@@ -154,13 +163,9 @@ def _slowed(graph: Graph, step_ns: float, predict: Callable[[Graph], float], fou
     low, high = (1.0, at(1.0)), (MOST_SHARED, at(MOST_SHARED))
     if not high[1] < (1 - _BUSY_CORNER) * step_ns < step_ns < low[1]:
         return None
-    stretch = _solve(at, step_ns, low, high, _TOLERANCE * step_ns)
+    stretch, found_ns = _solve(at, step_ns, low, high, _TOLERANCE * step_ns)
     return Distortion(
-        cost_ns=cost,
-        stretch=stretch,
-        launch_weight=found.launch_weight,
-        fitted=True,
-        error=at(stretch) / step_ns - 1,
+        cost_ns=cost, stretch=stretch, launch_weight=found.launch_weight, fitted=True, error=found_ns / step_ns - 1
     )
 
 
@@ -176,26 +181,27 @@ def _fitted(
         return _assumed(plain, step_ns, at, seen)
     corner = _BUSY_CORNER if seen.device_busy else _CORNER
     if doubled < (1 - corner) * step_ns:
-        cost = _solve(at, step_ns, (0.0, plain), (2 * USUAL_COST_NS, doubled), close)
-        return Distortion(cost_ns=cost, fitted=True, error=at(cost) / step_ns - 1)
+        cost, found_ns = _solve(at, step_ns, (0.0, plain), (2 * USUAL_COST_NS, doubled), close)
+        return Distortion(cost_ns=cost, fitted=True, error=found_ns / step_ns - 1)
     fastest = at(MAX_COST_NS)
     # Where the device takes over shortly above the step, the cost at which it does is the one that can be told.
     near = fastest < (1 + corner) * step_ns
     target = max(step_ns, fastest + _CORNER * step_ns) if near else step_ns
     if fastest <= target:
-        cost = _solve(at, target, (0.0, plain), (MAX_COST_NS, fastest), close)
+        cost, found_ns = _solve(at, target, (0.0, plain), (MAX_COST_NS, fastest), close)
         if near and fastest > (1 - corner) * step_ns and not seen.host_late:
             # Every cost from this one on explains the step.
             least = max(cost, seen.least_cost_ns)
             cost, ends = _untold(seen, max(least, seen.usual_cost_ns))
             cost, ends = max(cost, least), (max(ends[0], least), max(ends[1], least))
             return Distortion(cost_ns=cost, fitted=True, error=at(cost) / step_ns - 1, range_ns=ends)
-        return Distortion(cost_ns=cost, fitted=True, error=at(cost) / step_ns - 1)
+        return Distortion(cost_ns=cost, fitted=True, error=found_ns / step_ns - 1)
     stretched = at(MAX_COST_NS, MAX_STRETCH)
     if stretched >= step_ns:
         return Distortion(cost_ns=MAX_COST_NS, stretch=MAX_STRETCH, fitted=True, error=stretched / step_ns - 1)
-    stretch = _solve(lambda value: at(MAX_COST_NS, value), step_ns, (1.0, fastest), (MAX_STRETCH, stretched), close)
-    return Distortion(cost_ns=MAX_COST_NS, stretch=stretch, fitted=True, error=at(MAX_COST_NS, stretch) / step_ns - 1)
+    low, high = (1.0, fastest), (MAX_STRETCH, stretched)
+    stretch, found_ns = _solve(lambda value: at(MAX_COST_NS, value), step_ns, low, high, close)
+    return Distortion(cost_ns=MAX_COST_NS, stretch=stretch, fitted=True, error=found_ns / step_ns - 1)
 
 
 def _slower_host(
@@ -220,10 +226,10 @@ def _slower_host(
 
         high, low = (1 / MOST_SLOWER_HOST, at(1 / MOST_SLOWER_HOST)), (1.0, at(1.0))
         if low[1] < (1 - _BUSY_CORNER) * step_ns <= step_ns <= high[1]:
-            stretch = _solve(at, step_ns, high, low, _TOLERANCE * step_ns)
+            stretch, found_ns = _solve(at, step_ns, high, low, _TOLERANCE * step_ns)
             if step_ns / low[1] - 1 < _FOLLOWS * (1 / stretch - 1):
                 continue
-            return replace(found, cost_ns=cost, stretch=stretch, fitted=True, error=at(stretch) / step_ns - 1)
+            return replace(found, cost_ns=cost, stretch=stretch, fitted=True, error=found_ns / step_ns - 1)
     return None
 
 
@@ -255,16 +261,17 @@ def _solve(
     low: tuple[float, float],
     high: tuple[float, float],
     close: float,
-) -> float:
-    """Where a falling function meets `target`; `low` and `high` are (place, value) on both sides of it.
+) -> tuple[float, float]:
+    """Where a falling function meets `target`, and its value there; `low` and `high` are such pairs on both sides.
 
     False position with a halving of the side that stays (the Illinois variant), since most of the way is a line.
     """
     (a, over), (b, under) = (low[0], low[1] - target), (high[0], high[1] - target)
-    middle, side = b, 0
+    middle, found, side = b, high[1], 0
     for _ in range(_MOST_TRIES):
         middle = b - under * (b - a) / (under - over) if under != over else (a + b) / 2
-        value = at(middle) - target
+        found = at(middle)
+        value = found - target
         if abs(value) <= close:
             break
         if value > 0:
@@ -273,4 +280,4 @@ def _solve(
         else:
             over = over / 2 if side < 0 else over
             b, under, side = middle, value, -1
-    return middle
+    return middle, found

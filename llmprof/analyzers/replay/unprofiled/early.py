@@ -11,14 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
 from llmprof.analyzers.facts.loading.given_back import exposed_ns
-from llmprof.analyzers.replay.graph.graph import Graph, Int64, NodeKind, Region
+from llmprof.analyzers.replay.graph.graph import Graph, Index, Int64, NodeKind, Region
 from llmprof.timeline.steps import StepPhase, StepTimes
 from llmprof.timeline.timeline import RankTimeline
-
-Rows = npt.NDArray[np.intp]
 
 __all__ = ["PARTS", "QUICK", "early_costs", "shrunk"]
 
@@ -98,7 +95,7 @@ def _free_ns(times: StepTimes | None) -> tuple[float, float] | None:
     return sum(free.values()) + max(between, 0.0), backward
 
 
-def _alike(times: StepTimes) -> tuple[Rows, Rows, Rows]:
+def _alike(times: StepTimes) -> tuple[Index, Index, Index]:
     """The steady steps, all unprofiled ones, and these with the first ones of the run, of as many micro-batches.
 
     The last step of an epoch has fewer micro-batches. What the first steps do beside the others makes them longer, and

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from llmprof.analyzers.facts.communication.alignment import match_collectives, waits_of
+from llmprof.analyzers.facts.communication.alignment import match_collectives, match_messages, waits_of
 from llmprof.analyzers.facts.communication.clocks import Matched, clocks_of
 from llmprof.analyzers.facts.communication.rank_calls import RankCalls, rank_calls
 from llmprof.analyzers.facts.measure import measure
@@ -187,3 +187,38 @@ def test_a_wait_within_the_doubt_about_the_clocks_is_not_believed() -> None:
     assert two_hosts[0].length == pytest.approx(4 * 4 * MS, rel=0.02)
     one_host = skew_of(a_rank(0, early, host="a"), a_rank(1, late, host="a"))
     assert one_host[0].length == 4 * 4 * MS + 36 * 15_000
+
+
+SEND_RECV = "ncclDevKernel_SendRecv(ncclDevKernelArgsStorage<4096ul>)"
+
+
+def a_talker(number: int, messages: Sequence[tuple[str, int | None, int]], *, ranks: int = 3) -> RankTimeline:
+    """Messages by name, other side and elements, one behind the other."""
+    b = TraceBuilder()
+    for place, (name, peer, elements) in enumerate(messages):
+        call = CollectiveCall(
+            name=name, peer=peer, in_elements=elements, dtype="Float", group_size=ranks, ranks=tuple(range(ranks))
+        )
+        b.kernel(SEND_RECV, place * MS, MS // 2, launch_ns=place * MS - 10_000, collective=call)
+    return b.rank(number)
+
+
+def test_the_second_message_to_a_rank_is_the_second_that_it_takes_from_there() -> None:
+    first = a_talker(0, [("send", 1, 8), ("send", 2, 4), ("send", 1, 8)])
+    found = match_messages(calls_of(first, a_talker(1, [("recv", 0, 8)] * 2), a_talker(2, [("recv", 0, 4)])))
+    pairs = {(0, 0): (1, 0), (0, 1): (2, 0), (0, 2): (1, 1)}
+    assert found == {one: {other} for pair in pairs.items() for one, other in (pair, pair[::-1])}
+
+
+def test_of_two_ranks_the_other_side_is_known() -> None:
+    found = match_messages(calls_of(a_talker(0, [("send", None, 8)], ranks=2), a_talker(1, [("recv", 0, 8)], ranks=2)))
+    assert found == {(0, 0): {(1, 0)}, (1, 0): {(0, 0)}}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [[], [("recv", None, 8)], [("recv", 0, 4)], [("recv", 0, 8), ("recv", 0, 8)], [("coalesced", 0, 8)]],
+    ids=["nobody", "from somebody", "another size", "one more", "some direction"],
+)
+def test_messages_that_contradict_each_other_are_not_matched(other: list[tuple[str, int | None, int]]) -> None:
+    assert match_messages(calls_of(a_talker(0, [("send", 1, 8)]), a_talker(1, other))) == {}

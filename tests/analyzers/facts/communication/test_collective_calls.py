@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -93,3 +95,17 @@ def test_equal_calls_share_one_kind() -> None:
 def test_sends_and_receives_that_are_launched_together_are_no_other_operation() -> None:
     kind = kind_of("ncclDevKernel_SendRecv(ncclDevKernelArgsStorage<4096ul>)", CollectiveCall(name="coalesced"))
     assert kind.op == "send_recv"
+
+
+def test_messages_begun_together_count_the_way_on_which_more_goes() -> None:
+    """Two of 256 bytes are sent while one comes in: a link moves both ways at once."""
+    b = TraceBuilder()
+    group = CollectiveCall(in_elements=64, dtype="Float", group_size=2, group_name="0", ranks=(0, 1), peer=1)
+    for at, name in enumerate(("send", "recv", "send")):
+        b.op("record_param_comms", 10 * at, 8, collective=replace(group, name=name))
+    b.kernel("ncclDevKernel_SendRecv(ncclDevKernelArgsStorage<4096ul>)", 100, 100, launch_ns=50)
+    events = b.rank().events
+    assert events is not None
+    kinds, _ = describe(events, events.rows(Kind.KERNEL))
+    assert (kinds[0].op, kinds[0].dtype, kinds[0].bytes, kinds[0].group) == ("send_recv", "fp32", 512, ("0", (0, 1)))
+    assert [call.name for call in kinds[0].messages] == ["send", "send", "recv"]

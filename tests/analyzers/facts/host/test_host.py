@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from llmprof.analyzers.facts.host.host import HostFacts, host_facts
+from llmprof.analyzers.facts.host.host import HostFacts, host_facts, innermost
 from llmprof.analyzers.facts.steps.windows import windows_of
+from llmprof.timeline.events import NONE, Kind
 from llmprof.timeline.timeline import RankTimeline
 from tests.scenarios.builder import TraceBuilder
 
@@ -68,9 +69,14 @@ def test_a_sync_belongs_to_the_innermost_operator_of_its_thread() -> None:
     b.runtime("cudaStreamSynchronize", 20_000, 30_000)
     b.runtime("cudaStreamSynchronize", 57_000, 1_000)  # after the inner operator, still in item
     b.runtime("cudaDeviceSynchronize", 100_000, 1_000)
-    facts = facts_of(b.rank())
-    assert facts.syncs_by_operator == {"aten::_local_scalar_dense": 1, "aten::item": 1, "cudaDeviceSynchronize": 1}
-    assert facts.sync_ns == 32_000
+    rank = b.rank()
+    assert (facts_of(rank).syncs, facts_of(rank).sync_ns) == (3, 32_000)
+    events = rank.events
+    assert events is not None
+    calls, operators = events.rows(Kind.RUNTIME), events.rows(Kind.CPU_OP)
+    found = innermost(events, calls, operators[events.lane[operators] == events.lane[calls[0]]])
+    assert [events.named(row) for row in found[:2]] == ["aten::_local_scalar_dense", "aten::item"]
+    assert found[2] == NONE
 
 
 def test_the_host_is_busy_outside_of_waiting_calls_and_long_gaps() -> None:
@@ -98,8 +104,7 @@ def test_without_marks_a_sync_after_the_last_launch_is_not_counted() -> None:
     b.runtime("cudaStreamSynchronize", 110_000, 90_000)
     b.kernel("gemm", 300_000, 400_000, launch_ns=250_000)
     b.runtime("cudaDeviceSynchronize", 310_000, 390_000)
-    facts = facts_of(b.rank())
-    assert facts.syncs_by_operator == {"cudaStreamSynchronize": 1}
+    assert facts_of(b.rank()).syncs == 1
 
 
 def test_a_recording_without_runtime_calls_does_not_know_launches() -> None:
@@ -115,9 +120,3 @@ def test_launches_of_real_steps(recorded) -> None:
     assert (small.graph_launches, graphs.graph_launches) == (0, 2)
     assert small.launches > 50 * graphs.launches
     assert small.syncs == 0  # the profiler's own sync at the end lies outside the steps
-
-
-def test_syncs_of_a_real_recording_have_operators(recorded) -> None:
-    facts = facts_of(recorded("kineto_public/hta_trace_diff_test"))
-    assert facts.syncs == sum(facts.syncs_by_operator.values()) > 0
-    assert set(facts.syncs_by_operator) == {"aten::copy_", "aten::_local_scalar_dense"}

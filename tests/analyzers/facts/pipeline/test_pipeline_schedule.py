@@ -7,15 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmprof.analyzers.facts.pipeline.pipeline_schedule import (
-    BY_HAND,
     SCHEDULES,
     StagePasses,
+    by_hand,
     exchanges,
     schedule_of,
     step_ns,
 )
 from llmprof.errors import InputError
 
+BY_HAND = by_hand("gpipe")
 TIMES = st.integers(min_value=1, max_value=50)
 STAGES = st.lists(st.tuples(TIMES, TIMES, TIMES), min_size=1, max_size=4)
 
@@ -28,7 +29,7 @@ def order(schedule: str, stages: int, stage: int, microbatches: int) -> list[tup
     """Passes of a stage in order, by the definition of the schedules."""
     forward = [("F", number) for number in range(microbatches)]
     backward = [("B", number) for number in range(microbatches)]
-    if schedule != "1f1b":
+    if not schedule.startswith("1f1b"):
         return forward + backward
     warm_up = min(microbatches, stages - stage - 1)
     turns = [one for pair in zip(forward[warm_up:], backward, strict=False) for one in pair]

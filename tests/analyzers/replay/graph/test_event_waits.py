@@ -72,3 +72,24 @@ def test_computation_follows_a_slower_link() -> None:
     before = replay(graph).step_ns
     graph.dur[gathers] *= 3
     assert replay(graph).step_ns - before == pytest.approx(2 * LAYERS * EACH, rel=0.02)
+
+
+def test_a_collective_whose_row_says_nothing_of_it_is_waited_for_like_one_that_does() -> None:
+    """Messages that begin together have no arguments of their own; a gradient that is reduced later has."""
+    builder = TraceBuilder()
+    call = CollectiveCall(name="allreduce", in_elements=1 << 20, out_elements=1 << 20, dtype="Float", group_size=2)
+    kernels = [NCCL.format("AllReduce"), "ncclDevKernel_SendRecv(ncclDevKernelArgsStorage<4096ul>)"]
+    for place, (name, known) in enumerate(zip(kernels, (call, None), strict=True)):
+        launch, start = 20_000 * (place + 1), MS * (place + 1)
+        builder.kernel(name, start - 900_000, 300_000, launch_ns=launch, stream=GATHER, collective=known)
+        builder.runtime("cudaStreamWaitEvent", launch + 5_000, 500)
+        builder.kernel("gemm", start, 100_000, launch_ns=launch + 10_000)
+    builder.kernel("gemm", 2 * MS + 200_000, 100_000, launch_ns=70_000)
+    builder.step(0, 0, 3 * MS)
+    rank = builder.rank()
+    graph = build(rank)
+    assert graph is not None
+    assert rank.events is not None
+    names = {node: rank.events.named(int(graph.row[node])) for node in np.flatnonzero(graph.on_device).tolist()}
+    waited = [names[source] for to, source in zip(graph.extra_to, graph.extra_from, strict=True) if source in names]
+    assert waited == kernels

@@ -6,7 +6,8 @@ import pytest
 
 from llmprof.analyzers.replay.graph.build import build
 from llmprof.analyzers.replay.graph.graph import Graph, NodeKind
-from llmprof.analyzers.replay.graph.join import join, meetings_of
+from llmprof.analyzers.replay.graph.join import join
+from llmprof.analyzers.replay.graph.meetings import meetings_of
 from llmprof.analyzers.replay.graph.replay import replay
 from llmprof.timeline.timeline import RankTimeline
 from tests.scenarios.builder import TraceBuilder

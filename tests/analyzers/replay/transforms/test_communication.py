@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from llmprof.analyzers.facts.device.devices import find_device
-from llmprof.analyzers.replay.scenario import Feed, run
+from llmprof.analyzers.replay.feeds import Feed
+from llmprof.analyzers.replay.scenario import run
 from llmprof.analyzers.replay.transforms.base import Level
 from llmprof.analyzers.replay.what_if import WhatIf
 from llmprof.timeline.environment import Device, Environment

@@ -71,3 +71,25 @@ def test_at_worst_one_read_stays() -> None:
     found = read_in_every_step()
     expected, worst = (found.outcome(["log-less-often"], level).step_ns for level in (Level.EXPECTED, Level.LOW))
     assert expected < worst < found.model.outcome.step_ns
+
+
+def test_a_wait_for_a_batch_on_its_way_in_goes_with_pinned_memory_and_breaks_no_graph() -> None:
+    """Copies from pageable memory end with a call that waits for the stream; three batches a step arrive that way."""
+    builder = TraceBuilder()
+    now, free = 100 * US, 0
+    for step in range(4):
+        begin = now
+        for _ in range(3):
+            free = max(free + 1 * US, now + 8 * US) + COPY
+            builder.memcpy("HtoD (Pageable -> Device)", free - COPY, COPY, 4096, launch_ns=now)
+            builder.runtime("cudaStreamSynchronize", now + 5 * US, free + 3 * US - now - 5 * US)
+            now = free + 3 * US
+            for _ in range(10):
+                now += 20 * US
+                free = max(free + 1 * US, now + 8 * US) + NORM
+                builder.kernel("nvjet_sm90_tst_192x192_64x3_1x2_h_bz_coopB_NTN", free - NORM, NORM, launch_ns=now)
+        builder.step(step, begin, now)
+    found = what_if_of(builder)
+    assert found.predict(["pin-memory"]).fixes == ("pin-memory",)
+    assert "remove-sync" in found.predict(["remove-sync"]).left_out  # that is for what the script waits for
+    assert found.predict(["cuda-graphs"]).fixes == ("cuda-graphs",)

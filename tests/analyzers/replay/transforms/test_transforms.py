@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
-from llmprof.analyzers.replay.scenario import Feed, Scenario, run
+from llmprof.analyzers.replay.feeds import Feed
+from llmprof.analyzers.replay.scenario import Scenario, run
 from llmprof.analyzers.replay.transforms.base import Level, Subject
 from llmprof.analyzers.replay.transforms.loader import apply, crowded, less_work, with_enough_workers
-from llmprof.analyzers.replay.transforms.registry import transforms_by_fix
+from llmprof.analyzers.replay.transforms.registry import chance_ns, transforms_by_fix
 from llmprof.analyzers.replay.what_if import WhatIf
 from llmprof.analyzers.rules.fixes import FIXES
 from llmprof.timeline.environment import Environment
@@ -28,6 +29,18 @@ def gain(found: WhatIf, *fixes: str) -> float:
 
 def test_every_transform_stands_for_a_known_fix() -> None:
     assert set(transforms_by_fix()) <= set(FIXES)
+
+
+def test_a_fix_is_as_sure_as_what_it_takes_away_was_steady() -> None:
+    """The wait for batches is known to 3 ms, and that for other ranks varies by 4 ms from step to step."""
+    subject = asked(record([Call(20_000, "launch", 50_000)] * 10)).subject
+    known = subject.facts.critical
+    assert known.traced is not None
+    loader, traced = LoaderFacts(wait_error_ns=3e6), replace(known.traced, spread={"skew": 4e6})
+    critical = replace(known, loader=loader, traced=traced)
+    told = replace(subject, facts=replace(subject.facts, critical=critical, ranks={known.rank: critical}))
+    found = [chance_ns(fix, told) for fix in ("dataloader-workers", "balance-batches", "tf32")]
+    assert found == pytest.approx([3e6, 4e6 / subject.graph.steps**0.5, 0.0])
 
 
 @pytest.mark.parametrize("fix", sorted(transforms_by_fix()))

@@ -7,17 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from llmprof.analyzers.facts.partition.correction import MAX_COST_NS
 from llmprof.analyzers.replay.graph.build import build
 from llmprof.analyzers.replay.graph.graph import Graph, NodeKind
 from llmprof.analyzers.replay.graph.replay import replay
 from llmprof.analyzers.replay.unprofiled.distortion import (
-    MAX_COST_NS,
-    USUAL_COST_NS,
     Distortion,
     fit,
     relieved,
     slower_device,
 )
+from llmprof.analyzers.replay.unprofiled.event_cost import USUAL_COST_NS
 from llmprof.analyzers.replay.unprofiled.seen import Seen
 from tests.analyzers.replay.programs import Call, record
 

@@ -8,7 +8,7 @@ import pytest
 
 from llmprof.analyzers.facts.loading.batch_times import BatchTimes
 from llmprof.analyzers.facts.loading.data_loading import LoaderFacts
-from llmprof.analyzers.replay.scenario import Feed, recorded_feed
+from llmprof.analyzers.replay.feeds import Feed, recorded_feed
 from llmprof.timeline.environment import LoaderSettings
 
 MS = 1_000_000.0
