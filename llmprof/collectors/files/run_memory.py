@@ -31,7 +31,7 @@ def allocator_stats(
 
     `lines` are those of allocator.jsonl, `failure` is what oom.json holds. None when there is neither.
     """
-    lines = [line for line in lines if integer(line.get("n")) is not None]
+    lines = [{**line, "n": step} for line in lines if (step := integer(line.get("n"))) is not None]
     if not lines:
         return None if failure is None else _at_failure(failure, capacity)
     last = lines[-1]
@@ -58,7 +58,7 @@ def allocator_stats(
         out_of_memory_errors=growth("ooms"),
         device_allocations=growth("device_alloc"),
         device_frees=growth("device_free"),
-        measured_steps=int(steady[-1]["n"] - steady[0]["n"]) if len(steady) > 1 else None,
+        measured_steps=steady[-1]["n"] - steady[0]["n"] if len(steady) > 1 else None,
         readings=_readings(steady),
         out_of_memory=failure,
     )
@@ -152,7 +152,7 @@ def _at_failure(failure: OutOfMemory, capacity: int | None) -> AllocatorStats:
 
 def _readings(lines: Sequence[Record]) -> tuple[tuple[int, int], ...]:
     """(step, bytes in use after it), evenly thinned."""
-    known = [(int(line["n"]), held) for line in lines if (held := integer(line.get("allocated"))) is not None]
+    known = [(line["n"], held) for line in lines if (held := integer(line.get("allocated"))) is not None]
     return tuple(known[:: max(1, len(known) // MOST_READINGS)])
 
 

@@ -158,3 +158,14 @@ def test_what_is_in_use_after_each_step_is_kept_for_a_trend(tmp_path: Path) -> N
     readings = [{"n": 0, "allocated": 9}, {"n": 1, "allocated": 10}, {"n": 2, "reserved": 5}, {"n": 3, "allocated": 12}]
     rank = read_run_directory(run_of(tmp_path, failed=None, ended="exit", exit_code=0, readings=readings)).ranks[0]
     assert rank.memory is not None and rank.memory.readings[-2:] == ((1, 10), (3, 12))
+
+
+def test_a_reading_with_a_quoted_step_counts_and_one_without_is_left_out(tmp_path: Path) -> None:
+    readings: list[dict[str, Any]] = [
+        {"n": "1", "allocated": GIB, "device_alloc": 1},
+        {"n": "x", "allocated": 5 * GIB, "device_alloc": 50},
+        {"n": 3, "allocated": 2 * GIB, "device_alloc": 4},
+    ]
+    allocator = rank_of(run_of(tmp_path, failed=None, ended="exit", exit_code=0, readings=readings)).memory
+    assert allocator is not None
+    assert (allocator.measured_steps, allocator.device_allocations) == (2, 3)

@@ -100,6 +100,8 @@ def host_facts(rank: RankTimeline, windows: Windows) -> HostFacts | None:
 
 def _busy_ns(events: EventTable, rows: npt.NDArray[np.intp], calls: npt.NDArray[np.intp], steps: Intervals) -> float:
     """Of the `steps` what is neither a long stretch without a row nor inside a call that waits for the device."""
+    if not steps:
+        return 0.0  # steps without length
     known = events.spans(rows[events.kind[rows] != Kind.ANNOTATION])
     gaps = known.gaps(int(steps.starts.min()), int(steps.ends.max()))
     long = gaps.ends - gaps.starts >= LONG_GAP_NS

@@ -54,7 +54,7 @@ def contended_tables(work: Sequence[OperatorWork]) -> tuple[ContendedTable, ...]
     found = []
     for one in work:
         gradient = _gradient(one)
-        same = [rows for rows, *given in tables if tuple(given) == gradient]
+        same = [rows for rows, *given in tables if rows > 0 and tuple(given) == gradient]
         if gradient is None or not same:
             continue
         (indices, width), rows = gradient, min(same)

@@ -195,7 +195,8 @@ def _added_bytes(text: str) -> float:
 
 def _sizes(calls: KernelCalls) -> npt.NDArray[np.int64]:
     """Elements of the largest tensor of each kernel's operator, NONE where that is not known; shape (kernels,)."""
-    elements = np.array([largest_elements(text) for text in calls.texts] or [0], dtype=np.int64)
+    largest = np.iinfo(np.int64).max  # a damaged recording may tell of more
+    elements = np.array([min(largest_elements(text), largest) for text in calls.texts] or [0], dtype=np.int64)
     return np.where(calls.shape == NONE, NONE, elements[np.maximum(calls.shape, 0)])
 
 

@@ -90,6 +90,14 @@ def test_the_host_is_busy_outside_of_waiting_calls_and_long_gaps() -> None:
     assert facts_of(b.rank()).busy_ns == 10_000_000 - 1_500_000 - 100_000 - 5_000_000
 
 
+def test_in_a_step_without_length_the_host_is_not_busy() -> None:
+    b = TraceBuilder()
+    b.step(0, 5_000, 0)
+    b.op("aten::mm", 0, 20_000)
+    b.runtime("cudaLaunchKernel", 1_000, 500)
+    assert facts_of(b.rank()).busy_ns == 0
+
+
 def test_the_sync_that_ends_the_recording_is_not_counted() -> None:
     b = TraceBuilder()
     b.step(0, 0, 1_000_000)

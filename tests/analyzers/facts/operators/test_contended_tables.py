@@ -40,5 +40,10 @@ def test_a_vocabulary_and_positions_are_not_contended(given: list[OperatorWork])
     assert contended_tables(given) == ()
 
 
+@pytest.mark.parametrize("given", [table(0, "64,512", 768), table(2, "0,512", 768), table(2, "64,512", 0)])
+def test_nothing_is_told_of_tables_and_look_ups_without_a_size(given: list[OperatorWork]) -> None:
+    assert all(one.rows > 0 for one in contended_tables(given))
+
+
 def test_a_table_without_a_gradient_is_not() -> None:
     assert contended_tables(table(32, "1024,1024", 16)[:1]) == ()

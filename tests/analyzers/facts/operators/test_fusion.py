@@ -78,6 +78,10 @@ def test_kernels_between_products_are_one_run() -> None:
     assert (found.runs, found.kernels, found.run_ns) == (1, 3, 30_000)
 
 
+def test_sizes_beyond_all_memory_are_read_all_the_same() -> None:
+    assert runs("ee", sizes=[1 << 80, 1 << 80]) == runs("ee")
+
+
 def test_a_product_and_another_size_end_a_run() -> None:
     assert (found := runs("eegee")) is not None and found.runs == 2
     assert (found := runs("eeee", [100, 100, 50, 50])) is not None and found.runs == 2
